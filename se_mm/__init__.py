@@ -1,0 +1,32 @@
+"""Squeeze-and-Excitation backbones for the OpenMMLab stack.
+
+Importing this package prepares the installed stack (see :mod:`se_mm.compat`), so it has to
+come before the first import of ``mmcv.ops``, which ``mmdet.models`` makes. It stays cheap:
+the public names below are imported on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from . import compat
+from .errors import SeMmError
+from .version import __version__
+
+compat.prepare()
+
+_PUBLIC = {
+    'SELayer': 'se_mm.layers',
+    'residual_tail': 'se_mm.layers',
+    'SEResNet': 'se_mm.backbones',
+    'SEResNeXt': 'se_mm.backbones',
+}
+
+__all__ = ['SeMmError', '__version__', *_PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(import_module(_PUBLIC[name]), name)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -1,0 +1,61 @@
+"""What the tools share: their arguments, and the edge where an error meets the user."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+from .errors import SeMmError
+
+USER_ERROR = 2
+
+
+def run(main: Callable[[], None]) -> None:
+    """Runs a tool and leaves the process with its status.
+
+    A mistake of the user is one message on stderr and status 2; a bug keeps its traceback.
+    """
+    try:
+        main()
+    except SeMmError as error:
+        print(f'error: {error}', file=sys.stderr)
+        sys.exit(USER_ERROR)
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of :func:`se_mm.config.load_config`, and the launcher's."""
+    parser.add_argument('config', help='a config file, or package::path of one that a package ships')
+    parser.add_argument('--work-dir', help='where logs and checkpoints go (default: work_dirs/<config>)')
+    parser.add_argument(
+        '--data-root', help="replaces the config's data_root; so does the environment variable SE_MM_DATA"
+    )
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, help='key=value pairs that override the config, dotted keys'
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def existing_file(path: str, what: str) -> str:
+    """The path, if it is a file or a URL.
+
+    Raises:
+        SeMmError: if not, naming ``what`` was looked for.
+
+    Example:
+        >>> existing_file('https://host/epoch_1.pth', 'checkpoint')
+        'https://host/epoch_1.pth'
+    """
+    if '://' not in path and not Path(path).is_file():
+        raise SeMmError(f'{what} {path} does not exist (looked in {Path(path).absolute()})')
+    return path
+
+
+def set_local_rank(args: argparse.Namespace) -> None:
+    """Hands on the rank from launchers that pass it as an argument rather than in the environment."""
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))

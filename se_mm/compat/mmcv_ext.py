@@ -1,0 +1,107 @@
+"""Stands torchvision's kernels in for mmcv's compiled operators where those are missing.
+
+``mmcv.ops`` imports the extension module ``mmcv._ext`` at its first line, and
+``mmdet.models`` imports ``mmcv.ops``: without a compiler, a detector cannot even be imported.
+A finder in front of Python's own watches for that one name. A compiled extension that loads
+is handed over untouched; where there is none, or it was built against another torch, the
+module is made of the functions in :mod:`se_mm.compat.ops`, and one log line says so.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+from typing import Any, NoReturn
+
+from ..errors import SeMmError
+
+EXT_NAME = 'mmcv._ext'
+HOW_TO_COMPILE = (
+    'get a compiled mmcv: the onedl stack builds one with '
+    '`pip install --no-build-isolation --no-cache-dir --force-reinstall --no-deps onedl-mmcv` '
+    '(torch, ninja and a C++ compiler needed; nvcc too for CUDA)'
+)
+
+
+def install() -> None:
+    """Puts the finder in front of Python's own, once."""
+    if not any(isinstance(finder, _ExtFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _ExtFinder())
+
+
+def is_stand_in() -> bool:
+    """Whether ``mmcv.ops`` runs on the stand-ins; imports ``mmcv._ext`` to find out.
+
+    Example:
+        >>> is_stand_in() in (True, False)
+        True
+    """
+    return isinstance(importlib.import_module(EXT_NAME), StandIn)
+
+
+class StandIn(ModuleType):
+    """``mmcv._ext`` without a compiler: known operators by name, any other raises when it is called."""
+
+    def __getattr__(self, name: str) -> Callable[..., NoReturn]:
+        if name.startswith('__'):
+            raise AttributeError(name)
+        return _missing_operator(name)
+
+
+def _missing_operator(name: str) -> Callable[..., NoReturn]:
+    def raise_missing(*args: Any, **kwargs: Any) -> NoReturn:
+        raise SeMmError(f'mmcv operator {name!r} has no stand-in in se_mm; {HOW_TO_COMPILE}')
+
+    return raise_missing
+
+
+class _ExtFinder(MetaPathFinder):
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname != EXT_NAME:
+            return None
+        compiled = PathFinder.find_spec(fullname, path)
+        return ModuleSpec(fullname, _ExtLoader(compiled), origin=compiled.origin if compiled else __file__)
+
+
+class _ExtLoader(Loader):
+    def __init__(self, compiled: ModuleSpec | None) -> None:
+        self.compiled = compiled
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        reason = 'mmcv has no compiled operators'
+        if self.compiled is not None:
+            import torch  # noqa: F401  the extension links torch's libraries, which must be loaded first
+
+            try:
+                return importlib.util.module_from_spec(self.compiled)
+            except (ImportError, OSError) as error:
+                reason = f"mmcv's compiled operators do not load ({error})"
+        self.compiled = None
+        _announce(reason)
+        return StandIn(EXT_NAME)
+
+    def exec_module(self, module: ModuleType) -> None:
+        if self.compiled is not None:
+            self.compiled.loader.exec_module(module)
+            return
+        from .ops import OPERATORS
+
+        vars(module).update(OPERATORS)
+
+
+def _announce(reason: str) -> None:
+    import torchvision
+    from mmengine.logging import print_log
+
+    print_log(
+        f"{reason}: torchvision {torchvision.__version__}'s kernels stand in for them (se_mm.compat)",
+        logger='current',
+        level=logging.INFO,
+    )

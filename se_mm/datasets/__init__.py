@@ -1,0 +1,1 @@
+"""Data sets that mmdet and mmpretrain lack."""

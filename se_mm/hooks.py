@@ -1,0 +1,79 @@
+"""The hooks of se_mm: curves at the end of training, a sheet of pictures at the end of a test."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import is_main_process, master_only
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from . import pictures
+from .registry import HOOKS
+
+
+@HOOKS.register_module()
+class CurvesHook(Hook):
+    """Keeps the metrics of every validation; at the end prints them and draws them with the loss.
+
+    The metrics are kept in ``work_dir/validations.json``, so that a resumed run shows the
+    whole of its training; the picture is ``work_dir/curves.png``.
+    """
+
+    priority = 'VERY_LOW'
+
+    def __init__(self) -> None:
+        self.validations: list[dict[str, Any]] = []
+
+    def before_train(self, runner: Runner) -> None:
+        file = Path(runner.work_dir, 'validations.json')
+        if runner.iter and file.is_file():
+            self.validations = [entry for entry in json.loads(file.read_text()) if entry['iter'] <= runner.iter]
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        numbers = {key: float(value) for key, value in (metrics or {}).items() if isinstance(value, (int, float))}
+        self.validations.append({'epoch': runner.epoch, 'iter': runner.iter, **numbers})
+        if is_main_process():
+            Path(runner.work_dir, 'validations.json').write_text(json.dumps(self.validations, indent=1))
+
+    @master_only
+    def after_train(self, runner: Runner) -> None:
+        losses = {
+            name.removeprefix('train/'): buffer.data[0]
+            for name, buffer in runner.message_hub.log_scalars.items()
+            if 'loss' in name and name.startswith('train/')
+        }
+        path = Path(runner.work_dir, 'curves.png')
+        pictures.draw_curves(losses, self.validations, path)
+        pictures.print_table(self.validations)
+        runner.logger.info(f'curves: {path}')
+
+
+@HOOKS.register_module()
+class SheetHook(Hook):
+    """Collects the first images of a test into one picture: ground truth on the left, predictions on the right.
+
+    Args:
+        path: the PNG to write.
+        count: how many images.
+        score_threshold: predictions below it are not drawn.
+    """
+
+    def __init__(self, path: str, count: int = 8, score_threshold: float = 0.3) -> None:
+        self.path = Path(path)
+        self.count = count
+        self.score_threshold = score_threshold
+        self.samples: list[Any] = []
+
+    def after_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        self.samples += list(outputs)[: self.count - len(self.samples)]
+
+    @master_only
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        classes = runner.test_dataloader.dataset.metainfo['classes']
+        pictures.draw_sheet(self.samples, classes, self.path, self.score_threshold)
+        runner.logger.info(f'predictions beside the ground truth: {self.path}')

@@ -1,0 +1,34 @@
+"""The tail of a squeeze-and-excitation residual unit: scale, add, activate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def residual_tail(u: Tensor, shortcut: Tensor, s: Tensor, act: Callable[[Tensor], Tensor]) -> Tensor:
+    """``act(shortcut + s * u)``, figure 3 of the paper from the scale on.
+
+    Scale and sum are one pass (``addcmul``), as in the authors' own "Axpy" layer: the tail is
+    bound by memory traffic. Where autograd does not need ``u`` afterwards the result is
+    written over it, and no map is allocated.
+
+    Args:
+        u: the residual branch, (N, C, H, W). Its storage is reused when no gradient is
+            recorded, so it must not be needed afterwards.
+        shortcut: the identity or its projection, (N, C, H, W); never written to.
+        s: the gate, (N, C, 1, 1).
+        act: the activation of the unit; an in-place one saves a map.
+
+    Returns:
+        The output of the unit, (N, C, H, W).
+
+    Example:
+        >>> u, shortcut = torch.full((1, 2, 1, 1), 3.0), torch.tensor([1.0, -9.0]).view(1, 2, 1, 1)
+        >>> residual_tail(u, shortcut, torch.full((1, 2, 1, 1), 0.5), torch.relu_).flatten()
+        tensor([2.5000, 0.0000])
+    """
+    recorded = torch.is_grad_enabled() and (u.requires_grad or shortcut.requires_grad or s.requires_grad)
+    return act(torch.addcmul(shortcut, u, s, out=None if recorded else u))

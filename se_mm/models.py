@@ -1,0 +1,10 @@
+"""Every model that a config can name with the ``se_mm.`` prefix, in one table."""
+
+from __future__ import annotations
+
+from .backbones import SEResNet, SEResNeXt
+from .layers import SELayer
+from .registry import MODELS
+
+for _model in (SELayer, SEResNet, SEResNeXt):
+    MODELS.register_module(module=_model)

@@ -1,0 +1,120 @@
+"""What people would rather look at than read: curves, tables, detections beside the ground truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import mmcv
+import numpy as np
+
+matplotlib.use('Agg')
+from matplotlib import pyplot as plt  # noqa: E402  the backend, which needs no display, comes first
+from matplotlib.axes import Axes  # noqa: E402
+from rich.console import Console  # noqa: E402
+from rich.table import Table  # noqa: E402
+
+SMOOTHED_POINTS = 200
+
+
+def draw_curves(losses: Mapping[str, np.ndarray], validations: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Writes a PNG: the training losses on the left, the validation metrics on the right.
+
+    Args:
+        losses: one value an iteration, by name.
+        validations: ``epoch``, ``iter`` and the metrics of each validation.
+        path: the PNG to write.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout='constrained')
+    # The name of the total is mmengine's; its parts are drawn thin around it.
+    for name, values in sorted(losses.items(), key=lambda item: item[0] != 'loss'):
+        values = np.asarray(values, dtype=float)
+        window = max(1, len(values) // SMOOTHED_POINTS)
+        smooth = values[: len(values) // window * window].reshape(-1, window).mean(1)
+        left.plot(np.arange(1, len(smooth) + 1) * window, smooth, label=name, lw=2 if name == 'loss' else 0.8)
+    left.set(xlabel='iteration', ylabel='training loss', yscale='log')
+    for name in _metric_names(validations):
+        points = [(entry['iter'], entry[name]) for entry in validations if entry.get(name, -1) >= 0]
+        if points:
+            right.plot(*zip(*points, strict=True), marker='.', label=name.rsplit('/', 1)[-1])
+    right.set(xlabel='iteration', ylabel='validation')
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(fontsize=8)
+        else:
+            axes.text(0.5, 0.5, 'nothing recorded', ha='center', transform=axes.transAxes)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def print_table(validations: Sequence[Mapping[str, Any]]) -> None:
+    """Prints one row a validation; the best value of each metric is bold.
+
+    A value below zero is pycocotools' word for "no such ground truth" and shows as a dash.
+    """
+    names = _metric_names(validations)
+    if not names:
+        return
+    table = Table('epoch', *(name.rsplit('/', 1)[-1] for name in names), title='validation')
+    best = {name: max(entry.get(name, -1) for entry in validations) for name in names}
+    for entry in validations:
+        values = [entry.get(name, -1) for name in names]
+        cells = ['-' if v < 0 else f'{v:.3f}' for v in values]
+        bold = [f'[bold]{cell}[/]' if v == best[name] >= 0 else cell for name, v, cell in zip(names, values, cells, strict=True)]
+        table.add_row(str(entry['epoch']), *bold)
+    Console().print(table)
+
+
+def _metric_names(validations: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(name for entry in validations for name in entry if name not in ('epoch', 'iter')))
+
+
+def draw_sheet(samples: Sequence[Any], classes: Sequence[str], path: Path, score_threshold: float) -> None:
+    """Writes a PNG with the ground truth of each image on the left of its predictions.
+
+    Args:
+        samples: mmdet's ``DetDataSample`` with ``img_path``, ``gt_instances`` and ``pred_instances``.
+        classes: the names of the labels.
+        path: the PNG to write.
+        score_threshold: predictions below it are not drawn.
+    """
+    columns = 2
+    rows = -(-len(samples) // columns)
+    figure, grid = plt.subplots(
+        rows, 2 * columns, figsize=(4 * columns * 1.6, 3.2 * rows), squeeze=False, layout='constrained'
+    )
+    colours = plt.get_cmap('tab10' if len(classes) <= 10 else 'gist_rainbow', max(len(classes), 10))
+    for axes in grid.flat:
+        axes.axis('off')
+    for i, sample in enumerate(samples):
+        truth, predicted = grid[i // columns][2 * (i % columns) : 2 * (i % columns) + 2]
+        image = mmcv.imread(sample.img_path, channel_order='rgb')
+        for axes, title in ((truth, Path(sample.img_path).name), (predicted, f'predicted, score over {score_threshold}')):
+            axes.imshow(image)
+            axes.set_title(title, fontsize=9)
+        gt, pred = sample.gt_instances, sample.pred_instances
+        pred = pred[pred.scores > score_threshold]
+        # mmdet scales predictions back to the file's size, and leaves the ground truth as the pipeline resized it.
+        scale = np.tile(np.asarray(sample.metainfo.get('scale_factor', (1.0, 1.0)), dtype=float), 2)
+        _draw_boxes(truth, np.asarray(_array(gt.bboxes)) / scale, _array(gt.labels), None, classes, colours)
+        _draw_boxes(predicted, _array(pred.bboxes), _array(pred.labels), _array(pred.scores), classes, colours)
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
+
+
+def _array(boxes: Any) -> np.ndarray:
+    return getattr(boxes, 'tensor', boxes).detach().cpu().numpy()
+
+
+def _draw_boxes(
+    axes: Axes, boxes: np.ndarray, labels: np.ndarray, scores: np.ndarray | None, classes: Sequence[str], colours: Any
+) -> None:
+    for i, (x1, y1, x2, y2) in enumerate(boxes):
+        colour = colours(int(labels[i]))
+        axes.add_patch(plt.Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, lw=1.5, ec=colour))
+        text = classes[labels[i]] if scores is None else f'{classes[labels[i]]} {scores[i]:.2f}'
+        box = {'facecolor': colour, 'edgecolor': 'none', 'pad': 0.6, 'alpha': 0.8}
+        axes.text(x1, y1, text, fontsize=6, color='white', va='bottom', bbox=box, clip_on=True)

@@ -1,0 +1,251 @@
+"""Looks at the data before anything trains on it, and refuses what could only end badly."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+from mmengine.dist import is_main_process
+from mmengine.registry import DATASETS
+
+from .config import DATA_ROOT_VARIABLE, datasets_of
+from .errors import SeMmError
+
+COCO_SOURCE = (
+    'COCO 2017 is train2017.zip, val2017.zip and annotations_trainval2017.zip from '
+    'https://cocodataset.org/#download, unpacked into that folder'
+)
+CLASS_HEADS = ('bbox_head', 'mask_head', 'head')
+
+
+def check(cfg: Config, splits: Sequence[str]) -> None:
+    """Reads the data of the splits and prints what is left of each after filtering.
+
+    Args:
+        cfg: a config to run.
+        splits: of ``'train'``, ``'val'`` and ``'test'``; one that the config lacks is passed over.
+
+    Raises:
+        SeMmError: for a missing folder or file, an annotation file that is not COCO JSON or has
+            no usable box, classes that do not match, images that are named but absent, a split
+            that is empty, or heads with another number of classes than the data.
+    """
+    rank = int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0)))
+    if rank or not is_main_process():
+        return
+    described = set()
+    for split in splits:
+        loader = cfg.get(f'{split}_dataloader')
+        for dataset_cfg in datasets_of(loader) if loader else ():
+            dataset_class = _dataset_class(cfg, dataset_cfg)
+            if _reads_coco_json(dataset_class):
+                _check_coco(dataset_cfg, dataset_class, split)
+            dataset = _build_unserialized(cfg, dataset_cfg, split)
+            classes = tuple(dataset.metainfo.get('classes') or ())
+            _check_heads(cfg.model, classes, split)
+            line = f'{split}: {_describe(dataset, dataset_cfg, classes)}'
+            if line not in described:
+                described.add(line)
+                print(line)
+
+
+def _dataset_class(cfg: Config, dataset_cfg: ConfigDict) -> type:
+    scope = dataset_cfg.get('_scope_', cfg.get('default_scope'))
+    with DATASETS.switch_scope_and_registry(scope) as registry:
+        found = registry.get(dataset_cfg.type) if isinstance(dataset_cfg.type, str) else dataset_cfg.type
+    if found is None:
+        raise SeMmError(
+            f'dataset type {dataset_cfg.type!r} is not in the registry of scope {scope!r}; '
+            'check the name, or run tools/check_env.py for a broken import'
+        )
+    return found
+
+
+def _reads_coco_json(dataset_class: type) -> bool:
+    from mmdet.datasets import CocoDataset
+
+    return getattr(dataset_class, 'load_data_list', None) is CocoDataset.load_data_list
+
+
+def _join(root: str, path: str) -> Path:
+    return Path(root or '', path or '')
+
+
+def _check_coco(dataset_cfg: ConfigDict, dataset_class: type, split: str) -> None:
+    root = dataset_cfg.get('data_root', '')
+    ann_file = _join(root, dataset_cfg.get('ann_file', ''))
+    is_coco_itself = dataset_class.__name__ == 'CocoDataset' and 'classes' not in dataset_cfg.get('metainfo', {})
+    how = f'{COCO_SOURCE}, ' if is_coco_itself else ''
+    how = f'{how}or name another folder with --data-root or {DATA_ROOT_VARIABLE}'
+    if root and not Path(root).is_dir():
+        raise SeMmError(f'{split} data: folder {Path(root).absolute()} does not exist; {how}')
+    if not ann_file.is_file():
+        raise SeMmError(f'{split} data: annotation file {ann_file.absolute()} does not exist; {how}')
+    images = _join(root, dataset_cfg.get('data_prefix', {}).get('img', ''))
+    if not images.is_dir():
+        raise SeMmError(f'{split} data: image folder {images.absolute()} does not exist; {how}')
+
+    content = _read_coco_json(ann_file)
+    _check_classes(content, dataset_cfg, dataset_class, ann_file)
+    _check_boxes(content, dataset_cfg, dataset_class, ann_file)
+    _check_images(content, images, ann_file)
+
+
+def _read_coco_json(ann_file: Path) -> dict[str, list[dict[str, Any]]]:
+    needed = {'images': ('id', 'file_name', 'width', 'height'), 'annotations': (), 'categories': ('id', 'name')}
+    try:
+        content = json.loads(ann_file.read_bytes())
+    except (ValueError, OSError) as error:
+        raise SeMmError(f'{ann_file} is not JSON: {error}') from error
+    for key, fields in needed.items():
+        entries = content.get(key) if isinstance(content, dict) else None
+        if not isinstance(entries, list):
+            raise SeMmError(f'{ann_file} is not COCO JSON: it has no list {key!r}; expected {", ".join(needed)}')
+        for i, entry in enumerate(entries):
+            missing = [field for field in fields if not isinstance(entry, dict) or field not in entry]
+            if missing or not isinstance(entry, dict):
+                raise SeMmError(f'{ann_file} is not COCO JSON: {key}[{i}] lacks {", ".join(missing) or "its fields"}')
+    return content
+
+
+def _class_names(dataset_cfg: ConfigDict, dataset_class: type) -> tuple[str, ...]:
+    names = dataset_cfg.get('metainfo', {}).get('classes', dataset_class.METAINFO.get('classes', ()))
+    if isinstance(names, str):
+        raise SeMmError(f'metainfo.classes is the text {names!r}; expected a tuple of names, as in ({names!r},)')
+    return tuple(names)
+
+
+def _check_classes(
+    content: dict[str, list[dict[str, Any]]], dataset_cfg: ConfigDict, dataset_class: type, ann_file: Path
+) -> None:
+    wanted = _class_names(dataset_cfg, dataset_class)
+    in_file = [category['name'] for category in content['categories']]
+    missing = [name for name in wanted if name not in in_file]
+    if missing:
+        raise SeMmError(
+            f"{ann_file}: the config's classes {_few(missing)} are not among its {len(in_file)} categories "
+            f'({_few(in_file)}); set metainfo=dict(classes=(...)) of the data sets, and num_classes of the heads'
+        )
+    # mmdet numbers the labels in the order of the file's categories and names them in the order of the config's.
+    order = tuple(name for name in in_file if name in wanted)
+    if order != wanted:
+        raise SeMmError(
+            f"{ann_file}: its categories stand in another order than the config's classes, and mmdet would give the "
+            f'boxes the wrong names; write metainfo=dict(classes={order!r})'
+        )
+    ignored = [name for name in in_file if name not in wanted]
+    if ignored:
+        print(f'{ann_file}: boxes of {len(ignored)} other categories are left out ({_few(ignored)})')
+
+
+def _check_boxes(
+    content: dict[str, list[dict[str, Any]]], dataset_cfg: ConfigDict, dataset_class: type, ann_file: Path
+) -> None:
+    wanted = _class_names(dataset_cfg, dataset_class)
+    category_ids = {category['id'] for category in content['categories'] if category['name'] in wanted}
+    image_ids = {image['id'] for image in content['images']}
+    reasons = Counter(_why_unusable(ann, category_ids, image_ids) for ann in content['annotations'])
+    usable = reasons.pop(None, 0)
+    unknown_image = reasons.get('of an image that the file does not list', 0)
+    if not usable or unknown_image == len(content['annotations']):
+        found = ', '.join(f'{count} {reason}' for reason, count in reasons.items()) or 'no annotations at all'
+        raise SeMmError(f'{ann_file} has no usable box: {found}')
+
+
+def _why_unusable(ann: Any, category_ids: set[Any], image_ids: set[Any]) -> str | None:
+    if not isinstance(ann, dict):
+        return 'not a dict'
+    box = ann.get('bbox')
+    if not (isinstance(box, list) and len(box) == 4 and all(isinstance(v, (int, float)) for v in box)):
+        return 'without a bbox of four numbers'
+    if not (box[2] >= 1 and box[3] >= 1):
+        return 'with a side below one pixel'
+    if ann.get('category_id') not in category_ids:
+        return "of a category that is not among the config's classes"
+    if ann.get('image_id') not in image_ids:
+        return 'of an image that the file does not list'
+    if ann.get('iscrowd') or ann.get('ignore'):
+        return 'marked crowd or ignore'
+    return None
+
+
+def _check_images(content: dict[str, list[dict[str, Any]]], folder: Path, ann_file: Path) -> None:
+    if not content['images']:
+        raise SeMmError(f'{ann_file} lists no image')
+    present = {entry.name for entry in os.scandir(folder)}
+    absent = [
+        name
+        for name in (image['file_name'] for image in content['images'])
+        if name not in present and not (folder / name).is_file()
+    ]
+    if absent:
+        raise SeMmError(
+            f'{ann_file} names {len(content["images"])} images, of which {len(absent)} are not in '
+            f'{folder.absolute()}: {_few(absent, 3)}'
+        )
+
+
+def _build_unserialized(cfg: Config, dataset_cfg: ConfigDict, split: str) -> Any:
+    dataset_cfg = copy.deepcopy(dataset_cfg)
+    dataset_cfg.update(pipeline=[], serialize_data=False, lazy_init=False)
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
+        try:
+            with DATASETS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
+                dataset = registry.build(dataset_cfg)
+            dataset.full_init()
+        except SeMmError:
+            raise
+        except (OSError, ValueError, RuntimeError, AssertionError, KeyError, TypeError) as error:
+            raise SeMmError(f'{split} data ({dataset_cfg.type}) cannot be read: {error}') from error
+    if not len(dataset):
+        raise SeMmError(f'{split} data: nothing is left after filtering ({dataset_cfg.get("filter_cfg")})')
+    return dataset
+
+
+def _describe(dataset: Any, dataset_cfg: ConfigDict, classes: Sequence[str]) -> str:
+    source = _join(dataset_cfg.get('data_root', ''), dataset_cfg.get('ann_file', ''))
+    labels = Counter(_labels(dataset))
+    kind = 'boxes' if 'instances' in dataset.get_data_info(0) else 'labels'
+    counts = _few([f'{name} {labels[i]}' for i, name in enumerate(classes)])
+    return f'{source}: {len(dataset)} images, {sum(labels.values())} {kind}, {len(classes)} classes ({counts})'
+
+
+def _labels(dataset: Any) -> Iterator[int]:
+    for info in dataset.data_list:
+        if 'instances' in info:
+            yield from (box['bbox_label'] for box in info['instances'] if not box.get('ignore_flag'))
+        elif 'gt_label' in info:
+            yield int(info['gt_label'])
+
+
+def _check_heads(model: Any, classes: Sequence[str], split: str) -> None:
+    for where, num_classes in _head_classes(model, 'model'):
+        if classes and num_classes != len(classes):
+            raise SeMmError(
+                f'{where}.num_classes is {num_classes}, but the {split} data have {len(classes)} classes '
+                f'({_few(classes)}); set {where}.num_classes={len(classes)}'
+            )
+
+
+def _head_classes(node: Any, path: str, inside_head: bool = False) -> Iterator[tuple[str, int]]:
+    if isinstance(node, (list, tuple)):
+        for i, item in enumerate(node):
+            yield from _head_classes(item, f'{path}.{i}', inside_head)
+    elif isinstance(node, dict):
+        if inside_head and isinstance(node.get('num_classes'), int):
+            yield path, node['num_classes']
+        for key, value in node.items():
+            yield from _head_classes(value, f'{path}.{key}', key in CLASS_HEADS)
+
+
+def _few(names: Sequence[str], most: int = 5) -> str:
+    shown = ', '.join(str(name) for name in names[:most])
+    return shown if len(names) <= most else f'{shown}, ... {len(names) - most} more'

@@ -1,0 +1,40 @@
+"""Where a test leaves its predictions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmengine.config import Config
+
+from .errors import SeMmError
+
+
+def add_outputs(cfg: Config, out: str | None, sheet: str | None) -> None:
+    """Makes a test keep its predictions.
+
+    Args:
+        cfg: a config to test; changed in place.
+        out: ``*.pkl`` for all predictions as mmengine dumps them, ``*.json`` for COCO results.
+        sheet: a PNG of predictions beside the ground truth.
+
+    Raises:
+        SeMmError: for a name with another ending, or COCO results of a model that is no detector.
+    """
+    if sheet:
+        Path(sheet).parent.mkdir(parents=True, exist_ok=True)
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='se_mm.SheetHook', path=sheet)]
+    if not out:
+        return
+    path = Path(out)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+    if path.suffix in ('.pkl', '.pickle'):
+        dump = 'mmdet.DumpDetResults' if cfg.get('default_scope') == 'mmdet' else 'DumpResults'
+        cfg.test_evaluator = [*evaluators, dict(type=dump, out_file_path=out)]
+    elif path.suffix == '.json':
+        coco = [evaluator for evaluator in evaluators if str(evaluator.type).endswith('CocoMetric')]
+        if not coco:
+            raise SeMmError(f'--out {out}: only a CocoMetric writes COCO results; use a .pkl here')
+        coco[0].outfile_prefix = str(path.with_suffix(''))
+    else:
+        raise SeMmError(f'--out {out} must end with .pkl (all predictions) or .json (COCO results)')

@@ -1,0 +1,71 @@
+"""From a config and a tool's switches to mmengine's Runner."""
+
+from __future__ import annotations
+
+import argparse
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from .cli import existing_file
+from .errors import SeMmError
+
+
+def apply_training_switches(cfg: Config, args: argparse.Namespace) -> None:
+    """Lays ``tools/train.py``'s switches over the config.
+
+    Raises:
+        SeMmError: if a switch asks for what the config or the machine does not have.
+    """
+    if args.amp:
+        if not torch.cuda.is_available():
+            raise SeMmError('--amp needs a GPU: mmengine has mixed precision on accelerators only; leave it out here')
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+            raise SeMmError('--auto-scale-lr needs `auto_scale_lr = dict(base_batch_size=...)` in the config')
+        cfg.auto_scale_lr.enable = True
+    if args.seed is not None or args.deterministic:
+        cfg.randomness = dict(seed=args.seed, deterministic=args.deterministic)
+    if args.resume:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else existing_file(args.resume, 'checkpoint to resume from')
+    cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='se_mm.CurvesHook')]
+
+
+def build_runner(cfg: Config) -> Runner:
+    """The Runner that the config asks for.
+
+    On a machine without a GPU the processes of a launcher talk over gloo; mmengine's own
+    set-up assumes CUDA, and leaves a group that exists alone.
+
+    Raises:
+        SeMmError: if the config asks for a model, data or hook that cannot be built.
+    """
+    if cfg.get('launcher', 'none') == 'pytorch' and not torch.cuda.is_available():
+        torch.distributed.init_process_group('gloo')
+    try:
+        return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    except SeMmError:
+        raise
+    except PermissionError as error:
+        raise SeMmError(f'work_dir {cfg.work_dir} cannot be written to: {error}') from error
+
+
+def load_weights(runner: Runner, checkpoint: str) -> None:
+    """Loads a trained model, completely or not at all.
+
+    Raises:
+        SeMmError: if the file is no checkpoint, or not one of this config's model.
+    """
+    existing_file(checkpoint, 'checkpoint')
+    try:
+        runner.load_checkpoint(checkpoint, strict=True)
+    except SeMmError:
+        raise
+    except Exception as error:  # what torch.load and load_state_dict raise for a file that is not what it should be
+        lines = ' '.join(str(error).split())
+        raise SeMmError(f'checkpoint {checkpoint} does not fit the config: {lines[:600]}') from error

@@ -1,0 +1,49 @@
+"""Packaging of se_mm; the exact versions that were tested are in constraints/."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+version: dict[str, str] = {}
+exec((ROOT / 'se_mm' / 'version.py').read_text(), version)
+
+setup(
+    name='se_mm',
+    version=version['__version__'],
+    description='Squeeze-and-Excitation backbones for the OpenMMLab stack',
+    long_description=(ROOT / 'README.md').read_text(),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    python_requires='>=3.10',
+    packages=find_packages(include=['se_mm', 'se_mm.*']),
+    # The configs and tools travel in .mim, as in mmdet: links to the folders of the repository, files in a wheel.
+    package_data={'se_mm': ['.mim/model-index.yml', '.mim/configs/**/*', '.mim/tools/*']},
+    include_package_data=False,
+    install_requires=['matplotlib', 'numpy', 'pycocotools', 'rich', 'torch>=2.4', 'torchvision>=0.19', 'tqdm'],
+    extras_require={
+        # One of these two, never both: they ship the same import names.
+        'onedl': [
+            'onedl-mmengine>=0.10.10,<0.11',
+            'onedl-mmcv>=2.3.6,<2.4',
+            'onedl-mmdetection>=3.5.1,<3.6',
+            'onedl-mmpretrain>=1.3.6,<1.4',
+        ],
+        'openmmlab': [
+            'mmengine>=0.10.7,<0.11',
+            'mmcv-lite>=2.1.0,<2.2',
+            'mmdet>=3.3.0,<3.4',
+            'mmpretrain>=1.2.0,<1.3',
+            'setuptools<81',
+        ],
+        'timm': ['timm>=1.0'],
+        'dev': ['hypothesis', 'pytest', 'ruff', 'timm>=1.0'],
+    },
+    classifiers=[
+        'License :: OSI Approved :: Apache Software License',
+        'Programming Language :: Python :: 3.10',
+        'Programming Language :: Python :: 3.11',
+        'Programming Language :: Python :: 3.12',
+        'Topic :: Scientific/Engineering :: Image Recognition',
+    ],
+)

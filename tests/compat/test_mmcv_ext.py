@@ -1,0 +1,102 @@
+"""When the stand-ins step in, what they say, and that compiled operators are left alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import se_mm
+from se_mm import SeMmError
+from se_mm.compat import mmcv_ext
+
+
+def python(code: str, *path: Path) -> subprocess.CompletedProcess:
+    """Runs code in a process of its own, with folders in front of the module path."""
+    prelude = f'import sys; sys.path[:0] = {[str(p) for p in path]!r}\n'
+    return subprocess.run([sys.executable, '-c', prelude + code], capture_output=True, text=True, timeout=300)
+
+
+def fake_mmcv(folder: Path, extension: str) -> Path:
+    """A package mmcv with a file ``_ext.py``, which stands for a compiled module: it too is found on the path."""
+    package = folder / 'mmcv'
+    package.mkdir()
+    (package / '__init__.py').write_text('')
+    (package / '_ext.py').write_text(extension)
+    return folder
+
+
+def test_the_stand_in_is_announced_once_and_detectors_import():
+    done = python('import se_mm, mmcv.ops, mmcv.ops.nms; import mmdet.models; from se_mm.compat import mmcv_ext; '
+                  'print(mmcv_ext.is_stand_in())')  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    if done.stdout.splitlines()[-1] == 'False':
+        pytest.skip('a compiled mmcv is installed')
+    assert (done.stdout + done.stderr).count('stand in for them') == 1
+
+
+def test_compiled_operators_are_used_untouched(tmp_path):
+    folder = fake_mmcv(tmp_path, 'def nms(): return "compiled"\n')
+    done = python('import se_mm; from mmcv import _ext; print(_ext.nms(), hasattr(_ext, "roi_align_forward"))', folder)
+    assert done.stdout.split() == ['compiled', 'False'], done.stderr
+    assert 'stand in' not in done.stdout + done.stderr
+
+
+def test_an_extension_that_does_not_load_is_replaced_and_its_error_said(tmp_path):
+    package = fake_mmcv(tmp_path, '') / 'mmcv'
+    (package / '_ext.py').unlink()
+    suffix = __import__('importlib.machinery').machinery.EXTENSION_SUFFIXES[0]
+    (package / f'_ext{suffix}').write_bytes(b'\x7fELF built against another torch')
+    done = python('import se_mm; from mmcv import _ext; print(_ext.nms.__module__)', tmp_path)
+    assert 'se_mm.compat.ops.boxes' in done.stdout, done.stderr
+    assert 'do not load' in done.stdout + done.stderr
+
+
+def test_an_operator_without_stand_in_names_itself_and_the_way_out():
+    module = mmcv_ext.StandIn('mmcv._ext')
+    with pytest.raises(SeMmError, match='border_align_forward.*--no-build-isolation.*onedl-mmcv'):
+        module.border_align_forward(1, 2, x=3)
+
+
+def test_install_is_idempotent():
+    finders = [type(finder) for finder in sys.meta_path]
+    se_mm.compat.prepare()
+    assert [type(finder) for finder in sys.meta_path] == finders
+    assert finders.count(mmcv_ext._ExtFinder) == 1
+
+
+def test_mmengine_finds_the_extension_with_a_real_spec():
+    done = python('import se_mm, mmcv.ops; import importlib.util; print(importlib.util.find_spec("mmcv._ext").name)')
+    assert done.stdout.splitlines()[-1] == 'mmcv._ext', done.stderr
+
+
+def test_the_operators_are_called_as_mmcv_calls_them():
+    """mmcv's own layers and functions, end to end, forward and backward."""
+    code = '''
+import se_mm, torch
+from mmcv.ops import DeformConv2dPack, ModulatedDeformConv2dPack, RoIAlign, batched_nms, sigmoid_focal_loss, soft_nms
+x = torch.randn(2, 8, 9, 11, requires_grad=True)
+rois = torch.tensor([[0, 1., 1., 6., 5.], [1, 0., 2., 8., 8.]])
+y = RoIAlign(4, 1.0, 0)(x, rois).sum()
+for layer in (DeformConv2dPack(8, 4, 3, padding=1), ModulatedDeformConv2dPack(8, 4, 3, padding=1)):
+    torch.nn.init.normal_(layer.conv_offset.weight, std=0.1)
+    y = y + layer(x).square().sum()
+    parameters = list(layer.parameters())
+    assert all(g.abs().sum() > 0 for g in torch.autograd.grad(layer(x).square().sum(), parameters))
+y.backward()
+assert x.grad.abs().sum() > 0
+boxes = torch.tensor([[0., 0., 9., 9.], [1., 1., 9., 9.], [20., 20., 30., 30.]])
+scores = torch.tensor([0.9, 0.8, 0.7])
+_, keep = batched_nms(boxes, scores, torch.zeros(3, dtype=torch.long), dict(type='nms', iou_threshold=0.5))
+assert keep.tolist() == [0, 2], keep
+_, keep = batched_nms(boxes, scores, torch.tensor([0, 1, 0]), dict(type='nms', iou_threshold=0.5))
+assert keep.tolist() == [0, 1, 2], keep
+dets, keep = soft_nms(boxes, scores, 0.3, method='linear')
+assert keep.tolist() == [0, 2, 1] and dets[2, 4] < 0.3, (dets, keep)
+sigmoid_focal_loss(torch.randn(4, 3, requires_grad=True), torch.tensor([0, 1, 2, 3]), 2.0, 0.25, None, 'mean').backward()
+print('ok')
+'''
+    done = python(code)
+    assert done.stdout.splitlines()[-1:] == ['ok'], done.stderr

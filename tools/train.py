@@ -1,0 +1,39 @@
+#!/usr/bin/env python
+"""Train a detector or a classifier: tools/train.py configs/faster_rcnn_se_r50_coco.py"""
+
+import argparse
+
+from se_mm import cli, preflight, runtime
+from se_mm.config import load_config
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    cli.add_config_arguments(parser)
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='auto|FILE',
+        help='go on from the latest checkpoint in the work_dir, or from FILE',
+    )
+    parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
+    parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
+    parser.add_argument('--seed', type=int, help='seed of every random number generator')
+    parser.add_argument('--deterministic', action='store_true', help='deterministic algorithms only')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    cli.set_local_rank(args)
+    cfg = load_config(args.config, args.cfg_options, args.data_root)
+    cfg.launcher = args.launcher
+    cfg.work_dir = args.work_dir or cfg.work_dir
+    runtime.apply_training_switches(cfg, args)
+    preflight.check(cfg, ('train', 'val'))
+    runtime.build_runner(cfg).train()
+
+
+if __name__ == '__main__':
+    cli.run(main)
