@@ -67,9 +67,7 @@ class SheetHook(Hook):
         self.score_threshold = score_threshold
         self.samples: list[Any] = []
 
-    def after_test_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         self.samples += list(outputs)[: self.count - len(self.samples)]
 
     @master_only

@@ -11,10 +11,10 @@ import mmcv
 import numpy as np
 
 matplotlib.use('Agg')
-from matplotlib import pyplot as plt  # noqa: E402  the backend, which needs no display, comes first
-from matplotlib.axes import Axes  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from rich.console import Console
+from rich.table import Table
 
 SMOOTHED_POINTS = 200
 
@@ -63,7 +63,10 @@ def print_table(validations: Sequence[Mapping[str, Any]]) -> None:
     for entry in validations:
         values = [entry.get(name, -1) for name in names]
         cells = ['-' if v < 0 else f'{v:.3f}' for v in values]
-        bold = [f'[bold]{cell}[/]' if v == best[name] >= 0 else cell for name, v, cell in zip(names, values, cells, strict=True)]
+        bold = [
+            f'[bold]{cell}[/]' if v == best[name] >= 0 else cell
+            for name, v, cell in zip(names, values, cells, strict=True)
+        ]
         table.add_row(str(entry['epoch']), *bold)
     Console().print(table)
 
@@ -92,7 +95,10 @@ def draw_sheet(samples: Sequence[Any], classes: Sequence[str], path: Path, score
     for i, sample in enumerate(samples):
         truth, predicted = grid[i // columns][2 * (i % columns) : 2 * (i % columns) + 2]
         image = mmcv.imread(sample.img_path, channel_order='rgb')
-        for axes, title in ((truth, Path(sample.img_path).name), (predicted, f'predicted, score over {score_threshold}')):
+        for axes, title in (
+            (truth, Path(sample.img_path).name),
+            (predicted, f'predicted, score over {score_threshold}'),
+        ):
             axes.imshow(image)
             axes.set_title(title, fontsize=9)
         gt, pred = sample.gt_instances, sample.pred_instances

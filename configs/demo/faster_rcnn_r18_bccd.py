@@ -6,10 +6,7 @@ data_root = 'data/bccd/'
 scale = (320, 240)
 
 model = dict(
-    roi_head=dict(
-        bbox_roi_extractor=dict(finest_scale=56),
-        bbox_head=dict(num_classes=len(classes)),
-    ),
+    roi_head=dict(bbox_head=dict(num_classes=len(classes))),
     train_cfg=dict(rcnn=dict(sampler=dict(num=128))),
 )
 

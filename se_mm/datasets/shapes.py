@@ -14,9 +14,9 @@ CLASSES = ('disc', 'box', 'triangle')
 SPLITS = {'train': 500, 'val': 100}
 SIDE = 128
 #: Radii in pixels, spread evenly on a logarithmic scale: small, medium and large in about equal parts.
-RADII = (9, 36)
+RADII = (12, 40)
 #: A shape of which less than this part stays visible under the later ones is not annotated.
-LEAST_VISIBLE = 0.5
+LEAST_VISIBLE = 0.6
 #: Between a shape and what it covers: the differences of blue, green and red, added up.
 LEAST_CONTRAST = 200
 

@@ -15,7 +15,11 @@ from se_mm.backbones.residual_units import SEUnit
 PLUGINS = [
     dict(cfg=dict(type='ContextBlock', ratio=1 / 16), position='after_conv1', stages=(False, True, True, False)),
     dict(cfg=dict(type='NonLocal2d'), position='after_conv2', stages=(False, False, True, False)),
-    dict(cfg=dict(type='ContextBlock', ratio=1 / 16, postfix=2), position='after_conv3', stages=(False, False, True, True)),
+    dict(
+        cfg=dict(type='ContextBlock', ratio=1 / 16, postfix=2),
+        position='after_conv3',
+        stages=(False, False, True, True),
+    ),
 ]
 DCN = dict(stage_with_dcn=(False, True, True, True))
 ARGUMENTS = {

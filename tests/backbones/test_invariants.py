@@ -9,7 +9,7 @@ import torch
 from helpers import randomize
 from torch import nn
 
-from se_mm import SEResNet, SEResNeXt, SeMmError
+from se_mm import SeMmError, SEResNet, SEResNeXt
 
 BUILDERS = {
     'SE-ResNet-18': lambda **kw: SEResNet(18, **kw),
@@ -36,7 +36,9 @@ def test_shapes_are_finite_and_every_parameter_has_a_gradient(name):
     model = BUILDERS[name](norm_eval=False)
     features = model.train()(image())
     widths = [64, 128, 256, 512] if model.depth < 50 else [256, 512, 1024, 2048]
-    assert [tuple(f.shape) for f in features] == [(2, c, 64 // s, 96 // s) for c, s in zip(widths, (4, 8, 16, 32), strict=True)]
+    assert [tuple(f.shape) for f in features] == [
+        (2, c, 64 // s, 96 // s) for c, s in zip(widths, (4, 8, 16, 32), strict=True)
+    ]
     assert all(f.isfinite().all() for f in features)
     sum(f.square().mean() for f in features).backward()
     without = [key for key, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()]

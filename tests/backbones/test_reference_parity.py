@@ -39,9 +39,7 @@ def test_timm(name):
     assert largest_difference(ours, theirs, odd_inputs()) <= 1e-9
 
 
-@pytest.mark.parametrize(
-    ('depth', 'resnext'), [(50, False), (101, False), (152, False), (50, True), (101, True)]
-)
+@pytest.mark.parametrize(('depth', 'resnext'), [(50, False), (101, False), (152, False), (50, True), (101, True)])
 def test_mmpretrain(depth, resnext):
     arguments = dict(depth=depth, **(RESNEXT if resnext else {}))
     their_class = mmpretrain.SEResNeXt if resnext else mmpretrain.SEResNet

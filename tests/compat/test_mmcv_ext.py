@@ -74,7 +74,7 @@ def test_mmengine_finds_the_extension_with_a_real_spec():
 
 def test_the_operators_are_called_as_mmcv_calls_them():
     """mmcv's own layers and functions, end to end, forward and backward."""
-    code = '''
+    code = """
 import se_mm, torch
 from mmcv.ops import DeformConv2dPack, ModulatedDeformConv2dPack, RoIAlign, batched_nms, sigmoid_focal_loss, soft_nms
 x = torch.randn(2, 8, 9, 11, requires_grad=True)
@@ -95,8 +95,9 @@ _, keep = batched_nms(boxes, scores, torch.tensor([0, 1, 0]), dict(type='nms', i
 assert keep.tolist() == [0, 1, 2], keep
 dets, keep = soft_nms(boxes, scores, 0.3, method='linear')
 assert keep.tolist() == [0, 2, 1] and dets[2, 4] < 0.3, (dets, keep)
-sigmoid_focal_loss(torch.randn(4, 3, requires_grad=True), torch.tensor([0, 1, 2, 3]), 2.0, 0.25, None, 'mean').backward()
+logits = torch.randn(4, 3, requires_grad=True)
+sigmoid_focal_loss(logits, torch.tensor([0, 1, 2, 3]), 2.0, 0.25, None, 'mean').backward()
 print('ok')
-'''
+"""
     done = python(code)
     assert done.stdout.splitlines()[-1:] == ['ok'], done.stderr

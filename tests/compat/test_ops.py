@@ -18,7 +18,9 @@ seeds = st.integers(0, 2**31 - 1)
 
 
 @few_examples
-@given(seed=seeds, rows=st.integers(0, 7), classes=st.integers(1, 5), gamma=st.floats(0.5, 4), alpha=st.floats(0.1, 0.9))
+@given(
+    seed=seeds, rows=st.integers(0, 7), classes=st.integers(1, 5), gamma=st.floats(0.5, 4), alpha=st.floats(0.1, 0.9)
+)
 def test_sigmoid_focal_loss_is_torchvisions_and_its_gradient_is_autograds(seed, rows, classes, gamma, alpha):
     generator = torch.Generator().manual_seed(seed)
     x = (4 * torch.randn(rows, classes, generator=generator, dtype=torch.float64)).requires_grad_()
@@ -105,7 +107,9 @@ def test_attention_gives_the_values_and_gradients_of_mmcvs_pytorch_form():
     torch.testing.assert_close(ours, theirs)
     inputs = (value, where, weights)
     for a, b in zip(
-        torch.autograd.grad(ours.square().sum(), inputs), torch.autograd.grad(theirs.square().sum(), inputs), strict=True
+        torch.autograd.grad(ours.square().sum(), inputs),
+        torch.autograd.grad(theirs.square().sum(), inputs),
+        strict=True,
     ):
         torch.testing.assert_close(a, b)
 

@@ -87,7 +87,12 @@ def test_roi_align(seed, count, channels, height, width, out, ratio, aligned, sc
     x = torch.randn(2, channels, height, width, generator=generator, dtype=torch.float64)
     empty = x.new_zeros(0)
     options = dict(
-        aligned_height=out[0], aligned_width=out[1], spatial_scale=scale, sampling_ratio=ratio, pool_mode=1, aligned=aligned
+        aligned_height=out[0],
+        aligned_width=out[1],
+        spatial_scale=scale,
+        sampling_ratio=ratio,
+        pool_mode=1,
+        aligned=aligned,
     )
     output = x.new_zeros(count, channels, *out)
     assert_close(both('roi_align_forward', x, rois, output, empty, empty, outputs=(2,), **options), 1e-9)
@@ -107,7 +112,7 @@ def random_boxes(generator: torch.Generator, count: int) -> tuple[Tensor, Tensor
 @given(seed=seeds, count=st.integers(0, 60), threshold=st.floats(0.05, 0.95), offset=st.integers(0, 1))
 def test_nms(seed, count, threshold, offset):
     boxes, scores = random_boxes(torch.Generator().manual_seed(seed), count)
-    (ours, theirs), = both('nms', boxes, scores, outputs=(), iou_threshold=threshold, offset=offset)
+    ((ours, theirs),) = both('nms', boxes, scores, outputs=(), iou_threshold=threshold, offset=offset)
     assert ours.tolist() == theirs.tolist()
 
 
@@ -139,13 +144,18 @@ def test_softnms(seed, count, threshold, offset, method, sigma, min_score):
 def test_nms_match(seed, count, threshold):
     boxes, scores = random_boxes(torch.Generator().manual_seed(seed), count)
     dets = torch.cat([boxes, scores[:, None]], dim=1)
-    (ours, theirs), = both('nms_match', dets, outputs=(), iou_threshold=threshold)
+    ((ours, theirs),) = both('nms_match', dets, outputs=(), iou_threshold=threshold)
     assert ours == theirs
 
 
 @many_examples
 @given(
-    seed=seeds, m=st.integers(1, 12), n=st.integers(1, 12), mode=st.integers(0, 1), aligned=st.booleans(), offset=st.integers(0, 1)
+    seed=seeds,
+    m=st.integers(1, 12),
+    n=st.integers(1, 12),
+    mode=st.integers(0, 1),
+    aligned=st.booleans(),
+    offset=st.integers(0, 1),
 )
 def test_bbox_overlaps(seed, m, n, mode, aligned, offset):
     generator = torch.Generator().manual_seed(seed)

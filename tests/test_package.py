@@ -1,0 +1,107 @@
+"""The package as others meet it: names in configs, configs by name, a wheel."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from helpers import REPOSITORY
+from mmengine.config import Config
+
+from se_mm.config import load_config
+
+CONFIGS = sorted(
+    p.relative_to(REPOSITORY).as_posix() for p in (REPOSITORY / 'configs').glob('**/*.py') if '_base_' not in p.parts
+)
+
+
+@pytest.mark.parametrize('scope', ['mmengine', 'mmdet', 'mmpretrain'])
+def test_type_resolves_in_every_scope_without_custom_imports(scope):
+    code = f"""
+import importlib, se_mm
+models = importlib.import_module('{scope}.registry').MODELS
+print(type(models.build(dict(type='se_mm.SEResNet', depth=18))).__module__)
+print(type(models.build(dict(type='se_mm.SEResNeXt', depth=50, groups=32))).__name__)
+print(type(models.build(dict(type='se_mm.SELayer', in_channels=64))).__name__)
+"""
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.stdout.split()[-3:] == ['se_mm.backbones.resnet', 'SEResNeXt', 'SELayer'], done.stderr
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_every_config_builds_its_backbone(name):
+    from mmengine.registry import MODELS
+
+    cfg = load_config(str(REPOSITORY / name))
+    backbone = cfg.model.backbone
+    scope = cfg.default_scope
+    with MODELS.switch_scope_and_registry(scope) as registry:
+        built = registry.build({**backbone, 'init_cfg': None})
+    assert built.depth == backbone.depth
+
+
+@pytest.mark.parametrize(
+    'name', [c for c in CONFIGS if '_se_' in c and Path(REPOSITORY, c.replace('_se_', '_')).exists()]
+)
+def test_a_plain_config_and_its_twin_differ_by_the_backbone_alone(name):
+    se, plain = load_config(str(REPOSITORY / name)), load_config(str(REPOSITORY / name.replace('_se_', '_')))
+    assert se.model.backbone.type.startswith('se_mm.SE')
+    assert se.model.backbone.type.removeprefix('se_mm.SE') == plain.model.backbone.type
+    for cfg in (se, plain):
+        for key in ('type', 'init_cfg'):
+            cfg.model.backbone.pop(key, None)
+        cfg.pop('work_dir')
+    assert se._cfg_dict == plain._cfg_dict
+
+
+def test_the_2x_schedule_is_detectrons():
+    cfg = load_config(str(REPOSITORY / 'configs/faster_rcnn_se_r50_coco_2x.py'))
+    assert cfg.train_cfg.max_iters == 180_000
+    assert cfg.param_scheduler[1].milestones == [120_000, 160_000]
+    assert cfg.optim_wrapper.optimizer.lr == 0.02
+    assert cfg.auto_scale_lr.base_batch_size == 16
+
+
+def test_another_project_inherits_by_name(tmp_path):
+    (tmp_path / 'mine.py').write_text("_base_ = 'se_mm::faster_rcnn_se_r50_coco.py'\n")
+    cfg = Config.fromfile(tmp_path / 'mine.py')
+    assert cfg.model.backbone.type == 'se_mm.SEResNet'
+    assert load_config('se_mm::demo/faster_rcnn_se_r18_shapes.py').model.backbone.depth == 18
+
+
+def test_a_wheel_carries_the_configs(tmp_path):
+    command = [
+        sys.executable,
+        '-m',
+        'pip',
+        'wheel',
+        '-q',
+        '--no-deps',
+        '--no-build-isolation',
+        '-w',
+        str(tmp_path),
+        '.',
+    ]
+    subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob('*.whl')
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / 'installed')
+    (tmp_path / 'mine.py').write_text("_base_ = 'se_mm::faster_rcnn_se_r50_coco.py'\n")
+    code = (
+        f'import sys; sys.path.insert(0, {str(tmp_path / "installed")!r}); import se_mm; '
+        'from mmengine.config import Config; print(se_mm.__file__); '
+        "print(Config.fromfile('mine.py').model.backbone.type)"
+    )
+    done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.split() == [str(tmp_path / 'installed/se_mm/__init__.py'), 'se_mm.SEResNet'], done.stderr
+
+
+def test_data_root_replaces_every_path_into_the_data():
+    cfg = load_config(str(REPOSITORY / 'configs/faster_rcnn_se_r50_coco.py'), data_root='/elsewhere')
+    assert cfg.train_dataloader.dataset.data_root == '/elsewhere/'
+    assert cfg.test_dataloader.dataset.data_root == '/elsewhere/'
+    assert cfg.val_evaluator.ann_file == '/elsewhere/annotations/instances_val2017.json'
+    assert 'data/coco' not in cfg.pretty_text

@@ -1,0 +1,300 @@
+"""The tools as a user calls them: what they write when all is well, what they say when it is not."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from helpers import REPOSITORY, shared
+
+from se_mm.datasets import shapes
+
+CONFIG = 'configs/demo/faster_rcnn_se_r18_shapes.py'
+NO_WORKERS = [
+    f'{split}_dataloader.{option}'
+    for split in ('train', 'val', 'test')
+    for option in ('num_workers=0', 'persistent_workers=False')
+]
+QUICK = [
+    *NO_WORKERS,
+    'train_cfg.max_epochs=1',
+    'train_cfg.val_interval=1',
+    'default_hooks.checkpoint.interval=1',
+    'model.backbone.base_channels=16',
+    'model.backbone.stem_channels=16',
+    'model.neck.in_channels=[16,32,64,128]',
+]
+
+
+def tool(name: str, *args: object, cwd: Path = REPOSITORY, **environment: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(REPOSITORY / 'tools' / f'{name}.py'), *map(str, args)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=540, env=os.environ | environment)
+
+
+@pytest.fixture(scope='session')
+def data(tmp_path_factory) -> Path:
+    """A few of the demo's images."""
+    root = tmp_path_factory.mktemp('shapes')
+    counts = dict(shapes.SPLITS)
+    shapes.SPLITS.update(train=8, val=4)
+    shapes.draw(root, seed=1)
+    shapes.SPLITS.update(counts)
+    return root
+
+
+@pytest.fixture(scope='session')
+def trained(data, tmp_path_factory) -> Path:
+    work_dir = tmp_path_factory.mktemp('trained')
+    done = tool('train', CONFIG, '--data-root', data, '--work-dir', work_dir, '--seed', 0, '--cfg-options', *QUICK)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (work_dir / 'stdout.txt').write_text(done.stdout)
+    return work_dir
+
+
+def test_training_says_what_it_reads_and_leaves_curves_and_a_table(trained):
+    said = (trained / 'stdout.txt').read_text()
+    assert 'train.json: 8 images' in said
+    assert '3 classes (disc' in said
+    assert 'bbox_mAP' in said
+    picture = cv2.imread(str(trained / 'curves.png'))
+    assert picture.std() > 5
+    assert (trained / 'epoch_1.pth').is_file()
+    assert json.loads((trained / 'validations.json').read_text())[0]['epoch'] == 1
+
+
+def test_resume_goes_on_from_the_latest_checkpoint(trained, data):
+    options = [o if 'max_epochs' not in o else 'train_cfg.max_epochs=2' for o in QUICK]
+    done = tool('train', CONFIG, '--data-root', data, '--work-dir', trained, '--resume', '--cfg-options', *options)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert 'resumed epoch: 1' in done.stdout + done.stderr
+    assert (trained / 'epoch_2.pth').is_file()
+    assert [entry['epoch'] for entry in json.loads((trained / 'validations.json').read_text())] == [1, 2]
+
+
+def test_test_writes_predictions_and_a_sheet(trained, data, tmp_path):
+    args = (CONFIG, trained / 'epoch_1.pth', '--data-root', data, '--work-dir', tmp_path)
+    options = ('--cfg-options', *QUICK, 'model.test_cfg.rcnn.score_thr=0.0')
+    done = tool('test', *args, '--out', tmp_path / 'all.pkl', '--sheet', tmp_path / 'sheet.png', *options)
+    assert done.returncode == 0, done.stderr[-3000:]
+    with (tmp_path / 'all.pkl').open('rb') as file:
+        assert len(pickle.load(file)) == 4
+    assert cv2.imread(str(tmp_path / 'sheet.png')).std() > 5
+    done = tool('test', *args, '--out', tmp_path / 'coco.json', *options)
+    assert done.returncode == 0, done.stderr[-3000:]
+    results = json.loads((tmp_path / 'coco.bbox.json').read_text())
+    assert {'image_id', 'bbox', 'score', 'category_id'} <= results[0].keys()
+
+
+def test_infer_writes_pictures_and_coco_json(trained, data, tmp_path):
+    config = trained / 'faster_rcnn_se_r18_shapes.py'  # the runner's own copy, with the options in it
+    done = tool('infer', config, trained / 'epoch_1.pth', data / 'val', '--out', tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    content = json.loads((tmp_path / 'predictions.json').read_text())
+    assert [c['name'] for c in content['categories']] == list(shapes.CLASSES)
+    assert len(content['images']) == 4
+    assert len(list((tmp_path / 'vis').iterdir())) == 4
+
+
+def broken(data: Path, folder: Path, change) -> Path:
+    """A copy of the data whose training annotations went through ``change``."""
+    root = folder / 'data'
+    (root / 'annotations').mkdir(parents=True)
+    for split in ('train', 'val'):
+        (root / split).symlink_to(data / split)
+        content = json.loads((data / 'annotations' / f'{split}.json').read_text())
+        if split == 'train':
+            content = change(content)
+        text = content if isinstance(content, str) else json.dumps(content)
+        (root / 'annotations' / f'{split}.json').write_text(text)
+    return root
+
+
+def without_boxes(content):
+    return {**content, 'annotations': []}
+
+
+def degenerate_boxes(content):
+    return {**content, 'annotations': [{**a, 'bbox': [1, 1, 0, 5]} for a in content['annotations']]}
+
+
+def other_classes(content):
+    return {**content, 'categories': [{'id': 1, 'name': 'cat'}, {'id': 2, 'name': 'dog'}, {'id': 3, 'name': 'cow'}]}
+
+
+def other_order(content):
+    return {**content, 'categories': content['categories'][::-1]}
+
+
+def absent_images(content):
+    images = [{**image, 'file_name': f'gone_{i}.jpg'} for i, image in enumerate(content['images'])]
+    return {**content, 'images': images}
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda c: 'not json {', 'is not JSON'),
+        (lambda c: [1, 2], 'is not COCO JSON'),
+        (lambda c: {'images': []}, "is not COCO JSON: it has no list 'annotations'"),
+        (without_boxes, 'has no usable box: no annotations at all'),
+        (degenerate_boxes, 'has no usable box: .* with a side below one pixel'),
+        (other_classes, "config's classes disc, box, triangle are not among its 3 categories .cat, dog, cow"),
+        (other_order, "stand in another order .* write metainfo=dict.classes=.'triangle', 'box', 'disc'"),
+        (absent_images, 'names 8 images, of which 8 are not in .*: gone_0.jpg, gone_1.jpg, gone_2.jpg, ... 5 more'),
+    ],
+)
+def test_preflight_refuses_annotations(data, tmp_path, change, message):
+    from se_mm import SeMmError, preflight
+    from se_mm.config import load_config
+
+    cfg = load_config(CONFIG, data_root=str(broken(data, tmp_path, change)))
+    with pytest.raises(SeMmError, match=message):
+        preflight.check(cfg, ('train', 'val'))
+
+
+@pytest.mark.parametrize(
+    ('args', 'message'),
+    [
+        (['train', 'configs/no_such.py'], 'config configs/no_such.py does not exist'),
+        (['train', 'README.md'], 'README.md cannot be read as a config'),
+        (['train', 'configs/faster_rcnn_se_r50_coco.py', '--data-root', '/no/coco'], 'folder /no/coco does not exist'),
+        (['train', CONFIG, '--resume', '/no/epoch_1.pth'], 'checkpoint to resume from /no/epoch_1.pth does not exist'),
+        (['test', CONFIG, '/no/epoch_1.pth'], 'checkpoint /no/epoch_1.pth does not exist'),
+        (['infer', CONFIG, 'README.md', 'LICENSE', '--out', '/tmp/x'], 'image LICENSE cannot be decoded'),
+        (['infer', CONFIG, 'README.md', '/no/image.jpg', '--out', '/tmp/x'], 'image /no/image.jpg does not exist'),
+    ],
+)
+def test_a_mistake_is_one_message_and_status_2(args, message):
+    done = tool(*args)
+    assert done.returncode == 2
+    assert f'error: {message}' in done.stderr
+    assert 'Traceback' not in done.stderr
+
+
+def test_coco_that_is_missing_says_how_to_get_it():
+    done = tool('train', 'configs/faster_rcnn_se_r50_coco.py', SE_MM_DATA='/no/coco')
+    assert done.returncode == 2
+    assert 'annotations_trainval2017.zip' in done.stderr
+    assert 'SE_MM_DATA' in done.stderr
+
+
+def test_num_classes_that_do_not_fit_name_the_head(data):
+    done = tool('train', CONFIG, '--data-root', data, '--cfg-options', 'model.roi_head.bbox_head.num_classes=80')
+    assert done.returncode == 2
+    assert 'model.roi_head.bbox_head.num_classes is 80, but the train data have 3 classes' in done.stderr
+
+
+def test_a_checkpoint_of_another_model_is_refused_whole(trained, data, tmp_path):
+    state = torch.load(trained / 'epoch_1.pth', weights_only=False)
+    state['state_dict'].pop('backbone.layer1.0.se.fc1.weight')
+    torch.save(state, tmp_path / 'torn.pth')
+    done = tool(
+        'test', CONFIG, tmp_path / 'torn.pth', '--data-root', data, '--work-dir', tmp_path, '--cfg-options', *QUICK
+    )
+    assert done.returncode == 2
+    assert 'does not fit the config' in done.stderr
+    assert 'layer1.0.se.fc1.weight' in done.stderr
+
+
+def test_a_classifier_goes_through_the_same_tools(tmp_path):
+    """mmpretrain's scope: train, test and infer on a folder per class."""
+    generator = np.random.default_rng(0)
+    for split in ('train', 'val'):
+        for name, level in (('dark', 40), ('light', 210)):
+            folder = tmp_path / 'data' / split / name
+            folder.mkdir(parents=True)
+            for i in range(4):
+                cv2.imwrite(str(folder / f'{i}.png'), (level + generator.normal(0, 9, (48, 48, 3))).clip(0, 255))
+    config = tmp_path / 'classifier.py'
+    config.write_text(CLASSIFIER)
+    args = ('--data-root', tmp_path / 'data', '--work-dir', tmp_path / 'out')
+    done = tool('train', config, *args)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert '8 images, 8 labels, 2 classes (dark 4, light 4)' in done.stdout
+    assert 'top1' in done.stdout
+    checkpoint = tmp_path / 'out' / 'epoch_2.pth'
+    assert tool('test', config, checkpoint, *args).returncode == 0
+    done = tool('infer', config, checkpoint, tmp_path / 'data' / 'val' / 'dark', '--out', tmp_path / 'seen')
+    assert done.returncode == 0, done.stderr[-3000:]
+    best = json.loads((tmp_path / 'seen' / 'predictions.json').read_text())[0]['best']
+    assert {entry['class'] for entry in best} == {'dark', 'light'}
+
+
+CLASSIFIER = """
+default_scope = 'mmpretrain'
+data_root = 'data/'
+model = dict(
+    type='ImageClassifier',
+    data_preprocessor=dict(mean=[127.0] * 3, std=[60.0] * 3, to_rgb=True, num_classes=2),
+    backbone=dict(type='se_mm.SEResNet', depth=18, base_channels=16, stem_channels=16, out_indices=(3,),
+                  norm_eval=False),
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(type='LinearClsHead', num_classes=2, in_channels=128, topk=(1,), loss=dict(type='CrossEntropyLoss')),
+)
+pipeline = [dict(type='LoadImageFromFile'), dict(type='Resize', scale=32), dict(type='PackInputs')]
+def loader(split):
+    return dict(batch_size=4, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=split == 'train'),
+                dataset=dict(type='CustomDataset', data_root=data_root, data_prefix=split, pipeline=pipeline))
+train_dataloader, val_dataloader = loader('train'), loader('val')
+test_dataloader = val_dataloader
+del loader
+val_evaluator = test_evaluator = dict(type='Accuracy', topk=(1,))
+train_cfg, val_cfg, test_cfg = dict(by_epoch=True, max_epochs=2), dict(), dict()
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.01))
+"""
+
+
+def test_check_env_names_the_stack_and_the_kernels():
+    done = tool('check_env')
+    assert done.returncode == 0, done.stdout
+    assert 'se_mm.models: ok' in done.stdout
+    assert 'mmcv.ops ' in done.stdout
+
+
+def test_the_coco_config_runs_on_real_coco_images(tmp_path):
+    coco = shared('tiny_coco')
+    small = 'scale=(320,192)'
+    options = [
+        *NO_WORKERS,
+        'train_cfg.max_epochs=1',
+        'train_dataloader.dataset.indices=4',
+        'val_dataloader.dataset.indices=2',
+        f'train_dataloader.dataset.pipeline.2.{small}',
+        f'val_dataloader.dataset.pipeline.1.{small}',
+    ]
+    done = tool(
+        'train',
+        'configs/faster_rcnn_se_r50_coco.py',
+        '--data-root',
+        coco,
+        '--work-dir',
+        tmp_path,
+        '--cfg-options',
+        *options,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert 'bbox_mAP' in done.stdout
+    assert (tmp_path / 'epoch_1.pth').is_file()
+
+
+def test_mmdets_own_tool_runs_our_config(data, tmp_path):
+    import mmdet
+
+    code = (Path(mmdet.__file__).parent / '.mim' / 'tools' / 'train.py').read_text()
+    (tmp_path / 'train.py').write_text(code)
+    config = tmp_path / 'config.py'
+    config.write_text(f"_base_ = '{REPOSITORY / CONFIG}'\n")
+    roots = [f'{split}_dataloader.dataset.data_root={data}' for split in ('train', 'val', 'test')]
+    roots += [f'{split}_evaluator.ann_file={data}/annotations/val.json' for split in ('val', 'test')]
+    command = [sys.executable, 'train.py', 'config.py', '--work-dir', 'out', '--cfg-options', *QUICK, *roots]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (tmp_path / 'out' / 'epoch_1.pth').is_file()
