@@ -6,6 +6,8 @@ data_root = 'data/bccd/'
 scale = (320, 240)
 
 model = dict(
+    backbone=dict(base_channels=64),
+    neck=dict(in_channels=[64, 128, 256, 512]),
     roi_head=dict(bbox_head=dict(num_classes=len(classes))),
     train_cfg=dict(rcnn=dict(sampler=dict(num=128))),
 )

@@ -1,4 +1,5 @@
-# A Faster R-CNN that learns the drawn shapes (tools/draw_shapes.py data/shapes) from scratch on a CPU.
+# A Faster R-CNN that learns the drawn shapes (tools/draw_shapes.py data/shapes) from scratch on two CPU cores in
+# a few minutes: half as wide as ResNet-18 is, with a narrow neck and small heads.
 _base_ = ['mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py', '../_base_/se_mm.py']
 
 classes = ('disc', 'box', 'triangle')
@@ -7,8 +8,15 @@ data_root = 'data/shapes/'
 model = dict(
     # Nothing is pretrained here: nothing is frozen, the norms train, and no residual branch starts at zero,
     # which would cost a short training a third of its mAP.
-    backbone=dict(depth=18, frozen_stages=-1, norm_eval=False, zero_init_residual=False, init_cfg=None),
-    neck=dict(in_channels=[64, 128, 256, 512], out_channels=64),
+    backbone=dict(
+        depth=18,
+        base_channels=32,
+        frozen_stages=-1,
+        norm_eval=False,
+        zero_init_residual=False,
+        init_cfg=None,
+    ),
+    neck=dict(in_channels=[32, 64, 128, 256], out_channels=64),
     rpn_head=dict(in_channels=64, feat_channels=64, anchor_generator=dict(scales=[4])),
     roi_head=dict(
         bbox_roi_extractor=dict(out_channels=64, roi_layer=dict(sampling_ratio=2)),
@@ -57,15 +65,15 @@ test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + 'annotations/val.json')
 test_evaluator = val_evaluator
 
-max_epochs = 8
-train_cfg = dict(max_epochs=max_epochs, val_interval=4)
+max_epochs = 10
+train_cfg = dict(max_epochs=max_epochs, val_interval=5)
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=1e-3, weight_decay=0.05))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
     dict(type='CosineAnnealingLR', T_max=max_epochs, end=max_epochs, convert_to_iter_based=True),
 ]
 default_hooks = dict(
-    checkpoint=dict(interval=4, max_keep_ckpts=2, save_best='coco/bbox_mAP', rule='greater'),
+    checkpoint=dict(interval=5, max_keep_ckpts=1, save_best='coco/bbox_mAP', rule='greater'),
     logger=dict(interval=25),
 )
 auto_scale_lr = dict(base_batch_size=4)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from . import config_scope, mmcv_ext
+from . import checkpoints, config_scope, mmcv_ext
 
 
 def prepare() -> None:
-    """Makes the installed stack ready for se_mm; imports nothing heavy and may be called again."""
+    """Makes the installed stack ready for se_mm; may be called again."""
     mmcv_ext.install()
     config_scope.install()
+    checkpoints.install()

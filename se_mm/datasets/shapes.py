@@ -15,7 +15,7 @@ SPLITS = {'train': 500, 'val': 100}
 SIDE = 128
 #: Radii in pixels, spread evenly on a logarithmic scale: small, medium and large in about equal parts.
 RADII = (12, 40)
-#: A shape of which less than this part stays visible under the later ones is not annotated.
+#: The part of each shape that later ones leave visible, at least.
 LEAST_VISIBLE = 0.6
 #: Between a shape and what it covers: the differences of blue, green and red, added up.
 LEAST_CONTRAST = 200
@@ -59,20 +59,21 @@ def draw_image(generator: np.random.Generator) -> tuple[np.ndarray, list[dict[st
         ((128, 128, 3), {4})
     """
     picture = _background(generator)
-    masks, kinds = [], []
+    drawn: list[tuple[int, np.ndarray]] = []
+    visible: list[np.ndarray] = []
     for _ in range(generator.integers(3, 7)):
         kind = int(generator.integers(len(CLASSES)))
         mask = _mask(kind, generator)
-        colour = _colour(picture, mask, generator)
+        left = [earlier * (mask <= 0.5) for earlier in visible]
+        if any(now.sum() < LEAST_VISIBLE * (whole > 0.5).sum() for now, (_, whole) in zip(left, drawn, strict=True)):
+            continue
+        drawn.append((kind, mask))
+        visible = [*left, mask > 0.5]
         texture = generator.normal(0, 8, (SIDE, SIDE, 3))
-        picture = picture * (1 - mask[..., None]) + (colour + texture) * mask[..., None]
-        masks = [earlier * (1 - (mask > 0.5)) for earlier in masks] + [mask]
-        kinds.append((kind, mask))
-    shapes = []
-    for visible, (kind, whole) in zip(masks, kinds, strict=True):
-        area = float((whole > 0.5).sum())
-        if area and (visible > 0.5).sum() >= LEAST_VISIBLE * area:
-            shapes.append({'category_id': kind + 1, 'bbox': _box(whole), 'area': area})
+        picture = picture * (1 - mask[..., None]) + (_colour(picture, mask, generator) + texture) * mask[..., None]
+    shapes = [
+        {'category_id': kind + 1, 'bbox': _box(mask), 'area': float((mask > 0.5).sum())} for kind, mask in drawn
+    ]
     return picture.clip(0, 255).astype(np.uint8), shapes
 
 

@@ -66,7 +66,7 @@ def test_the_gate_stays_finite_where_the_map_is_as_large_as_half_precision_goes(
 
 def test_a_float64_map_is_squeezed_in_float64():
     u = torch.randn(1, 8, 50, 50, dtype=torch.float64)
-    assert torch.equal(SELayer(8).squeeze(u)[0, :, 0, 0], u.mean((2, 3))[0])
+    assert torch.equal(SELayer(8, reduction=4).squeeze(u)[0, :, 0, 0], u.mean((2, 3))[0])
 
 
 def test_half_open_gates_are_exactly_one_half():
