@@ -38,7 +38,7 @@ def draw_curves(losses: Mapping[str, np.ndarray], validations: Sequence[Mapping[
     for name in _metric_names(validations):
         points = [(entry['iter'], entry[name]) for entry in validations if entry.get(name, -1) >= 0]
         if points:
-            right.plot(*zip(*points, strict=True), marker='.', label=name.rsplit('/', 1)[-1])
+            right.plot(*zip(*points, strict=True), marker='.', label=_label(name))
     right.set(xlabel='iteration', ylabel='validation')
     for axes in (left, right):
         axes.grid(alpha=0.3)
@@ -58,7 +58,7 @@ def print_table(validations: Sequence[Mapping[str, Any]]) -> None:
     names = _metric_names(validations)
     if not names:
         return
-    table = Table('epoch', *(name.rsplit('/', 1)[-1] for name in names), title='validation')
+    table = Table('epoch', *map(_label, names), title='validation')
     best = {name: max(entry.get(name, -1) for entry in validations) for name in names}
     for entry in validations:
         values = [entry.get(name, -1) for name in names]
@@ -73,6 +73,11 @@ def print_table(validations: Sequence[Mapping[str, Any]]) -> None:
 
 def _metric_names(validations: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(name for entry in validations for name in entry if name not in ('epoch', 'iter')))
+
+
+def _label(metric: str) -> str:
+    """``coco/bbox_mAP_50`` is ``mAP_50``; masks keep their ``segm_``."""
+    return metric.rsplit('/', 1)[-1].removeprefix('bbox_')
 
 
 def draw_sheet(samples: Sequence[Any], classes: Sequence[str], path: Path, score_threshold: float) -> None:

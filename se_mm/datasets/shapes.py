@@ -39,7 +39,7 @@ def draw(root: Path, seed: int = 0) -> None:
         for image_id in tqdm(range(1, count + 1), desc=f'drawing {split}', unit='image', disable=None):
             picture, shapes = draw_image(generator)
             name = f'{image_id:04d}.jpg'
-            cv2.imwrite(str(Path(root, split, name)), picture, [cv2.IMWRITE_JPEG_QUALITY, 80])
+            cv2.imwrite(str(Path(root, split, name)), picture, [cv2.IMWRITE_JPEG_QUALITY, 70])
             images.append({'id': image_id, 'file_name': name, 'width': SIDE, 'height': SIDE})
             annotations += [
                 {'id': len(annotations) + k, 'image_id': image_id, 'iscrowd': 0, **shape}
@@ -71,9 +71,7 @@ def draw_image(generator: np.random.Generator) -> tuple[np.ndarray, list[dict[st
         visible = [*left, mask > 0.5]
         texture = generator.normal(0, 8, (SIDE, SIDE, 3))
         picture = picture * (1 - mask[..., None]) + (_colour(picture, mask, generator) + texture) * mask[..., None]
-    shapes = [
-        {'category_id': kind + 1, 'bbox': _box(mask), 'area': float((mask > 0.5).sum())} for kind, mask in drawn
-    ]
+    shapes = [{'category_id': kind + 1, 'bbox': _box(mask), 'area': float((mask > 0.5).sum())} for kind, mask in drawn]
     return picture.clip(0, 255).astype(np.uint8), shapes
 
 

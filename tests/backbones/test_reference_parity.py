@@ -41,14 +41,15 @@ def test_timm(name):
 
 @pytest.mark.parametrize(('depth', 'resnext'), [(50, False), (101, False), (152, False), (50, True), (101, True)])
 def test_mmpretrain(depth, resnext):
-    arguments = dict(depth=depth, **(RESNEXT if resnext else {}))
-    their_class = mmpretrain.SEResNeXt if resnext else mmpretrain.SEResNet
-    theirs = randomize(their_class(out_indices=(0, 1, 2, 3), **arguments).double()).eval()
+    arguments = RESNEXT if resnext else {}
+    their_class = mmpretrain.SEResNeXt if resnext else mmpretrain.SEResNet  # of 32 groups, each 4 wide
+    theirs = randomize(their_class(depth, out_indices=(0, 1, 2, 3)).double())
+    theirs.eval()  # mmpretrain's returns None
     renamed = {
         key.replace('se_layer.conv1.conv', 'se.fc1').replace('se_layer.conv2.conv', 'se.fc2'): value
         for key, value in theirs.state_dict().items()
     }
-    ours = (SEResNeXt if resnext else SEResNet)(**arguments).double().eval()
+    ours = (SEResNeXt if resnext else SEResNet)(depth, **arguments).double().eval()
     ours.load_state_dict(renamed)
     assert largest_difference(ours, theirs, odd_inputs()) <= 1e-9
 
