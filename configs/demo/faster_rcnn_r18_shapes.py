@@ -65,7 +65,7 @@ test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + 'annotations/val.json')
 test_evaluator = val_evaluator
 
-max_epochs = 10
+max_epochs = 12
 train_cfg = dict(max_epochs=max_epochs, val_interval=2)
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=1e-3, weight_decay=0.05))
 param_scheduler = [
@@ -73,7 +73,7 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', T_max=max_epochs, end=max_epochs, convert_to_iter_based=True),
 ]
 default_hooks = dict(
-    checkpoint=dict(interval=5, max_keep_ckpts=1, save_best='coco/bbox_mAP', rule='greater'),
+    checkpoint=dict(interval=4, max_keep_ckpts=1, save_best='coco/bbox_mAP', rule='greater'),
     logger=dict(interval=25),
 )
 auto_scale_lr = dict(base_batch_size=4)
