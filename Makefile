@@ -47,7 +47,7 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -q se_mm
 
-# mmcv asks for C++17, and torch >= 2.14 for C++20: hence the edit. About 9 minutes on 2 cores.
+# mmcv asks for C++17, and torch >= 2.14 for C++20: hence the edit.
 $(COMPILED)/mmcv/_ext.stamp: $(READY)
 	rm -rf $(COMPILED)
 	mkdir -p $(COMPILED)

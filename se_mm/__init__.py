@@ -1,8 +1,8 @@
 """Squeeze-and-Excitation backbones for the OpenMMLab stack.
 
 Importing this package prepares the installed stack (see :mod:`se_mm.compat`), so it has to
-come before the first import of ``mmcv.ops``, which ``mmdet.models`` makes. It stays cheap:
-the public names below are imported on first use.
+come before the first import of ``mmcv.ops``, which ``mmdet.models`` makes. The public
+names below, and with them mmdet, are imported on first use.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ data_root = 'data/shapes/'
 
 model = dict(
     # Nothing is pretrained here: nothing is frozen, the norms train, and no residual branch starts at zero,
-    # which would cost a short training a fifth of its mAP.
+    # which holds a short training back.
     backbone=dict(
         depth=18,
         base_channels=32,

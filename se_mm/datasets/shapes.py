@@ -64,14 +64,15 @@ def draw_image(generator: np.random.Generator) -> tuple[np.ndarray, list[dict[st
     for _ in range(generator.integers(3, 7)):
         kind = int(generator.integers(len(CLASSES)))
         mask = _mask(kind, generator)
-        left = [earlier * (mask <= 0.5) for earlier in visible]
-        if any(now.sum() < LEAST_VISIBLE * (whole > 0.5).sum() for now, (_, whole) in zip(left, drawn, strict=True)):
+        covered = mask > 0.5
+        left = [earlier & ~covered for earlier in visible]
+        if any(now.sum() < LEAST_VISIBLE * whole.sum() for now, (_, whole) in zip(left, drawn, strict=True)):
             continue
-        drawn.append((kind, mask))
-        visible = [*left, mask > 0.5]
+        drawn.append((kind, covered))
+        visible = [*left, covered]
         texture = generator.normal(0, 8, (SIDE, SIDE, 3))
         picture = picture * (1 - mask[..., None]) + (_colour(picture, mask, generator) + texture) * mask[..., None]
-    shapes = [{'category_id': kind + 1, 'bbox': _box(mask), 'area': float((mask > 0.5).sum())} for kind, mask in drawn]
+    shapes = [{'category_id': kind + 1, 'bbox': _box(whole), 'area': float(whole.sum())} for kind, whole in drawn]
     return picture.clip(0, 255).astype(np.uint8), shapes
 
 
@@ -111,6 +112,6 @@ def _mask(kind: int, generator: np.random.Generator) -> np.ndarray:
     return mask / 255.0
 
 
-def _box(mask: np.ndarray) -> list[float]:
-    ys, xs = np.nonzero(mask > 0.5)
+def _box(covered: np.ndarray) -> list[float]:
+    ys, xs = np.nonzero(covered)
     return [float(v) for v in (xs.min(), ys.min(), xs.max() + 1 - xs.min(), ys.max() + 1 - ys.min())]

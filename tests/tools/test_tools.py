@@ -199,7 +199,7 @@ def test_num_classes_that_do_not_fit_name_the_head(data):
 
 
 def test_a_checkpoint_of_another_model_is_refused_whole(trained, data, tmp_path):
-    state = torch.load(trained / 'epoch_1.pth', weights_only=False)
+    state = torch.load(trained / 'epoch_1.pth', weights_only=True)
     state['state_dict'].pop('backbone.layer1.0.se.fc1.weight')
     torch.save(state, tmp_path / 'torn.pth')
     done = tool(
