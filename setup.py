@@ -20,7 +20,16 @@ setup(
     # The configs and tools travel in .mim, as in mmdet: links to the folders of the repository, files in a wheel.
     package_data={'se_mm': ['.mim/model-index.yml', '.mim/configs/**/*', '.mim/tools/*']},
     include_package_data=False,
-    install_requires=['matplotlib', 'numpy', 'pycocotools', 'rich', 'torch>=2.4', 'torchvision>=0.19', 'tqdm'],
+    install_requires=[
+        'matplotlib',
+        'numpy',
+        'pycocotools',
+        'rich',
+        'safetensors',
+        'torch>=2.4',
+        'torchvision>=0.19',
+        'tqdm',
+    ],
     extras_require={
         # One of these two, never both: they ship the same import names.
         'onedl': [

@@ -1,2 +1,9 @@
-_base_ = './faster_rcnn_se_x101_32x4d_coco.py'
-model = dict(backbone=dict(depth=50))
+_base_ = './faster_rcnn_x101_32x4d_coco.py'
+model = dict(
+    backbone=dict(
+        type='se_mm.SEResNeXt',
+        depth=50,
+        stem_pool='caffe',
+        init_cfg=dict(type='Pretrained', checkpoint='timm://legacy_seresnext50_32x4d.in1k'),
+    )
+)

@@ -1,8 +1,9 @@
 """Squeeze-and-Excitation backbones for the OpenMMLab stack.
 
 Importing this package prepares the installed stack (see :mod:`se_mm.compat`), so it has to
-come before the first import of ``mmcv.ops``, which ``mmdet.models`` makes. The public
-names below, and with them mmdet, are imported on first use.
+come before the first import of ``mmcv.ops``, which ``mmdet.models`` makes, and mmengine's
+reading of checkpoints (see :mod:`se_mm.weights.schemes`). The public names below, and with
+them mmdet, are imported on first use.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from typing import Any
 from . import compat
 from .errors import SeMmError
 from .version import __version__
+from .weights import schemes
 
 compat.prepare()
+schemes.register()
 
 _PUBLIC = {
     'SELayer': 'se_mm.layers',

@@ -6,11 +6,13 @@ import argparse
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
 from .cli import existing_file
 from .errors import SeMmError
+from .weights.in_configs import without_pretrained
 
 
 def apply_training_switches(cfg: Config, args: argparse.Namespace) -> None:
@@ -30,9 +32,15 @@ def apply_training_switches(cfg: Config, args: argparse.Namespace) -> None:
         cfg.auto_scale_lr.enable = True
     if args.seed is not None or args.deterministic:
         cfg.randomness = dict(seed=args.seed, deterministic=args.deterministic)
+    if args.no_pretrained:
+        removed = without_pretrained(cfg.model)
+        cfg.load_from = None
+        print_log(f'--no-pretrained: random weights in place of {", ".join(removed) or "none that the config names"}')
     if args.resume:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else existing_file(args.resume, 'checkpoint to resume from')
+        if cfg.load_from or find_latest_checkpoint(cfg.work_dir):
+            without_pretrained(cfg.model)  # what it would load is replaced at once, and need not be fetched
     cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='se_mm.CurvesHook')]
 
 

@@ -5,12 +5,16 @@ import argparse
 import sys
 
 from se_mm import cli
+from se_mm.config import load_config
 from se_mm.environment import report
+from se_mm.weights import in_configs
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    lines, works = report()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--weights', metavar='CONFIG', help='say whether the weights that a config names can be had')
+    args = parser.parse_args()
+    lines, works = in_configs.status(load_config(args.weights)) if args.weights else report()
     print('\n'.join(lines))
     sys.exit(0 if works else 1)
 

@@ -5,6 +5,7 @@ import argparse
 
 from se_mm import cli, preflight, runtime
 from se_mm.config import load_config
+from se_mm.weights import in_configs
 
 
 def parse_args() -> argparse.Namespace:
@@ -16,6 +17,9 @@ def parse_args() -> argparse.Namespace:
         const='auto',
         metavar='auto|FILE',
         help='go on from the latest checkpoint in the work_dir, or from FILE',
+    )
+    parser.add_argument(
+        '--no-pretrained', action='store_true', help='start from random weights, whatever the config names'
     )
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
     parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
@@ -32,6 +36,7 @@ def main() -> None:
     cfg.work_dir = args.work_dir or cfg.work_dir
     runtime.apply_training_switches(cfg, args)
     preflight.check(cfg, ('train', 'val'))
+    in_configs.fetch(cfg)
     runtime.build_runner(cfg).train()
 
 

@@ -44,6 +44,11 @@ class SEUnit(nn.Module):
                 "use a norm with affine=True, or se_init='default'"
             )
 
+    @property
+    def last_norm_name(self) -> str:
+        """The name of that norm's parameters (``bn3``)."""
+        return getattr(self, f'{self.last_norm}_name')
+
     def init_weights(self) -> None:
         first_time = not self.is_init
         super().init_weights()

@@ -1,19 +1,18 @@
-"""What turns a ResNet of mmdet into its SE twin: the arguments, the stages, plain weights."""
+"""What turns a ResNet of mmdet into its SE twin: the arguments, the stages, the weights."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import torch
-from mmengine.logging import print_log
 from torch import nn
 
 from ..errors import SeMmError
+from ..weights.loading import adapt
 from .residual_units import SE_UNITS, SEUnit
 
 SE_INITS = ('default', 'identity')
+STEM_POOLS = ('torch', 'caffe')
 
 
 class SEHost(nn.Module):
@@ -28,6 +27,8 @@ class SEHost(nn.Module):
             ``'identity'``: after ``init_weights`` the network equals its plain twin in every
             bit, and trains. Each gate starts at exactly 1/2 and the scale and shift of its
             branch's last norm are doubled.
+        stem_pool: ``'torch'``: the stem pools 3x3 with stride 2 and padding 1. ``'caffe'``:
+            without padding, in ceil mode, as the networks that come from Caffe were trained.
         **kwargs: every argument of the host.
 
     Raises:
@@ -41,17 +42,23 @@ class SEHost(nn.Module):
         se_stages: Sequence[int] | Sequence[bool] | None = None,
         se_bias: bool = True,
         se_init: str = 'default',
+        stem_pool: str = 'torch',
         **kwargs: Any,
     ) -> None:
-        if se_init not in SE_INITS:
-            raise SeMmError(f'se_init must be one of {SE_INITS}, got {se_init!r}')
+        for name, value, known in (('se_init', se_init, SE_INITS), ('stem_pool', stem_pool, STEM_POOLS)):
+            if value not in known:
+                raise SeMmError(f'{name} must be one of {known}, got {value!r}')
         num_stages = kwargs.get('num_stages', 4)
         # Plain attributes before nn.Module.__init__, as in the hosts: the host calls make_res_layer in its own.
         self.reduction = _one_per_stage(reduction, num_stages)
         self.se_stages = _stage_indices(se_stages, num_stages)
         self.se_bias = se_bias
         self.se_init = se_init
+        self.stem_pool = stem_pool
         super().__init__(**kwargs)
+        if stem_pool == 'caffe':
+            self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True)
+        self._register_state_dict_hook(_state_style)
 
     def make_res_layer(self, *, block: type[nn.Module], **kwargs: Any) -> nn.Module:
         stage = len(self.res_layers)
@@ -73,34 +80,22 @@ class SEHost(nn.Module):
         """The residual units that carry SE, with their names (``layer1.0``)."""
         return ((name, module) for name, module in self.named_modules() if isinstance(module, SEUnit))
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        units = [(f'{prefix}{name}.', unit) for name, unit in self.se_units()]
-        if units and not any(key.startswith(f'{unit}se.') for key in state_dict for unit, _ in units):
-            self._take_plain_weights(state_dict, units)
-        super()._load_from_state_dict(state_dict, prefix, *args)
+    def plugin_names(self) -> Iterator[str]:
+        """The plugins in the residual units, as prefixes of their parameters (``layer2.0.gcb.``)."""
+        for name, module in self.named_modules():
+            for position in ('after_conv1', 'after_conv2', 'after_conv3'):
+                yield from (f'{name}.{plugin}.' for plugin in getattr(module, f'{position}_plugin_names', ()))
 
-    @torch.no_grad()
-    def _take_plain_weights(self, state_dict: dict[str, Any], units: list[tuple[str, SEUnit]]) -> None:
-        """Rewrites a plain ResNet's weights, in the loader's own copy, into those of the equal SE network."""
-        norms = [f'{prefix}{_norm_name(unit)}' for prefix, unit in units]
-        if not all(f'{norm}.{name}' in state_dict for norm in norms for name in ('weight', 'bias')):
-            return  # not a plain twin either: the loader will say which keys are missing
-        for norm, (prefix, unit) in zip(norms, units, strict=True):
-            unit.se.start_half_open()
-            for name in ('weight', 'bias'):
-                state_dict[f'{norm}.{name}'] = 2 * state_dict[f'{norm}.{name}']
-            for name, value in unit.se.state_dict().items():
-                state_dict[f'{prefix}se.{name}'] = value.clone()
-        print_log(
-            f'{type(self).__name__}: the weights are of a plain network without SE; the {len(units)} gates start '
-            f"as se_init='identity' does, so that the loaded network equals the plain one",
-            logger='current',
-            level=logging.INFO,
-        )
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], *args: Any
+    ) -> None:
+        adapt(self, state_dict, prefix, local_metadata)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
 
 
-def _norm_name(unit: SEUnit) -> str:
-    return getattr(unit, f'{unit.last_norm}_name')
+def _state_style(module: SEHost, _: dict[str, Any], __: str, local_metadata: dict[str, Any]) -> None:
+    """Keeps with the weights what their shapes do not tell (see ``se_mm.weights``)."""
+    local_metadata['se_mm'] = {'style': module.style, 'stem_pool': module.stem_pool}
 
 
 def _one_per_stage(reduction: int | Sequence[int], num_stages: int) -> tuple[int, ...]:

@@ -206,8 +206,7 @@ def test_a_checkpoint_of_another_model_is_refused_whole(trained, data, tmp_path)
         'test', CONFIG, tmp_path / 'torn.pth', '--data-root', data, '--work-dir', tmp_path, '--cfg-options', *QUICK
     )
     assert done.returncode == 2
-    assert 'does not fit the config' in done.stderr
-    assert 'layer1.0.se.fc1.weight' in done.stderr
+    assert '1 tensors are missing: layer1.0.se.fc1.weight' in done.stderr
 
 
 def test_a_classifier_goes_through_the_same_tools(tmp_path):
@@ -265,6 +264,30 @@ def test_check_env_names_the_stack_and_the_kernels():
     assert 'mmcv.ops ' in done.stdout
 
 
+def test_check_env_says_whether_the_weights_of_a_config_can_be_had(tmp_path):
+    """Without a network or with one, the line names the file, its URL or its place in the cache."""
+    done = tool('check_env', '--weights', 'configs/faster_rcnn_se_r50_coco.py', TORCH_HOME=str(tmp_path))
+    assert 'model.backbone.init_cfg = timm://legacy_seresnet50.in1k: not cached' in done.stdout
+    assert 'v0.1-cadene/se_resnet50-ce0d4300.pth' in done.stdout
+    assert done.returncode in (0, 1)
+
+
+def test_weights_that_are_missing_stop_the_training_before_anything_is_built(data, tmp_path):
+    load_from = 'load_from=/no/weights.pth'
+    done = tool('train', CONFIG, '--data-root', data, '--work-dir', tmp_path, '--cfg-options', load_from)
+    assert done.returncode == 2
+    assert 'error: load_from: checkpoint /no/weights.pth does not exist' in done.stderr
+
+
+def test_convert_checkpoint_takes_a_detectors_backbone_to_timm(trained, tmp_path):
+    done = tool('convert_checkpoint', trained / 'epoch_1.pth', tmp_path / 'timm.pth', '--to', 'timm')
+    assert done.returncode == 0, done.stderr
+    assert 'left: neck, rpn_head, roi_head' in done.stdout
+    done = tool('convert_checkpoint', 'README.md', tmp_path / 'no.pth', '--to', 'timm')
+    assert done.returncode == 2
+    assert 'error: checkpoint README.md cannot be read' in done.stderr
+
+
 def test_the_coco_config_runs_on_real_coco_images(tmp_path):
     coco = shared('tiny_coco')
     small = 'scale=(320,192)'
@@ -283,10 +306,12 @@ def test_the_coco_config_runs_on_real_coco_images(tmp_path):
         coco,
         '--work-dir',
         tmp_path,
+        '--no-pretrained',
         '--cfg-options',
         *options,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+    assert '--no-pretrained: random weights in place of model.backbone.init_cfg' in done.stdout
     assert 'instances_train2017.json: 4 images' in done.stdout
     assert '80 classes (person' in done.stdout
     assert (tmp_path / 'epoch_1.pth').is_file()

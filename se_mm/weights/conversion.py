@@ -1,0 +1,131 @@
+"""Writing weights under the names of another family."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..errors import SeMmError
+from .families import CAFFE, MMPRETRAIN, PLAIN, TIMM, TIMM_DEEP, Family, family_of
+from .files import read_checkpoint, source_of
+from .loading import facts_in_file, known_style
+from .state_dicts import find_root, unwrap, with_idle_pooling, without_idle_pooling
+
+TARGETS = ('timm', 'mmpretrain', 'mmdet', 'se_mm')
+#: The classifier's linear layer, in all families.
+HEADS = ('fc', CAFFE.head, MMPRETRAIN.head)
+
+_LINEAR_GATE = re.compile(r'layer\d+\.\d+\.se\.fc[12]\.weight')
+
+
+def convert(source: Path, target: Path, to: str) -> str:
+    """Rewrites a checkpoint's backbone and classifier under the names of another family.
+
+    ``timm`` writes a raw state dict; weights in the style of Caffe take the names of timm's
+    ``legacy_se*`` networks. ``mmpretrain`` writes a classifier (``backbone.``, ``head.fc.``).
+    ``mmdet`` and ``se_mm`` write the bare backbone with the classifier as ``fc.``, which
+    loading leaves out; in ``mmdet`` SE is the plugin ``se_mm.SELayer`` at ``after_conv3``.
+    Values are copied, never changed, so that every way there and back is exact.
+
+    Args:
+        source: any checkpoint of :mod:`se_mm.weights.families`.
+        target: .pth, or .safetensors; written aside and renamed.
+        to: one of ``TARGETS``.
+
+    Returns:
+        A line that says what was written and what was left.
+
+    Raises:
+        SeMmError: if the source holds no residual network, or the target's family has none
+            with its style and stem pooling.
+    """
+    if to not in TARGETS:
+        raise SeMmError(f'--to must be one of {", ".join(TARGETS)}, got {to}')
+    if source.resolve() == target.resolve():
+        raise SeMmError(f'{target} is the file that is read; write to another one')
+    weights, family, facts, left = _read_ours(source)
+    names = _target_family(to, weights, facts)
+    if names is MMPRETRAIN:
+        weights = without_idle_pooling(weights)
+    renamed = OrderedDict((_to_theirs(key, names), value) for key, value in weights.items())
+    _write(target, renamed, facts, raw=to == 'timm')
+    kept = f'; left: {", ".join(left)}' if left else ''
+    return f'{target}: {len(renamed)} tensors of the family {family.name}, under the names of {names.name}{kept}'
+
+
+def _read_ours(source: Path) -> tuple[dict[str, Tensor], Family, dict[str, str], list[str]]:
+    """A checkpoint in our names, the classifier as ``fc``; its family; what is known of it; the modules left out."""
+    state_dict, _ = unwrap(read_checkpoint(source))
+    root = find_root(state_dict)
+    if root is None:
+        raise SeMmError(f'{source} holds no residual network: no key ends with layer1.0.conv1.weight')
+    backbone = {key[len(root) :]: value for key, value in state_dict.items() if key.startswith(root)}
+    family = family_of(backbone)
+    style, stem_pool = known_style(
+        family, facts_in_file(source_of(state_dict), root.removesuffix('.')), backbone, str(source)
+    )
+    facts = {'style': style or 'pytorch', 'stem_pool': stem_pool or 'torch'}
+    outer = root.removesuffix('backbone.')
+    weights, left = {}, []
+    for key, value in state_dict.items():
+        name = key.removeprefix(root) if key.startswith(root) else key.removeprefix(outer)
+        layer, _, part = name.rpartition('.')
+        if layer in HEADS:
+            weights[f'fc.{part}'] = value
+        elif key.startswith(root) and re.match(r'(conv1|bn1|gn1|stem|layer\d+|layer0)\.', name):
+            ours = family.to_ours(name)
+            linear = _LINEAR_GATE.fullmatch(ours) and value.ndim == 2
+            weights[ours] = value[:, :, None, None].contiguous() if linear else value
+        else:
+            left.append(key.partition('.')[0])
+    return with_idle_pooling(weights), family, facts, list(dict.fromkeys(left))
+
+
+def _target_family(to: str, weights: Mapping[str, Tensor], facts: Mapping[str, str]) -> Family:
+    has_se = any('.se.fc1.' in key for key in weights)
+    style, grouped_style = facts['style'], CAFFE.grouped_style
+    conv2 = weights['layer1.0.conv2.weight']
+    grouped = conv2.size(0) != conv2.size(1)
+    bottleneck = 'layer1.0.conv3.weight' in weights
+    if to == 'se_mm':
+        return TIMM if has_se else PLAIN
+    if to == 'timm' and facts['stem_pool'] == 'caffe' and has_se:
+        if bottleneck and style != (grouped_style if grouped else CAFFE.style):
+            raise SeMmError(f"timm has no SE network with style='{style}' and the stem pooling of Caffe")
+        return CAFFE
+    if facts['stem_pool'] == 'caffe':
+        raise SeMmError(f'{to} has no network with the stem pooling of Caffe, which these weights need; use --to se_mm')
+    if to == 'timm':
+        if bottleneck and style == 'caffe':
+            raise SeMmError("timm has no such network with style='caffe', which these weights need; use --to mmdet")
+        return TIMM_DEEP if 'stem.0.weight' in weights else TIMM if has_se else PLAIN
+    if to == 'mmpretrain':
+        return MMPRETRAIN
+    return TIMM if has_se else PLAIN
+
+
+def _to_theirs(key: str, names: Family) -> str:
+    if key.startswith('fc.'):
+        return f'{names.head}{key[2:]}'
+    return f'{names.prefix}{names.to_theirs(key)}'
+
+
+def _write(target: Path, state_dict: OrderedDict[str, Tensor], facts: dict[str, str], raw: bool) -> None:
+    aside = target.with_name(f'{target.name}.partial')
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.suffix == '.safetensors':
+            save_file({key: value.contiguous() for key, value in state_dict.items()}, aside, metadata=facts)
+        else:
+            state_dict._metadata = {'': {'se_mm': facts}}
+            torch.save(state_dict if raw else {'state_dict': state_dict, 'meta': {}}, aside)
+        aside.replace(target)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise SeMmError(f'{target} cannot be written: {error}') from error

@@ -1,0 +1,159 @@
+"""Reading a checkpoint file: tensors and plain data, never code."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import re
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from ..errors import SeMmError
+
+#: Beginnings of what is saved under a checkpoint's name by mistake.
+_IMPOSTORS = (
+    (rb'\s*<', 'it is a web page, perhaps the error page of a download'),
+    (rb'version https://git-lfs', 'it is a pointer of Git LFS; run `git lfs pull`'),
+    (rb'\x1f\x8b', 'it is a gzip archive; unpack it first'),
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the tensors of a state dict were read from.
+
+    Attributes:
+        name: as it was asked for, a name with a scheme included.
+        path: the file.
+        sha256: of the file, in hexadecimal.
+        metadata: torch's metadata of the modules, by their names.
+    """
+
+    name: str
+    path: str
+    sha256: str
+    metadata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f'{self.name} (sha256 {self.sha256[:16]})'
+
+
+# mmengine rebuilds a state dict several times between the file and the module; the tensors stay the same objects.
+_SOURCES = WeakTensorKeyDictionary()
+
+
+def read_checkpoint(path: str | Path, map_location: Any = 'cpu', name: str | None = None) -> dict[str, Any]:
+    """What stands in a .pth, .pth.tar or .safetensors file.
+
+    Args:
+        path: the file; its content decides how it is read, not its name.
+        map_location: as in ``torch.load``.
+        name: what messages call it; the path where it is ``None``.
+
+    Returns:
+        The dictionary in the file. One of safetensors is a state dict.
+
+    Raises:
+        SeMmError: if the file is missing, damaged, holds no tensors, or needs more than
+            tensors and plain data.
+    """
+    path = Path(path).expanduser()
+    name = name or str(path)
+    if path.is_dir():
+        raise SeMmError(f'checkpoint {name} is a directory; give a file in it')
+    try:
+        with path.open('rb') as file:
+            beginning = file.read(64)
+        digest = sha256_of(path)
+    except FileNotFoundError as error:
+        raise SeMmError(f'checkpoint {name} does not exist (looked in {path.absolute()})') from error
+    except OSError as error:
+        raise SeMmError(f'checkpoint {name} cannot be read: {error}') from error
+    _refuse_impostor(beginning, name)
+    read = _read_safetensors if beginning[8:9] == b'{' else _read_torch
+    try:
+        checkpoint = read(path, map_location)
+    except Exception as error:  # the readers raise whatever the damaged bytes lead them to
+        raise SeMmError(f'checkpoint {name} cannot be read: {_reason(error)}') from error
+    _check_content(checkpoint, name)
+    metadata = getattr(checkpoint.get('state_dict', checkpoint), '_metadata', None) or {}
+    source = Source(name, str(path), digest, metadata)
+    for tensor in tensors_in(checkpoint):
+        _SOURCES[tensor] = source
+    return checkpoint
+
+
+def sha256_of(path: Path) -> str:
+    """The hash of a file, in hexadecimal."""
+    digest = hashlib.sha256()  # hashlib.file_digest needs Python 3.11
+    with path.open('rb') as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def source_of(state_dict: Mapping[str, Any]) -> Source | None:
+    """The file that a state dict was read from, if it was read here."""
+    return next((_SOURCES[tensor] for tensor in tensors_in(state_dict) if tensor in _SOURCES), None)
+
+
+def tensors_in(checkpoint: Any) -> Iterator[Tensor]:
+    """Every tensor in nested dictionaries."""
+    if isinstance(checkpoint, Tensor):
+        yield checkpoint
+    elif isinstance(checkpoint, Mapping):
+        for value in checkpoint.values():
+            yield from tensors_in(value)
+
+
+def _read_torch(path: Path, map_location: Any) -> Any:
+    return torch.load(path, map_location=map_location or 'cpu', weights_only=True)
+
+
+def _read_safetensors(path: Path, map_location: Any) -> OrderedDict[str, Tensor]:
+    with safe_open(path, framework='pt') as file:
+        state_dict = OrderedDict((key, file.get_tensor(key)) for key in file.keys())  # noqa: SIM118
+        facts = file.metadata() or {}
+    if 'style' in facts:
+        state_dict._metadata = {'': {'se_mm': facts}}
+    if isinstance(map_location, (str, torch.device)):
+        for key, tensor in state_dict.items():
+            state_dict[key] = tensor.to(map_location)
+    return state_dict
+
+
+def _refuse_impostor(beginning: bytes, name: str) -> None:
+    if not beginning:
+        raise SeMmError(f'checkpoint {name} is empty (0 bytes); fetch it again')
+    for pattern, what in _IMPOSTORS:
+        if re.match(pattern, beginning):
+            raise SeMmError(f'checkpoint {name} is not a checkpoint: {what}')
+
+
+def _check_content(checkpoint: Any, name: str) -> None:
+    if not isinstance(checkpoint, dict):
+        raise SeMmError(f'checkpoint {name} holds a {type(checkpoint).__name__}; expected a dictionary of tensors')
+    odd = next((key for key in checkpoint if not isinstance(key, str)), None)
+    if odd is not None:
+        raise SeMmError(f'checkpoint {name} is no state dict: it has the key {odd!r}, expected names of tensors')
+    if next(tensors_in(checkpoint), None) is None:
+        raise SeMmError(f'checkpoint {name} holds no tensors (its keys: {", ".join(list(checkpoint)[:10]) or "none"})')
+
+
+def _reason(error: Exception) -> str:
+    text = ' '.join(str(error).split())
+    if isinstance(error, pickle.UnpicklingError):  # torch wraps its reason in advice to run the file's code
+        asked_for = re.search(r'(?:GLOBAL|global) ([\w.]+)', text)
+        what = asked_for[1] if asked_for else text.rpartition('WeightsUnpickler error: ')[2].split('. ')[0][:160]
+        return f'it needs more than tensors and plain data ({what.strip()}), and could run code; refused'
+    if isinstance(error, (SafetensorError, EOFError)) or re.search('PytorchStreamReader|inline_container|zip', text):
+        return f'damaged or cut off ({text.split(". ")[0][:160] or "unexpected end of file"})'
+    return f'{type(error).__name__}: {text[:200]}'

@@ -1,0 +1,95 @@
+"""Finding the backbone's tensors in whatever a checkpoint wraps them in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from ..errors import SeMmError
+
+#: Where projects keep the weights; the first that is there is taken. Averaged weights come before the last step's.
+WRAPPERS = ('state_dict_ema', 'model_ema', 'ema', 'state_dict', 'model', 'ema_state_dict', 'net', 'module')
+
+_FIRST_CONVOLUTION = re.compile(r'(.*?)layer1\.0\.conv1\.weight')
+
+
+def unwrap(checkpoint: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+    """The state dict in a checkpoint, and the name that it stands under.
+
+    A checkpoint of mmengine's keeps averaged weights in ``state_dict`` already (and the last
+    step's in ``ema_state_dict``); other projects add a second dictionary, which comes first.
+
+    Example:
+        >>> import torch
+        >>> weights, where = unwrap({'model': {'fc.weight': torch.ones(1)}, 'epoch': 3})
+        >>> list(weights), where
+        (['fc.weight'], 'model')
+    """
+    where: list[str] = []
+    while not any(isinstance(value, Tensor) for value in checkpoint.values()):
+        found = next((name for name in WRAPPERS if isinstance(checkpoint.get(name), Mapping)), None)
+        if found is None:
+            break
+        checkpoint = checkpoint[found]
+        where.append(found)
+    return checkpoint, '.'.join(where)
+
+
+def find_root(keys: Mapping[str, Any], below: str = '') -> str | None:
+    """What stands before the keys of the residual network, as ``'backbone.'``; ``None``: there is no network.
+
+    Args:
+        keys: of a state dict.
+        below: look only at keys that start so.
+
+    Raises:
+        SeMmError: if several networks could be meant.
+
+    Example:
+        >>> find_root(['module.backbone.layer1.0.conv1.weight', 'module.head.fc.weight'])
+        'module.backbone.'
+    """
+    found = (_FIRST_CONVOLUTION.fullmatch(key) for key in keys if key.startswith(below))
+    roots = sorted({match[1] for match in found if match})
+    if len(roots) > 1:
+        backbones = [root for root in roots if root in ('', below)] or [
+            root for root in roots if root.endswith('backbone.')
+        ]
+        if len(backbones) != 1:
+            raise SeMmError(
+                f'the checkpoint holds {len(roots)} residual networks: {", ".join(roots)}; '
+                f"choose one with init_cfg=dict(type='Pretrained', prefix='{roots[0]}', ...)"
+            )
+        roots = backbones
+    return roots[0] if roots else None
+
+
+def with_idle_pooling(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Counts the pooling before the first shortcut's projection, which does nothing at stride 1.
+
+    In a ResNet-D mmdet and timm put one there, and number the projection after it; mmpretrain does not.
+    """
+    first, second = 'layer1.0.downsample', 'layer2.0.downsample'
+    if f'{second}.2.weight' not in weights or f'{first}.2.weight' in weights:
+        return dict(weights)
+    numbers = {f'{first}.0.': f'{first}.1.', f'{first}.1.': f'{first}.2.'}
+    return _renumbered(weights, numbers)
+
+
+def without_idle_pooling(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse of :func:`with_idle_pooling`."""
+    first = 'layer1.0.downsample'
+    if f'{first}.2.weight' not in weights:
+        return dict(weights)
+    return _renumbered(weights, {f'{first}.1.': f'{first}.0.', f'{first}.2.': f'{first}.1.'})
+
+
+def _renumbered(weights: Mapping[str, Tensor], numbers: Mapping[str, str]) -> dict[str, Tensor]:
+    renamed = {}
+    for key, value in weights.items():
+        old = next((old for old in numbers if key.startswith(old)), '')
+        renamed[numbers.get(old, '') + key[len(old) :]] = value
+    return renamed

@@ -1,0 +1,121 @@
+"""tools/convert_checkpoint.py: each library loads what is written for it, and the way back is exact."""
+
+from __future__ import annotations
+
+import mmpretrain.models as mmpretrain
+import pytest
+import timm
+import torch
+from helpers import odd_inputs, randomize
+from mmdet.models import ResNet
+from safetensors.torch import load_file
+from test_families import largest_difference, timm_features
+from torch import nn
+
+from se_mm import SeMmError, SEResNet
+from se_mm.weights.conversion import convert
+from se_mm.weights.files import read_checkpoint
+
+
+def state_of(file):
+    checkpoint = read_checkpoint(file)
+    return checkpoint.get('state_dict', checkpoint)
+
+
+@pytest.mark.parametrize(
+    ('name', 'ways'),
+    [
+        ('seresnet18', ['mmpretrain', 'mmdet', 'se_mm']),
+        ('seresnet50', ['mmpretrain', 'se_mm', 'mmdet']),
+        ('seresnext50_32x4d', ['se_mm', 'mmpretrain']),
+        ('legacy_seresnet50', ['se_mm']),
+        ('legacy_seresnext50_32x4d', ['se_mm']),
+        ('seresnet152d', ['se_mm', 'mmpretrain', 'mmdet']),
+        ('resnet50', ['mmdet', 'se_mm', 'mmpretrain']),
+        ('resnet50d', ['mmpretrain', 'mmdet']),
+    ],
+)
+@pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
+def test_there_and_back_is_exact(name, ways, suffix, tmp_path):
+    original = randomize(timm.create_model(name)).state_dict()
+    here = tmp_path / 'timm.pth'
+    torch.save(original, here)
+    for to in [*ways, 'timm']:
+        there = tmp_path / f'{to}_again{suffix}'
+        convert(here, there, to)
+        here = there
+    back = state_of(here)
+    assert set(back) == set(original)
+    assert all(torch.equal(back[key], value) and back[key].dtype == value.dtype for key, value in original.items())
+    timm.create_model(name).load_state_dict(back, strict=True)
+
+
+def test_timm_and_mmpretrain_give_our_features(tmp_path):
+    ours = randomize(SEResNet(50).double()).eval()
+    torch.save({'state_dict': ours.state_dict()}, tmp_path / 'ours.pth')
+    convert(tmp_path / 'ours.pth', tmp_path / 'timm.safetensors', 'timm')
+    convert(tmp_path / 'ours.pth', tmp_path / 'mmpretrain.pth', 'mmpretrain')
+
+    timms = timm.create_model('seresnet50', num_classes=0).double().eval()
+    timms.load_state_dict(load_file(tmp_path / 'timm.safetensors'), strict=True)
+    assert largest_difference(ours, lambda x: timm_features(timms, x)) <= 1e-9
+
+    classifier = nn.Module()
+    classifier.backbone = mmpretrain.SEResNet(50, out_indices=(0, 1, 2, 3)).double()
+    classifier.eval()
+    classifier.load_state_dict(state_of(tmp_path / 'mmpretrain.pth'), strict=False)
+    assert largest_difference(ours, classifier.backbone) <= 1e-9
+
+
+def test_mmdets_resnet_with_the_plugin_gives_our_features(tmp_path):
+    torch.save(randomize(timm.create_model('seresnet50').double()).state_dict(), tmp_path / 'timm.pth')
+    convert(tmp_path / 'timm.pth', tmp_path / 'mmdet.pth', 'mmdet')
+    weights = state_of(tmp_path / 'mmdet.pth')
+    ours = SEResNet(50).double()
+    ours.load_state_dict(weights)
+    mmdets = ResNet(50, plugins=[dict(cfg=dict(type='se_mm.SELayer'), position='after_conv3')]).double()
+    missing, _ = mmdets.load_state_dict(weights, strict=False)
+    mmdets.eval()
+    assert not missing
+    assert largest_difference(ours, mmdets) <= 1e-9
+
+
+def test_a_detectors_backbone_is_taken_out(tmp_path):
+    detector = nn.ModuleDict({'backbone': SEResNet(50, style='caffe', stem_pool='caffe'), 'neck': nn.Linear(2, 2)})
+    torch.save({'state_dict': detector.state_dict(), 'meta': {}}, tmp_path / 'epoch_12.pth')
+    said = convert(tmp_path / 'epoch_12.pth', tmp_path / 'timm.pth', 'timm')
+    assert 'left: neck' in said
+    timms = timm.create_model('legacy_seresnet50', num_classes=0)
+    timms.load_state_dict(torch.load(tmp_path / 'timm.pth', weights_only=True), strict=True)
+    x = odd_inputs(dtype=torch.float32)[0]
+    ours = detector['backbone'].eval()
+    with torch.no_grad():
+        torch.testing.assert_close(ours(x)[-1], timm_features(timms.eval(), x)[-1], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'to', 'message'),
+    [
+        (dict(style='caffe'), 'timm', "no such network with style='caffe'"),
+        (dict(stem_pool='caffe'), 'timm', "no SE network with style='pytorch' and the stem pooling"),
+        (dict(stem_pool='caffe'), 'mmpretrain', 'the stem pooling of Caffe'),
+        (dict(style='caffe', stem_pool='caffe'), 'mmdet', 'the stem pooling of Caffe'),
+    ],
+)
+def test_what_a_library_does_not_have_is_refused(arguments, to, message, tmp_path):
+    torch.save(SEResNet(50, **arguments).state_dict(), tmp_path / 'ours.pth')
+    with pytest.raises(SeMmError, match=message):
+        convert(tmp_path / 'ours.pth', tmp_path / 'theirs.pth', to)
+    assert not (tmp_path / 'theirs.pth').exists()
+
+
+def test_it_does_not_write_over_its_input(tmp_path):
+    torch.save(SEResNet(18).state_dict(), tmp_path / 'ours.pth')
+    with pytest.raises(SeMmError, match='write to another'):
+        convert(tmp_path / 'ours.pth', tmp_path / 'ours.pth', 'timm')
+
+
+def test_a_file_without_a_network_is_refused(tmp_path):
+    torch.save(nn.Linear(2, 2).state_dict(), tmp_path / 'linear.pth')
+    with pytest.raises(SeMmError, match='no residual network'):
+        convert(tmp_path / 'linear.pth', tmp_path / 'out.pth', 'timm')

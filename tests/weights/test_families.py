@@ -1,0 +1,263 @@
+"""Weights of other libraries, saved as their users save them, give their feature maps in our backbones."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+
+import mmpretrain.models as mmpretrain
+import pytest
+import timm
+import torch
+import torchvision
+from helpers import odd_inputs, randomize
+from mmdet.models import ResNet, ResNeXt
+from mmengine.runner import load_checkpoint
+from safetensors.torch import save_file
+from torch import nn
+
+from se_mm import SEResNet, SEResNeXt
+
+CAFFE = dict(style='caffe', stem_pool='caffe')
+X32X4D = dict(groups=32, base_width=4)
+TIMM = {
+    'seresnet18': lambda: SEResNet(18),
+    'seresnet34': lambda: SEResNet(34),
+    'seresnet50': lambda: SEResNet(50),
+    'seresnet101': lambda: SEResNet(101),
+    'seresnet152': lambda: SEResNet(152),
+    'seresnext50_32x4d': lambda: SEResNeXt(50, **X32X4D),
+    'seresnext101_32x4d': lambda: SEResNeXt(101, **X32X4D),
+    'seresnet152d': lambda: SEResNet(152, deep_stem=True, avg_down=True),
+    'legacy_seresnet50': lambda: SEResNet(50, **CAFFE),
+    'legacy_seresnext50_32x4d': lambda: SEResNeXt(50, stem_pool='caffe', **X32X4D),
+}
+
+
+def timm_features(model, x):
+    """The four stages of a timm ResNet or legacy SENet."""
+    if hasattr(model, 'layer0'):
+        x = model.pool0(model.layer0(x))
+    else:
+        x = model.maxpool(model.act1(model.bn1(model.conv1(x))))
+    features = []
+    for stage in (model.layer1, model.layer2, model.layer3, model.layer4):
+        x = stage(x)
+        features.append(x)
+    return features
+
+
+@torch.no_grad()
+def largest_difference(ours, features):
+    differences = []
+    for x in odd_inputs():
+        for a, b in zip(ours.double().eval()(x), features(x), strict=True):
+            assert a.shape == b.shape
+            assert b.abs().max() > 1e-3
+            differences.append((a - b).abs().max().item())
+    return max(differences)
+
+
+def pretrained(backbone, file, **kwargs):
+    """What `init_cfg` does when mmengine initialises the backbone."""
+    backbone.double()
+    backbone.init_cfg = dict(type='Pretrained', checkpoint=str(file), **kwargs)
+    backbone.init_weights()
+    return backbone
+
+
+@pytest.mark.parametrize('name', TIMM)
+def test_timm(name, tmp_path):
+    theirs = randomize(timm.create_model(name).double()).eval()
+    torch.save(theirs.state_dict(), tmp_path / 'timm.pth')
+    ours = pretrained(TIMM[name](), tmp_path / 'timm.pth')
+    assert largest_difference(ours, lambda x: timm_features(theirs, x)) <= 1e-9
+
+
+@pytest.mark.parametrize(('depth', 'resnext'), [(50, False), (101, False), (50, True)])
+@pytest.mark.parametrize('whole', [True, False])
+def test_mmpretrain(depth, resnext, whole, tmp_path):
+    their_class = mmpretrain.SEResNeXt if resnext else mmpretrain.SEResNet
+    theirs = randomize(their_class(depth, out_indices=(0, 1, 2, 3)).double())
+    theirs.eval()
+    saved = theirs.state_dict()
+    if whole:
+        saved = {f'backbone.{key}': value for key, value in saved.items()}
+        saved |= {'head.fc.weight': torch.zeros(1000, 2048), 'head.fc.bias': torch.zeros(1000)}
+    torch.save({'state_dict': saved, 'meta': {}}, tmp_path / 'mmpretrain.pth')
+    ours = pretrained(SEResNeXt(depth, **X32X4D) if resnext else SEResNet(depth), tmp_path / 'mmpretrain.pth')
+    assert largest_difference(ours, theirs) <= 1e-9
+
+
+def as_mmdets(**arguments):
+    """mmdet's plain host with the same weights; its stages are what ours must equal."""
+
+    def features_of(theirs):
+        host = (ResNeXt if 'groups' in arguments else ResNet)(**arguments).double()
+        host.load_state_dict(theirs.state_dict(), strict=False)
+        host.eval()
+        return host
+
+    return features_of
+
+
+FOUR_STAGES = dict(out_indices=(0, 1, 2, 3))
+RESNET_D = dict(deep_stem=True, avg_down=True)
+PLAIN = {
+    'torchvision 18': (torchvision.models.resnet18, lambda: SEResNet(18), as_mmdets(depth=18)),
+    'torchvision 50': (torchvision.models.resnet50, lambda: SEResNet(50), as_mmdets(depth=50)),
+    'torchvision x50': (
+        torchvision.models.resnext50_32x4d,
+        lambda: SEResNeXt(50, **X32X4D),
+        as_mmdets(depth=50, **X32X4D),
+    ),
+    'mmpretrain 34': (lambda: mmpretrain.ResNet(34, **FOUR_STAGES), lambda: SEResNet(34), lambda theirs: theirs),
+    'mmpretrain 50 d': (
+        lambda: mmpretrain.ResNetV1d(depth=50, **FOUR_STAGES),
+        lambda: SEResNet(50, **RESNET_D),
+        lambda theirs: theirs,
+    ),
+    'mmdet caffe': (
+        lambda: ResNet(50, style='caffe'),
+        lambda: SEResNet(50, style='caffe'),
+        lambda theirs: theirs,
+    ),
+    'timm 50 d': (
+        lambda: timm.create_model('resnet50d'),
+        lambda: SEResNet(50, **RESNET_D),
+        lambda theirs: lambda x: timm_features(theirs, x),
+    ),
+}
+
+
+@pytest.mark.parametrize('name', PLAIN)
+def test_plain_networks_bit_for_bit(name, tmp_path):
+    build_theirs, build_ours, features_of = PLAIN[name]
+    theirs = randomize(build_theirs().double())
+    theirs.eval()
+    torch.save(theirs.state_dict(), tmp_path / 'plain.pth')
+    ours = pretrained(build_ours(), tmp_path / 'plain.pth').eval()
+    features = features_of(theirs)
+    for x in odd_inputs():
+        assert all(torch.equal(a, b) for a, b in zip(ours(x), features(x), strict=True))
+
+
+def linear_gates(weights, biases):
+    """The layout of senet.pytorch: linear layers in a sequence, without biases."""
+    renamed = {}
+    for key, value in weights.items():
+        key = key.replace('.se.fc1.', '.se.fc.0.').replace('.se.fc2.', '.se.fc.2.')
+        if '.se.fc.' in key and key.endswith('bias') and not biases:
+            continue
+        renamed[key] = value.flatten(1) if '.se.fc.' in key and key.endswith('weight') else value
+    return renamed
+
+
+@pytest.mark.parametrize('biases', [True, False])
+def test_linear_gates(biases, tmp_path):
+    theirs = randomize(SEResNet(50, se_bias=biases).double()).eval()
+    torch.save(linear_gates(theirs.state_dict(), biases), tmp_path / 'linear.pth')
+    ours = pretrained(SEResNet(50), tmp_path / 'linear.pth')
+    assert largest_difference(ours, theirs) == 0
+
+
+def averaged(weights):
+    return {f'module.{key}': value for key, value in weights.items()}
+
+
+WRAPPINGS = {
+    'raw': lambda w: w,
+    'state_dict': lambda w: {'state_dict': w, 'epoch': 3},
+    'model': lambda w: {'model': w, 'optimizer': {'state': {}}},
+    'module': lambda w: averaged(w),
+    'state_dict, module': lambda w: {'state_dict': averaged(w), 'arch': 'seresnet50'},
+    'ema': lambda w: {'state_dict_ema': averaged(w)},
+    'model beside its average': lambda w: {'model': {k: 0 * v for k, v in w.items()}, 'model_ema': averaged(w)},
+    'backbone': lambda w: {'state_dict': {f'backbone.{k}': v for k, v in w.items()}},
+    'lightning': lambda w: {'state_dict': {f'model.{k}': v for k, v in w.items()}, 'pytorch-lightning_version': '2'},
+    'detector in DDP': lambda w: {
+        'state_dict': {
+            **{f'module.backbone.{k}': v for k, v in w.items()},
+            'module.neck.lateral_convs.0.conv.weight': torch.ones(1),
+            'module.neck.rfp.layer1.0.conv1.weight': torch.ones(1),
+        }
+    },
+}
+
+
+@pytest.mark.parametrize('wrapping', WRAPPINGS)
+def test_wrappings(wrapping, tmp_path):
+    theirs = randomize(SEResNet(18), seed=3)
+    torch.save(WRAPPINGS[wrapping](dict(theirs.state_dict())), tmp_path / 'weights.pth.tar')
+    ours = SEResNet(18, init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'weights.pth.tar')))
+    ours.init_weights()
+    expected = theirs.state_dict()
+    assert all(torch.equal(value, expected[key]) for key, value in ours.state_dict().items())
+
+
+def test_safetensors(tmp_path):
+    theirs = randomize(timm.create_model('seresnet18'))
+    save_file(theirs.state_dict(), tmp_path / 'model.safetensors')
+    ours = SEResNet(18)
+    load_checkpoint(ours, str(tmp_path / 'model.safetensors'))
+    expected = theirs.state_dict()
+    assert all(torch.equal(value, expected[key]) for key, value in ours.state_dict().items())
+
+
+def test_a_prefix_in_init_cfg(tmp_path):
+    student, teacher = (randomize(SEResNet(18), seed) for seed in (1, 2))
+    weights = {f'student.backbone.{k}': v for k, v in student.state_dict().items()}
+    weights |= {f'teacher.backbone.{k}': v for k, v in teacher.state_dict().items()}
+    torch.save({'state_dict': weights}, tmp_path / 'semi.pth')
+    ours = SEResNet(18)
+    ours.init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'semi.pth'), prefix='teacher.backbone.')
+    ours.init_weights()
+    assert torch.equal(ours.layer4[1].se.fc2.weight, teacher.layer4[1].se.fc2.weight)
+
+
+def test_the_style_of_its_own_weights_travels_with_them(tmp_path):
+    from mmengine.runner import save_checkpoint
+    from mmengine.runner.checkpoint import get_state_dict
+
+    from se_mm import SeMmError
+
+    detector = nn.Module()
+    detector.backbone = SEResNet(50, **CAFFE)
+    save_checkpoint({'state_dict': get_state_dict(detector), 'meta': {}}, str(tmp_path / 'epoch_1.pth'))
+    again = copy.deepcopy(detector)
+    load_checkpoint(again, str(tmp_path / 'epoch_1.pth'), strict=True)
+    pretrained(SEResNet(50, **CAFFE), tmp_path / 'epoch_1.pth')
+    pretrained(SEResNet(50, **CAFFE), tmp_path / 'epoch_1.pth', prefix='backbone.')
+    with pytest.raises(SeMmError, match=r"need style='caffe' .* and stem_pool='caffe'"):
+        pretrained(SEResNet(50), tmp_path / 'epoch_1.pth')
+    with pytest.raises(SeMmError, match="need style='caffe'"):
+        pretrained(SEResNet(50), tmp_path / 'epoch_1.pth', prefix='backbone.')
+
+
+def test_plugins_and_offsets_keep_their_initial_values(tmp_path):
+    theirs = randomize(timm.create_model('seresnet50'))
+    torch.save(theirs.state_dict(), tmp_path / 'timm.pth')
+    ours = SEResNet(
+        50,
+        dcn=dict(type='DCN', deform_groups=1),
+        stage_with_dcn=(False, False, False, True),
+        plugins=[dict(cfg=dict(type='ContextBlock', ratio=1 / 16), position='after_conv3')],
+    )
+    offsets = ours.layer4[0].conv2.conv_offset.weight.clone()
+    load_checkpoint(ours, str(tmp_path / 'timm.pth'))
+    assert torch.equal(ours.layer4[0].conv2.weight, theirs.layer4[0].conv2.weight)
+    assert torch.equal(ours.layer4[0].conv2.conv_offset.weight, offsets)
+
+
+def test_one_line_says_what_was_loaded_and_what_was_left(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr('se_mm.weights.loading.print_log', lambda line, **_: said.append(line))
+    file = tmp_path / 'legacy.pth'
+    torch.save(timm.create_model('legacy_seresnet50').state_dict(), file)
+    ours = SEResNet(50, **CAFFE)
+    load_checkpoint(ours, str(file))
+    (line,) = said
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert f'{len(ours.state_dict())} tensors from {file} (sha256 {digest[:16]})' in line
+    assert 'family: Caffe' in line
+    assert line.endswith('left: last_linear')

@@ -1,0 +1,189 @@
+"""Weights by URL or name: fetched once, checked, and where that fails the message says what to do."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import re
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import timm
+import torch
+from helpers import REPOSITORY, randomize
+from mmengine.config import Config
+from mmengine.registry import MODELS
+from mmengine.runner import CheckpointLoader, load_checkpoint
+
+from se_mm import SeMmError, SEResNet
+from se_mm.config import load_config
+from se_mm.weights import in_configs, published
+
+SE_CONFIGS = sorted(path.name for path in (REPOSITORY / 'configs').glob('*_se_*.py'))
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
+    return tmp_path / 'hub' / 'checkpoints'
+
+
+@pytest.fixture
+def host(tmp_path):
+    """A local web server: its folder, its address and how often it was asked."""
+    folder = tmp_path / 'host'
+    folder.mkdir()
+    asked = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *args):
+            super().__init__(*args, directory=str(folder))
+
+        def log_message(self, *_):
+            asked.append(self.path)
+
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield SimpleNamespace(
+        folder=folder, url=f'http://127.0.0.1:{server.server_port}', asked=asked, stop=server.shutdown
+    )
+    server.shutdown()
+    server.server_close()
+
+
+def publish(host, weights, name='net', claimed_hash=None) -> str:
+    file = host.folder / 'unnamed.pth'
+    torch.save(weights, file)
+    digest = claimed_hash or hashlib.sha256(file.read_bytes()).hexdigest()[:8]
+    file.rename(host.folder / f'{name}-{digest}.pth')
+    return f'{host.url}/{name}-{digest}.pth'
+
+
+def test_a_url_is_fetched_once(host, cache):
+    theirs = randomize(SEResNet(18))
+    url = publish(host, theirs.state_dict())
+    for _ in range(2):
+        ours = SEResNet(18)
+        load_checkpoint(ours, url)
+        assert torch.equal(ours.layer4[1].se.fc2.weight, theirs.layer4[1].se.fc2.weight)
+    assert len(host.asked) == 1
+    assert (cache / url.rpartition('/')[2]).is_file()
+
+
+def test_a_file_with_another_hash_is_not_kept(host, cache):
+    url = publish(host, SEResNet(18).state_dict(), claimed_hash='00000000')
+    with pytest.raises(SeMmError, match='invalid hash value'):
+        load_checkpoint(SEResNet(18), url)
+    assert not list(cache.iterdir())
+
+
+def test_a_damaged_file_in_the_cache_is_refused(host, cache):
+    url = publish(host, SEResNet(18).state_dict())
+    load_checkpoint(SEResNet(18), url)
+    file = cache / url.rpartition('/')[2]
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(
+        SeMmError, match=f'{re.escape(str(file))} is not {re.escape(url)} as published: its sha256 must'
+    ):
+        load_checkpoint(SEResNet(18), url)
+
+
+def test_without_a_network_the_message_says_where_a_hand_fetched_file_goes(cache):
+    url = 'http://127.0.0.1:9/net-0123abcd.pth'
+    with pytest.raises(SeMmError) as error:
+        load_checkpoint(SEResNet(18), url)
+    for part in (url, str(cache / 'net-0123abcd.pth'), 'its sha256 must begin with 0123abcd', '--no-pretrained'):
+        assert part in str(error.value)
+
+
+def test_names_of_timm_are_found_in_its_own_list(host, cache, monkeypatch):
+    theirs = randomize(timm.create_model('seresnet50'))
+    url = publish(host, theirs.state_dict(), 'seresnet50_ra_224')
+    monkeypatch.setattr('timm.models.get_pretrained_cfg', lambda name: SimpleNamespace(url=url, hf_hub_id=None))
+    ours = SEResNet(50)
+    ours.init_cfg = dict(type='Pretrained', checkpoint='timm://seresnet50.ra2_in1k')
+    ours.init_weights()
+    assert torch.equal(ours.layer4[2].se.fc2.weight, theirs.layer4[2].se.fc2.weight)
+
+
+def test_a_hand_fetched_file_of_timm_is_used(cache):
+    weights = published.find('timm://seresnet50.ra2_in1k')
+    assert weights.file == cache / 'seresnet50_ra_224-8efdb4bb.pth'
+    assert weights.sha256 == '8efdb4bb'
+    assert weights.url == timm.models.get_pretrained_cfg('seresnet50.ra2_in1k').url
+    cache.mkdir(parents=True)
+    torch.save(SEResNet(50).state_dict(), weights.file)
+    with pytest.raises(SeMmError, match='as published: its sha256 must begin with 8efdb4bb'):
+        CheckpointLoader.load_checkpoint('timm://seresnet50.ra2_in1k')
+
+
+@pytest.mark.parametrize(
+    ('name', 'message'),
+    [
+        ('seresnet18', 'timm publishes no weights seresnet18; for seresnet18 it has: none'),
+        ('seresnet50.no_such_tag', r'it has: seresnet50.a1_in1k, .*seresnet50.ra2_in1k'),
+        ('vit_base_patch16_224', 'se_mm has no network like it'),
+        ('seresnextaa101d_32x8d.ah_in1k', 'se_mm has no network like it'),
+        ('seresnet50t', 'se_mm has no network like it'),
+    ],
+)
+def test_names_that_are_refused(name, message):
+    with pytest.raises(SeMmError, match=message):
+        published.find(f'timm://{name}')
+
+
+def test_other_schemes_of_mmengine_come_through_the_same_cache(host, monkeypatch):
+    url = publish(host, {key: value for key, value in SEResNet(18).state_dict().items() if '.se.' not in key})
+    monkeypatch.setattr('mmengine.runner.checkpoint.get_torchvision_models', lambda: {'resnet18': url})
+    load_checkpoint(SEResNet(18), 'torchvision://resnet18')
+    assert in_configs.resolve('torchvision://resnet18').url == url
+    with pytest.raises(SeMmError, match='torchvision:// has no weights named resnet19'):
+        in_configs.resolve('torchvision://resnet19')
+
+
+@pytest.mark.parametrize('name', SE_CONFIGS)
+def test_the_weights_that_each_config_names_fit_its_backbone(name, cache, monkeypatch):
+    """Random weights of the network that timm publishes under that name stand in for the file."""
+    cfg = load_config(str(REPOSITORY / 'configs' / name))
+    (checkpoint,) = in_configs.named_weights(cfg).values()
+    weights = published.find(checkpoint)
+    assert weights.url.startswith('https://')
+    assert len(weights.sha256) >= 8
+    model = checkpoint.removeprefix('timm://').partition('.')[0]
+    cache.mkdir(parents=True)
+    torch.save(timm.create_model(model).state_dict(), weights.file)
+    monkeypatch.setattr(published.Published, 'is_whole', lambda self: True)
+    MODELS.build(cfg.model.backbone).init_weights()
+    timms = timm.models.get_pretrained_cfg(checkpoint.removeprefix('timm://'))
+    assert cfg.model.data_preprocessor.mean == pytest.approx([255 * value for value in timms.mean])
+    assert cfg.model.data_preprocessor.std == pytest.approx([255 * value for value in timms.std])
+    assert cfg.model.data_preprocessor.bgr_to_rgb
+
+
+def test_the_state_of_the_weights_in_a_config(host, cache, tmp_path):
+    url = publish(host, SEResNet(18).state_dict())
+    cfg = Config(dict(model=dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=url))), load_from='b.pth'))
+    (reachable, local), all_there = in_configs.status(cfg)
+    assert reachable == f'model.backbone.init_cfg = {url}: not cached, reachable: {url}'
+    assert 'missing' in local
+    assert not all_there
+    cfg.load_from = None
+    in_configs.fetch(cfg)
+    ((line,), all_there) = in_configs.status(cfg)
+    assert ': cached, sha256 begins with ' in line
+    assert all_there
+    published.find(url).file.write_bytes(b'torn')
+    ((line,), all_there) = in_configs.status(cfg)
+    assert 'DAMAGED' in line
+    assert not all_there
+
+
+def test_weights_that_cannot_be_had_name_their_key():
+    cfg = Config(dict(model=dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='/no/weights.pth')))))
+    with pytest.raises(SeMmError, match=r'model.backbone.init_cfg: checkpoint /no/weights.pth does not exist'):
+        in_configs.fetch(cfg)
+    assert in_configs.without_pretrained(cfg.model) == ['model.backbone.init_cfg']
+    in_configs.fetch(cfg)
+    assert cfg.model.backbone.init_cfg is None

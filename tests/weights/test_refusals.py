@@ -1,0 +1,285 @@
+"""What does not fit is refused by name, and changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import re
+import zipfile
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import timm
+import torch
+from mmengine.runner import load_checkpoint
+from safetensors.torch import save_file
+from torch import nn
+
+from se_mm import SeMmError, SEResNet, SEResNeXt
+
+CAFFE = dict(style='caffe', stem_pool='caffe')
+
+
+class RunsCode:
+    """A pickle that makes a file when it is read."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __reduce__(self):
+        return os.system, (f'touch {self.file}',)
+
+
+@pytest.fixture(scope='module')
+def weights():
+    return dict(SEResNet(18).state_dict())
+
+
+def truncated(folder, weights):
+    file = folder / 'weights.pth'
+    torch.save(weights, file)
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def other_zip(folder, weights):
+    with zipfile.ZipFile(folder / 'weights.pth', 'w') as archive:
+        archive.writestr('readme.txt', 'hello')
+
+
+def with_tensor(key, change):
+    def save(folder, weights):
+        torch.save({**weights, key: change(weights[key])}, folder / 'weights.pth')
+
+    return save
+
+
+def saved(content):
+    return lambda folder, weights: torch.save(content(weights), folder / 'weights.pth')
+
+
+def written(content):
+    return lambda folder, weights: (folder / 'weights.pth').write_bytes(content)
+
+
+def malicious(folder, weights):
+    torch.save({**weights, 'extra': RunsCode(folder / 'it_ran')}, folder / 'weights.pth')
+
+
+def malicious_old_format(folder, weights):
+    content = {**weights, 'extra': RunsCode(folder / 'it_ran')}
+    torch.save(content, folder / 'weights.pth', _use_new_zipfile_serialization=False)
+
+
+def bare_pickle(folder, weights):
+    (folder / 'weights.pth').write_bytes(pickle.dumps({'state_dict': RunsCode(folder / 'it_ran')}))
+
+
+def truncated_safetensors(folder, weights):
+    save_file(weights, folder / 'weights.pth')
+    content = (folder / 'weights.pth').read_bytes()
+    (folder / 'weights.pth').write_bytes(content[: len(content) // 2])
+
+
+def truncated_header(folder, weights):
+    save_file(weights, folder / 'weights.pth')
+    (folder / 'weights.pth').write_bytes((folder / 'weights.pth').read_bytes()[:100])
+
+
+CONV = 'layer4.1.conv2.weight'
+DAMAGED = {
+    'truncated': (truncated, 'damaged or cut off'),
+    'another zip': (other_zip, 'damaged or cut off'),
+    'empty file': (written(b''), r'is empty \(0 bytes\)'),
+    'html': (written(b'<!DOCTYPE html><html>404</html>'), 'it is a web page'),
+    'html after a blank line': (written(b'\n <html>503</html>'), 'it is a web page'),
+    'lfs pointer': (written(b'version https://git-lfs.github.com/spec/v1\noid sha256:0\n'), 'pointer of Git LFS'),
+    'gzip': (written(b'\x1f\x8b\x08\x00' + bytes(60)), 'gzip archive'),
+    'noise': (written(np.random.default_rng(0).bytes(5000)), 'cannot be read'),
+    'zeros': (written(bytes(5000)), 'cannot be read'),
+    'json': (written(json.dumps({'a': 1}).encode()), 'cannot be read'),
+    'truncated safetensors': (truncated_safetensors, 'damaged or cut off'),
+    'truncated safetensors header': (truncated_header, 'damaged or cut off'),
+    'empty dict': (saved(lambda w: {}), 'holds no tensors'),
+    'empty state dict': (saved(lambda w: {'state_dict': {}, 'meta': {}}), 'holds no tensors'),
+    'a tensor': (saved(lambda w: w[CONV]), 'holds a Tensor'),
+    'a list': (saved(lambda w: list(w.values())), 'holds a list'),
+    'keys are numbers': (saved(lambda w: dict(enumerate(w.values()))), 'has the key 0'),
+    'nan': (with_tensor(CONV, lambda t: t * float('nan')), f'1 tensors hold NaN or infinity: {CONV}'),
+    'infinity': (with_tensor(CONV, lambda t: t / 0), 'NaN or infinity'),
+    'negative variance': (with_tensor('bn1.running_var', lambda t: t - 5), 'variances are negative: bn1.running_var'),
+    'integers': (with_tensor(CONV, lambda t: t.int()), r'not of floating point: layer4.1.conv2.weight \(torch.int32\)'),
+    'complex': (with_tensor(CONV, lambda t: t.to(torch.complex64)), 'not of floating point'),
+    'sparse': (with_tensor(CONV, lambda t: t.to_sparse()), 'not of floating point'),
+    'another shape': (with_tensor(CONV, lambda t: t[:5]), r'another shape: layer4.1.conv2.weight \(5, 512, 3, 3\)'),
+    'not a tensor': (with_tensor(CONV, lambda t: 'hello'), f'no tensors: {CONV}'),
+    'another net': (
+        saved(lambda w: nn.Sequential(nn.Linear(3, 3)).state_dict()),
+        'there is no residual network .* it has 0',
+    ),
+    'a tensor is missing': (
+        saved(lambda w: {k: v for k, v in w.items() if k != CONV}),
+        f'1 tensors are missing: {CONV}',
+    ),
+    'the stem is missing': (
+        saved(lambda w: {k: v for k, v in w.items() if k != 'conv1.weight'}),
+        'missing: conv1.weight',
+    ),
+    'malicious': (malicious, r'it needs more than tensors and plain data \(\w+.system\), and could run code; refused'),
+    'malicious, old format': (
+        malicious_old_format,
+        r'it needs more than tensors and plain data \(\w+.system\), and could run code; refused',
+    ),
+    'malicious bare pickle': (bare_pickle, 'more than tensors .* refused'),
+    'a whole model': (lambda folder, w: torch.save(nn.Linear(2, 2), folder / 'weights.pth'), 'torch.nn.*refused'),
+    'directory': (lambda folder, w: (folder / 'weights.pth').mkdir(), 'is a directory'),
+    'nothing': (lambda folder, w: None, 'does not exist'),
+}
+
+
+@pytest.mark.parametrize('damage', DAMAGED)
+def test_damaged_files(damage, tmp_path, weights):
+    write, message = DAMAGED[damage]
+    write(tmp_path, weights)
+    backbone = SEResNet(18)
+    before = {key: value.clone() for key, value in backbone.state_dict().items()}
+    with pytest.raises(SeMmError, match=message) as error:
+        load_checkpoint(backbone, str(tmp_path / 'weights.pth'))
+    assert 'weights.pth' in str(error.value)
+    assert '\n' not in str(error.value)
+    assert len(str(error.value)) < 700
+    assert all(torch.equal(value, before[key]) for key, value in backbone.state_dict().items())
+    assert not (tmp_path / 'it_ran').exists()
+
+
+def test_a_plain_file_that_is_refused_does_not_touch_the_gates(tmp_path):
+    plain = {key: value for key, value in SEResNet(18).state_dict().items() if '.se.' not in key}
+    del plain[CONV]
+    torch.save(plain, tmp_path / 'plain.pth')
+    backbone = SEResNet(18)
+    before = {key: value.clone() for key, value in backbone.state_dict().items()}
+    with pytest.raises(SeMmError, match=f'plain ResNet, without SE; 1 tensors are missing: {CONV}'):
+        load_checkpoint(backbone, str(tmp_path / 'plain.pth'))
+    assert all(torch.equal(value, before[key]) for key, value in backbone.state_dict().items())
+
+
+X32X4D = dict(groups=32, base_width=4)
+MISFITS = {
+    'style': (lambda: SEResNet(50, **CAFFE), lambda: timm.create_model('seresnet50'), r"style='pytorch' .*'caffe'"),
+    'legacy style': (
+        lambda: SEResNet(50, stem_pool='caffe'),
+        lambda: timm.create_model('legacy_seresnet50'),
+        r"need style='caffe' \(the config has 'pytorch'",
+    ),
+    'legacy stem': (
+        lambda: SEResNet(50, style='caffe'),
+        lambda: timm.create_model('legacy_seresnet50'),
+        r"need stem_pool='caffe' \(the config has 'torch'",
+    ),
+    'legacy resnext stem': (
+        lambda: SEResNeXt(50, **X32X4D),
+        lambda: timm.create_model('legacy_seresnext50_32x4d'),
+        r"need stem_pool='caffe'",
+    ),
+    'legacy resnext style': (
+        lambda: SEResNeXt(50, **X32X4D, **CAFFE),
+        lambda: timm.create_model('legacy_seresnext50_32x4d'),
+        r"need style='pytorch'",
+    ),
+    'legacy basic blocks': (
+        lambda: SEResNet(18, stem_pool='caffe'),
+        lambda: timm.create_model('legacy_seresnet18'),
+        'a ReLU between the last norm and the gate',
+    ),
+    'deeper': (
+        lambda: SEResNet(50),
+        lambda: timm.create_model('seresnet101'),
+        r'\(3, 4, 23, 3\) units in its stages, the config \(3, 4, 6, 3\)',
+    ),
+    'deeper and plain': (
+        lambda: SEResNet(50),
+        lambda: timm.create_model('resnet101'),
+        r'\(3, 4, 23, 3\) units in its stages, the config \(3, 4, 6, 3\)',
+    ),
+    'shallower': (
+        lambda: SEResNet(34),
+        lambda: timm.create_model('seresnet18'),
+        r'family timm SE; it has \(2, 2, 2, 2\) units in its stages, the config \(3, 4, 6, 3\)',
+    ),
+    'cardinality': (lambda: SEResNet(50), lambda: timm.create_model('seresnext50_32x4d'), 'another shape'),
+    'reduction': (
+        lambda: SEResNet(50),
+        lambda: SEResNet(50, reduction=8),
+        r'reduce 256 channels by 8, the config has reduction=16: set reduction=8',
+    ),
+    'fewer gates': (
+        lambda: SEResNet(18),
+        lambda: SEResNet(18, se_stages=(2, 3)),
+        '16 tensors are missing: layer1.0.se',
+    ),
+    'more gates': (lambda: SEResNet(18, se_stages=(2, 3)), lambda: SEResNet(18), '16 have no place .* layer1.0.se'),
+    'biases': (lambda: SEResNet(18, se_bias=False), lambda: SEResNet(18), 'set se_bias=True'),
+    'deep stem': (lambda: SEResNet(50), lambda: timm.create_model('resnet50d'), 'missing: conv1.weight'),
+}
+
+
+@pytest.mark.parametrize('misfit', MISFITS)
+def test_misfits(misfit, tmp_path):
+    build_ours, build_theirs, message = MISFITS[misfit]
+    torch.save(build_theirs().state_dict(), tmp_path / 'weights.pth')
+    with pytest.raises(SeMmError, match=message):
+        load_checkpoint(build_ours(), str(tmp_path / 'weights.pth'))
+
+
+def test_the_style_that_a_published_files_name_tells(tmp_path):
+    plain = {key: value for key, value in SEResNet(50).state_dict().items() if '.se.' not in key}
+    torch.save(plain, tmp_path / 'resnet50-0676ba61.pth')
+    torch.save(plain, tmp_path / 'resnet50_caffe-788b5fa3.pth')
+    load_checkpoint(SEResNet(50), str(tmp_path / 'resnet50-0676ba61.pth'))
+    load_checkpoint(SEResNet(50, style='caffe'), str(tmp_path / 'resnet50_caffe-788b5fa3.pth'))
+    with pytest.raises(SeMmError, match="need style='pytorch'"):
+        load_checkpoint(SEResNet(50, style='caffe'), str(tmp_path / 'resnet50-0676ba61.pth'))
+    with pytest.raises(SeMmError, match="need style='caffe'"):
+        load_checkpoint(SEResNet(50), str(tmp_path / 'resnet50_caffe-788b5fa3.pth'))
+
+
+def test_a_classifiers_file_as_load_from_of_a_detector(tmp_path, weights):
+    torch.save({**weights, 'fc.weight': torch.zeros(10, 512)}, tmp_path / 'timm.pth')
+    detector = nn.ModuleDict({'backbone': SEResNet(18)})
+    with pytest.raises(SeMmError, match=r"no residual network under 'backbone.'.*belong in the backbone's init_cfg"):
+        load_checkpoint(detector, str(tmp_path / 'timm.pth'))
+
+
+def test_several_networks_need_a_prefix(tmp_path, weights):
+    both = {f'{who}.backbone.{k}': v for who in ('student', 'teacher') for k, v in weights.items()}
+    torch.save({'state_dict': both}, tmp_path / 'semi.pth')
+    with pytest.raises(SeMmError, match=r'2 residual networks: student.backbone., teacher.backbone.; choose one'):
+        load_checkpoint(SEResNet(18), str(tmp_path / 'semi.pth'))
+
+
+def test_a_stage_that_is_not_built_is_left_out(tmp_path, weights):
+    torch.save(weights, tmp_path / 'weights.pth')
+    three = SEResNet(18, num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1), out_indices=(2,))
+    load_checkpoint(three, str(tmp_path / 'weights.pth'))
+    assert torch.equal(three.layer3[1].conv2.weight, weights['layer3.1.conv2.weight'])
+
+
+def test_old_files_without_counters_and_in_half_precision(tmp_path, weights):
+    old = OrderedDict(
+        (key, value.half() if value.is_floating_point() else value)
+        for key, value in weights.items()
+        if not key.endswith('num_batches_tracked')
+    )
+    torch.save(old, tmp_path / 'old.pth')
+    backbone = SEResNet(18)
+    load_checkpoint(backbone, str(tmp_path / 'old.pth'))
+    assert backbone.conv1.weight.dtype == torch.float32
+    torch.testing.assert_close(backbone.conv1.weight, weights['conv1.weight'], atol=1e-3, rtol=1e-3)
+
+
+def test_more_than_ten_keys_are_counted(tmp_path, weights):
+    torch.save({key: value for key, value in weights.items() if not key.startswith('layer3')}, tmp_path / 'w.pth')
+    with pytest.raises(SeMmError, match=r'tensors are missing: (\S+, ){9}\S+ and \d+ more') as error:
+        load_checkpoint(SEResNet(18), str(tmp_path / 'w.pth'))
+    assert len(re.findall(r'layer3\.\S+', str(error.value))) == 10
