@@ -7,9 +7,11 @@ mmdet's and mmpretrain's configs, and in bare mmengine, without ``custom_imports
 
 from __future__ import annotations
 
-from mmengine.registry import HOOKS as MMENGINE_HOOKS
-from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine import registry as mmengine_registry
 from mmengine.registry import Registry
 
-HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='se_mm', locations=['se_mm.hooks'])
-MODELS = Registry('model', parent=MMENGINE_MODELS, scope='se_mm', locations=['se_mm.models'])
+DATASETS = Registry('dataset', parent=mmengine_registry.DATASETS, scope='se_mm', locations=['se_mm.datasets'])
+HOOKS = Registry('hook', parent=mmengine_registry.HOOKS, scope='se_mm', locations=['se_mm.hooks'])
+METRICS = Registry('metric', parent=mmengine_registry.METRICS, scope='se_mm', locations=['se_mm.metrics'])
+MODELS = Registry('model', parent=mmengine_registry.MODELS, scope='se_mm', locations=['se_mm.models'])
+TRANSFORMS = Registry('transform', parent=mmengine_registry.TRANSFORMS, scope='se_mm', locations=['se_mm.datasets'])
