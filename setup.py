@@ -18,7 +18,10 @@ setup(
     python_requires='>=3.10',
     packages=find_packages(include=['se_mm', 'se_mm.*']),
     # The configs and tools travel in .mim, as in mmdet: links to the folders of the repository, files in a wheel.
-    package_data={'se_mm': ['.mim/model-index.yml', '.mim/configs/**/*', '.mim/tools/*']},
+    package_data={
+        'se_mm': ['.mim/model-index.yml', '.mim/configs/**/*', '.mim/tools/*'],
+        'se_mm.datasets': ['categories_places365.txt'],
+    },
     include_package_data=False,
     install_requires=[
         'matplotlib',

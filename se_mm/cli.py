@@ -37,6 +37,12 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, help='key=value pairs that override the config, dotted keys'
     )
+    parser.add_argument(
+        '--classes',
+        nargs='*',
+        metavar='NAME',
+        help="replaces the config's classes, in the data sets and the heads; without names: the folders of train/",
+    )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,12 @@ DATA_ROOT_VARIABLE = 'SE_MM_DATA'
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
-def load_config(name: str, options: Mapping[str, Any] | None = None, data_root: str | None = None) -> Config:
+def load_config(
+    name: str,
+    options: Mapping[str, Any] | None = None,
+    data_root: str | None = None,
+    classes: Sequence[str] | None = None,
+) -> Config:
     """Reads a config and lays the command line over it.
 
     Args:
@@ -24,6 +29,8 @@ def load_config(name: str, options: Mapping[str, Any] | None = None, data_root: 
         options: dotted keys and values, as ``--cfg-options`` gives them.
         data_root: the folder that replaces the config's ``data_root``; ``None`` asks the
             environment variable ``SE_MM_DATA``, and keeps the config's where that is unset.
+        classes: the names that replace the config's; empty: the folders of the training set;
+            ``None``: the config's own.
 
     Returns:
         The config; ``work_dir`` is set.
@@ -47,6 +54,8 @@ def load_config(name: str, options: Mapping[str, Any] | None = None, data_root: 
     data_root = data_root or os.environ.get(DATA_ROOT_VARIABLE)
     if data_root:
         set_data_root(cfg, data_root)
+    if classes is not None:
+        set_classes(cfg, classes or _class_folders(cfg))
     cfg.setdefault('work_dir', f'work_dirs/{Path(path).stem}')
     return cfg
 
@@ -98,6 +107,38 @@ def datasets_of(loader: Mapping[str, Any]) -> Iterator[ConfigDict]:
         return
     for dataset in inner if isinstance(inner, (list, tuple)) else [inner]:
         yield from datasets_of(dataset)
+
+
+def set_classes(cfg: Config, classes: Sequence[str]) -> None:
+    """Replaces the classes of the data sets, and their number in the heads, losses and metrics."""
+    for loader in LOADERS:
+        for dataset in datasets_of(cfg.get(loader) or {'datasets': []}):
+            dataset.metainfo = {**(dataset.get('metainfo') or {}), 'classes': tuple(classes)}
+    for node in _dicts((cfg.model, cfg.get('val_evaluator'), cfg.get('test_evaluator'))):
+        if 'num_classes' in node:
+            node['num_classes'] = len(classes)
+        if 'topk' in node:
+            top = node['topk'] if isinstance(node['topk'], (list, tuple)) else (node['topk'],)
+            node['topk'] = tuple(k for k in top if k <= len(classes)) or (1,)
+
+
+def _dicts(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        yield node
+    for value in node.values() if isinstance(node, dict) else node if isinstance(node, (list, tuple)) else ():
+        yield from _dicts(value)
+
+
+def _class_folders(cfg: Config) -> list[str]:
+    """The folders of the training set, one for each class, in the order that mmpretrain numbers them."""
+    dataset = next(datasets_of(cfg.train_dataloader))
+    prefix = dataset.get('data_prefix') or ''
+    prefix = next(iter(prefix.values()), '') if isinstance(prefix, dict) else prefix
+    folder = Path(dataset.get('data_root') or '', prefix)
+    classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
+    if len(classes) < 2:
+        raise SeMmError(f'--classes: {folder.absolute()} has no folders of classes ({len(classes)} found); name them')
+    return classes
 
 
 def set_data_root(cfg: Config, data_root: str) -> None:

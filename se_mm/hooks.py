@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import is_main_process, master_only
+import torch
+from mmengine.dist import all_reduce, get_comm_device, is_main_process, master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from . import pictures
+from .errors import SeMmError
 from .registry import HOOKS
 
 
@@ -49,6 +51,77 @@ class CurvesHook(Hook):
         pictures.draw_curves(losses, self.validations, path)
         pictures.print_table(self.validations)
         runner.logger.info(f'curves: {path}')
+
+
+@HOOKS.register_module()
+class BrokenImagesHook(Hook):
+    """Names the pictures that a data set could not read, and stops a run that has too many of them.
+
+    For data sets that keep count of them (``se_mm.Places365``).
+
+    Args:
+        most: the share of the training pictures that may be broken; above it training stops.
+        interval: iterations between two looks.
+    """
+
+    def __init__(self, most: float = 0.001, interval: int = 100) -> None:
+        self.most = most
+        self.interval = interval
+        self.named: set[str] = set()
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, *args: Any, **kwargs: Any) -> None:
+        if self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner):
+            self._look(runner, runner.train_dataloader.dataset, 'train', self.most)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        self._look(runner, runner.train_dataloader.dataset, 'train', self.most)
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        self._look(runner, runner.val_dataloader.dataset, 'val')
+
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        self._look(runner, runner.test_dataloader.dataset, 'test')
+
+    def _look(self, runner: Runner, dataset: Any, split: str, most: float = 1.0) -> None:
+        while not hasattr(dataset, 'broken_images') and hasattr(dataset, 'dataset'):
+            dataset = dataset.dataset
+        if not hasattr(dataset, 'broken_images'):
+            return
+        broken = dataset.broken_images()
+        for path in broken:
+            if path not in self.named:
+                self.named.add(path)
+                runner.logger.warning(f'{split} image {path} cannot be read ({len(broken)} of {len(dataset)} so far)')
+        # Every process sees its own part of the data, and all must stop together.
+        count = torch.tensor(float(len(broken)), device=get_comm_device())
+        all_reduce(count)
+        if count > most * len(dataset):
+            raise SeMmError(
+                f'{int(count)} of {len(dataset)} {split} images cannot be read, more than {most:.1%}: '
+                f'{", ".join(broken[:10])}{" ..." if len(broken) > 10 else ""}; '
+                'tools/prepare_data.py DATA ROOT --check looks at all of them'
+            )
+
+
+@HOOKS.register_module()
+class ConfusionHook(Hook):
+    """Draws the confusion matrix of a test that has mmpretrain's ``ConfusionMatrix`` among its metrics.
+
+    Args:
+        path: the PNG to write.
+    """
+
+    priority = 'VERY_HIGH'  # before the hooks that log the metrics: a matrix is none
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, Any] | None = None) -> None:
+        matrix = (metrics or {}).pop('confusion_matrix/result')
+        if is_main_process():
+            classes = runner.test_dataloader.dataset.metainfo['classes']
+            pictures.draw_confusion(matrix.cpu().numpy(), classes, self.path)
+            runner.logger.info(f'confusion matrix: {self.path}')
 
 
 @HOOKS.register_module()

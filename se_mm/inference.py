@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 
 from .errors import SeMmError
+from .pictures import draw_best
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 TOP = 5
@@ -54,7 +55,8 @@ def infer(cfg: Config, checkpoint: str, images: Sequence[str], out: Path, score_
     Returns:
         The JSON file. For a detector it is in COCO's form (``images``, ``categories``,
         ``annotations`` with ``bbox`` as x, y, width, height and ``score``); category ids count
-        the classes of the config from 1. For a classifier it names the five best classes.
+        the classes of the config from 1. For a classifier it names the five best classes,
+        which are printed too.
 
     Raises:
         SeMmError: if the checkpoint does not fit the config.
@@ -82,8 +84,12 @@ def infer(cfg: Config, checkpoint: str, images: Sequence[str], out: Path, score_
         )['predictions']
         content = _coco(samples, images, classes)
     else:
-        samples = inferencer(list(images), return_datasamples=True, show_dir=str(out / 'vis'))
+        samples = inferencer(list(images), return_datasamples=True)
         content = [_best(sample, image, classes) for sample, image in zip(samples, images, strict=True)]
+        for entry in content:
+            scores = {best['class']: best['score'] for best in entry['best']}
+            print(f'{entry["file_name"]}: ' + ', '.join(f'{name} {score:.3f}' for name, score in scores.items()))
+            draw_best(mmcv.imread(entry['file_name']), scores, out / 'vis' / f'{Path(entry["file_name"]).stem}.png')
     file = out / 'predictions.json'
     file.write_text(json.dumps(content, indent=1))
     return file

@@ -205,9 +205,26 @@ def _build_unserialized(cfg: Config, dataset_cfg: ConfigDict, split: str) -> Any
             raise
         except (OSError, ValueError, RuntimeError, AssertionError, KeyError, TypeError) as error:
             raise SeMmError(f'{split} data ({dataset_cfg.type}) cannot be read: {error}') from error
+    _check_folders_of_classes(dataset, split)
     if not len(dataset):
         raise SeMmError(f'{split} data: nothing is left after filtering ({dataset_cfg.get("filter_cfg")})')
     return dataset
+
+
+def _check_folders_of_classes(dataset: Any, split: str) -> None:
+    """mmpretrain numbers the folders in their own order and names them in the config's, and asks only for as many."""
+    folders = tuple(getattr(dataset, 'folder_to_idx', ()))
+    classes = tuple(dataset.metainfo.get('classes') or ())
+    if folders and all(len(name) == 1 for name in folders):
+        raise SeMmError(
+            f'{split} data: {dataset.img_prefix} holds letters ({_few(folders)}), not classes; the official form of '
+            "Places365 is read by type='se_mm.Places365'"
+        )
+    if folders and folders != classes:
+        raise SeMmError(
+            f'{split} data: the folders of {dataset.img_prefix} ({_few(folders)}) are not the classes of the config '
+            f'({_few(classes)}) in the same order; --classes takes the names of the folders'
+        )
 
 
 def _describe(dataset: Any, dataset_cfg: ConfigDict, classes: Sequence[str]) -> str:
@@ -219,6 +236,9 @@ def _describe(dataset: Any, dataset_cfg: ConfigDict, classes: Sequence[str]) -> 
 
 
 def _labels(dataset: Any) -> Iterator[int]:
+    if not hasattr(dataset, 'data_list') or not dataset.data_list:
+        yield from map(int, dataset.get_gt_labels() if 'gt_label' in dataset.get_data_info(0) else ())
+        return
     for info in dataset.data_list:
         if 'instances' in info:
             yield from (box['bbox_label'] for box in info['instances'] if not box.get('ignore_flag'))

@@ -10,8 +10,10 @@ from __future__ import annotations
 from mmengine import registry as mmengine_registry
 from mmengine.registry import Registry
 
-DATASETS = Registry('dataset', parent=mmengine_registry.DATASETS, scope='se_mm', locations=['se_mm.datasets'])
+DATASETS = Registry('dataset', parent=mmengine_registry.DATASETS, scope='se_mm', locations=['se_mm.datasets.places365'])
 HOOKS = Registry('hook', parent=mmengine_registry.HOOKS, scope='se_mm', locations=['se_mm.hooks'])
 METRICS = Registry('metric', parent=mmengine_registry.METRICS, scope='se_mm', locations=['se_mm.metrics'])
 MODELS = Registry('model', parent=mmengine_registry.MODELS, scope='se_mm', locations=['se_mm.models'])
-TRANSFORMS = Registry('transform', parent=mmengine_registry.TRANSFORMS, scope='se_mm', locations=['se_mm.datasets'])
+TRANSFORMS = Registry(
+    'transform', parent=mmengine_registry.TRANSFORMS, scope='se_mm', locations=['se_mm.datasets.crops']
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
@@ -61,6 +61,18 @@ def build_runner(cfg: Config) -> Runner:
         raise
     except PermissionError as error:
         raise SeMmError(f'work_dir {cfg.work_dir} cannot be written to: {error}') from error
+
+
+def use_test_time_augmentation(cfg: Config) -> None:
+    """Puts the config's ``tta_model`` and ``tta_pipeline`` in the place of the plain test.
+
+    Raises:
+        SeMmError: if the config has none.
+    """
+    if 'tta_model' not in cfg or 'tta_pipeline' not in cfg:
+        raise SeMmError('--tta needs `tta_model` and `tta_pipeline` in the config')
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
 
 
 def load_weights(runner: Runner, checkpoint: str) -> None:

@@ -14,19 +14,25 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='a checkpoint that tools/train.py wrote')
     parser.add_argument('--out', metavar='FILE', help='keep the predictions: .pkl for all of them, .json in COCO form')
     parser.add_argument('--sheet', metavar='PNG', help='one picture of predictions beside the ground truth')
+    parser.add_argument('--confusion', metavar='PNG', help="a classifier's confusion matrix and its 20 worst pairs")
+    parser.add_argument(
+        '--tta', action='store_true', help="the config's test-time augmentation (ten crops on Places365)"
+    )
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
     cli.set_local_rank(args)
-    cfg = load_config(args.config, args.cfg_options, args.data_root)
+    cfg = load_config(args.config, args.cfg_options, args.data_root, args.classes)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.work_dir
     cfg.load_from, cfg.resume = None, False
     cli.existing_file(args.checkpoint, 'checkpoint')
     preflight.check(cfg, ('test',))
-    add_outputs(cfg, args.out, args.sheet)
+    add_outputs(cfg, args.out, args.sheet, args.confusion)
+    if args.tta:
+        runtime.use_test_time_augmentation(cfg)
     runner = runtime.build_runner(cfg)
     runtime.load_weights(runner, args.checkpoint)
     runner.test()

@@ -4,9 +4,7 @@ custom_imports = dict(imports=['se_mm'], allow_failed_imports=False)
 
 model = dict(
     type='ImageClassifier',
-    data_preprocessor=dict(
-        num_classes=365, mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True
-    ),
+    data_preprocessor=dict(num_classes=365, mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True),
     # mmdet's host, the one that SEResNet inherits: a twin differs by the type alone.
     backbone=dict(type='mmdet.ResNet', depth=50, out_indices=(3,), norm_eval=False),
     neck=dict(type='GlobalAveragePooling'),
@@ -32,7 +30,9 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='VisualizationHook', enable=False),
 )
-env_cfg = dict(cudnn_benchmark=True, mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl'))
+env_cfg = dict(
+    cudnn_benchmark=True, mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl')
+)
 vis_backends = [dict(type='LocalVisBackend')]
 visualizer = dict(type='UniversalVisualizer', vis_backends=vis_backends)
 log_level = 'INFO'

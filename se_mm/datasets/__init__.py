@@ -1,1 +1,1 @@
-"""Data sets that mmdet and mmpretrain lack."""
+"""Data sets and their transforms: Places365, and the set that the demo draws."""

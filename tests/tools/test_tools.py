@@ -12,10 +12,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import places_tree
 import pytest
 import torch
 from helpers import REPOSITORY, shared
+from mmengine.registry import MODELS
 
+from se_mm.config import load_config
 from se_mm.datasets import shapes
 
 CONFIG = 'configs/demo/faster_rcnn_se_r18_shapes.py'
@@ -330,3 +333,118 @@ def test_mmdets_own_tool_runs_our_config(data, tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / 'out' / 'epoch_1.pth').is_file()
+
+
+SMALL_SCENES = [
+    *NO_WORKERS,
+    'model.backbone.depth=18',
+    'model.backbone.base_channels=8',
+    'model.backbone.stem_channels=8',
+    'model.head.in_channels=64',
+    'train_dataloader.dataset.pipeline.1.scale=32',
+    'val_dataloader.dataset.pipeline.1.scale=(36,36)',
+    'val_dataloader.dataset.pipeline.2.crop_size=32',
+    'test_dataloader.dataset.pipeline.1.scale=(36,36)',
+    'test_dataloader.dataset.pipeline.2.crop_size=32',
+]
+
+
+@pytest.mark.parametrize('layout', places_tree.LAYOUTS)
+def test_places365_trains_resumes_and_evaluates_in_every_layout(layout, tmp_path):
+    root = places_tree.make(tmp_path / 'places', layout)
+    config = 'configs/se_resnet152_places365.py'
+    args = ('--data-root', root, '--work-dir', tmp_path / 'out', '--seed', 0, '--cfg-options', *SMALL_SCENES)
+    done = tool('train', config, *args, 'train_cfg.max_epochs=1')
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert '730 images, 730 labels, 365 classes (airfield 2' in done.stdout
+    assert 'accuracy/top1' in done.stdout
+    assert 'error/top5' in done.stdout
+    if layout == 'easy':
+        done = tool('train', config, '--resume', *args, 'train_cfg.max_epochs=2')
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert 'resumed epoch: 1' in done.stdout
+        validations = json.loads((tmp_path / 'out' / 'validations.json').read_text())
+        assert [entry['epoch'] for entry in validations] == [1, 2]
+        options = ('--data-root', root, '--work-dir', tmp_path / 'test', '--confusion', tmp_path / 'confusion.png')
+        done = tool('test', config, tmp_path / 'out/epoch_2.pth', *options, '--cfg-options', *SMALL_SCENES)
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert (tmp_path / 'confusion.png').stat().st_size > 10_000
+
+
+def test_ten_crops_average_the_scores(tmp_path):
+    root = places_tree.make(tmp_path / 'places', '256', train=1)
+    config = 'configs/se_resnet18_places365.py'
+    small = [option for option in SMALL_SCENES if 'pipeline' not in option]
+    small += ['tta_pipeline.1.scale=(40,40)', 'test_dataloader.batch_size=50']
+    small += [f'tta_pipeline.2.transforms.0.{i}.crop_size=32' for i in range(5)]
+    weights = tmp_path / 'random.pth'
+    cfg = load_config(str(REPOSITORY / config))
+    cfg.model.backbone.update(base_channels=8, stem_channels=8)
+    cfg.model.head.in_channels = 64
+    with MODELS.switch_scope_and_registry('mmpretrain') as registry:
+        torch.save({'state_dict': registry.build(cfg.model).state_dict(), 'meta': {}}, weights)
+    args = ('--data-root', root, '--work-dir', tmp_path / 'out', '--tta', '--cfg-options', *small)
+    done = tool('test', config, weights, *args)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert 'accuracy/top5' in done.stdout
+
+
+def test_too_many_broken_images_stop_the_training_with_their_names(tmp_path):
+    root = places_tree.make(tmp_path / 'places', '256')
+    (root / 'data_256/b/bar/00000002.jpg').write_bytes(b'no picture')
+    args = (
+        '--data-root',
+        root,
+        '--work-dir',
+        tmp_path / 'out',
+        '--cfg-options',
+        *SMALL_SCENES,
+        'train_cfg.max_epochs=1',
+    )
+    done = tool('train', 'configs/se_resnet18_places365.py', *args)
+    assert done.returncode == 2
+    assert 'b/bar/00000002.jpg cannot be read (1 of 730 so far)' in done.stdout
+    assert 'error: 1 of 730 train images cannot be read, more than 0.1%' in done.stderr
+    done = tool('train', 'configs/se_resnet18_places365.py', *args, 'custom_hooks.0.most=0.01')
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_any_folder_per_class_runs_by_its_root_and_classes_alone(tmp_path):
+    for split, count in (('train', 4), ('val', 2)):
+        for label, name in enumerate(('attic', 'bar', 'cliff')):
+            folder = tmp_path / 'mine' / split / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                (folder / f'{i}.jpg').write_bytes(places_tree.picture(label, i, 64))
+    config = 'configs/demo/se_resnet18_scenes.py'
+    args = ('--data-root', tmp_path / 'mine', '--work-dir', tmp_path / 'out')
+    quick = ('--cfg-options', *NO_WORKERS, 'train_cfg.max_epochs=1', 'train_dataloader.batch_size=4')
+    done = tool('train', config, *args, '--classes', *quick)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert '12 images, 12 labels, 3 classes (attic 4, bar 4, cliff 4)' in done.stdout
+    done = tool('train', config, *args, '--classes', 'bar', 'attic', 'cliff', *quick)
+    assert done.returncode == 2
+    assert 'not the classes of the config (bar, attic, cliff) in the same order' in done.stderr
+    done = tool('train', config, *args, *quick)
+    assert done.returncode == 2
+    assert 'are not the classes of the config (airport, ' in done.stderr
+    done = tool('infer', config, tmp_path / 'out/epoch_1.pth', tmp_path / 'mine/val/bar', '--out', tmp_path / 'seen')
+    assert done.returncode == 2  # the checkpoint has three classes, the config eight
+    options = ('--classes', 'attic', 'bar', 'cliff')
+    images = tmp_path / 'mine/val/bar'
+    done = tool('infer', config, tmp_path / 'out/epoch_1.pth', images, '--out', tmp_path / 'seen', *options)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert 'bar/0.jpg: ' in done.stdout
+    assert (tmp_path / 'seen/vis/0.png').is_file()
+
+
+def test_prepare_data_says_what_should_be_where(tmp_path):
+    done = tool('prepare_data', 'places365', tmp_path)
+    assert done.returncode == 1
+    assert f'MISSING  {tmp_path / "data_256"}' in done.stdout
+    assert 'md5 53ca1c756c3d1e7809517cc47c5561c5' in done.stdout
+    root = places_tree.make(tmp_path / 'places', '256', train=1)
+    assert tool('prepare_data', 'places365', root).returncode == 0
+    done = tool('prepare_data', 'places365', root, '--check')
+    assert done.returncode == 0
+    assert '730 pictures looked at, 0 missing or broken' in done.stdout

@@ -1,0 +1,2 @@
+_base_ = './_base_/places365.py'
+model = dict(backbone=dict(depth=50))
