@@ -96,10 +96,10 @@ def infer(cfg: Config, checkpoint: str, images: Sequence[str], out: Path, score_
 
 
 def _read(checkpoint: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
     try:
-        content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
         return content['state_dict'], tuple(content['meta']['dataset_meta']['classes'])
-    except Exception as error:
+    except (KeyError, TypeError) as error:
         raise SeMmError(
             f'checkpoint {checkpoint} is not one that tools/train.py wrote (state_dict and class names): {error!r}'
         ) from error
