@@ -36,7 +36,7 @@ last_train_pipeline = [
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackInputs'),
 ]
-custom_hooks = [dict(type='SwitchRecipeHook', schedule=[dict(action_epoch=20, train_pipeline=last_train_pipeline)])]
+custom_hooks = [dict(type='SwitchRecipeHook', schedule=[dict(action_epoch=19, train_pipeline=last_train_pipeline)])]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='ResizeEdge', scale=144, edge='short'),
@@ -71,14 +71,14 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-train_cfg = dict(by_epoch=True, max_epochs=32, val_interval=8)
+train_cfg = dict(by_epoch=True, max_epochs=30, val_interval=10)
 optim_wrapper = dict(
     optimizer=dict(type='SGD', lr=0.04, momentum=0.9, nesterov=True, weight_decay=1e-3),
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=True, begin=0, end=2, convert_to_iter_based=True),
-    dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=True, begin=2, end=32, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=True, begin=2, end=30, convert_to_iter_based=True),
 ]
 auto_scale_lr = dict(base_batch_size=16)
 default_hooks = dict(logger=dict(interval=35), checkpoint=dict(max_keep_ckpts=1))
