@@ -111,7 +111,7 @@ class ConfusionHook(Hook):
         path: the PNG to write.
     """
 
-    priority = 'VERY_HIGH'  # before the hooks that log the metrics: a matrix is none
+    priority = 'HIGHEST'  # before the hooks that log the metrics: a matrix is none
 
     def __init__(self, path: str) -> None:
         self.path = Path(path)

@@ -220,7 +220,8 @@ def _check_folders_of_classes(dataset: Any, split: str) -> None:
             f'{split} data: {dataset.img_prefix} holds letters ({_few(folders)}), not classes; the official form of '
             "Places365 is read by type='se_mm.Places365'"
         )
-    if folders and folders != classes:
+    named_by_config = type(dataset).__name__ == 'CustomDataset'  # ImageNet and others know what their folders are
+    if folders and named_by_config and folders != classes:
         raise SeMmError(
             f'{split} data: the folders of {dataset.img_prefix} ({_few(folders)}) are not the classes of the config '
             f'({_few(classes)}) in the same order; --classes takes the names of the folders'

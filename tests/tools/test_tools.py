@@ -369,6 +369,7 @@ def test_places365_trains_resumes_and_evaluates_in_every_layout(layout, tmp_path
         done = tool('test', config, tmp_path / 'out/epoch_2.pth', *options, '--cfg-options', *SMALL_SCENES)
         assert done.returncode == 0, done.stderr[-3000:]
         assert (tmp_path / 'confusion.png').stat().st_size > 10_000
+        assert 'confusion_matrix/result' not in done.stdout
 
 
 def test_ten_crops_average_the_scores(tmp_path):
