@@ -113,6 +113,8 @@ def set_classes(cfg: Config, classes: Sequence[str]) -> None:
     """Replaces the classes of the data sets, and their number in the heads, losses and metrics."""
     for loader in LOADERS:
         for dataset in datasets_of(cfg.get(loader) or {'datasets': []}):
+            if str(dataset.get('type')).endswith('Places365'):
+                raise SeMmError('--classes: Places365 has classes of its own; use configs/demo/se_resnet18_scenes.py')
             dataset.metainfo = {**(dataset.get('metainfo') or {}), 'classes': tuple(classes)}
     for node in _dicts((cfg.model, cfg.get('val_evaluator'), cfg.get('test_evaluator'))):
         if 'num_classes' in node:

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.dist import all_reduce, get_comm_device, is_main_process, master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -87,17 +86,18 @@ class BrokenImagesHook(Hook):
             dataset = dataset.dataset
         if not hasattr(dataset, 'broken_images'):
             return
+        # Every process sees its own part of the data; a picture counts once, and all stop together.
+        everywhere = dataset.broken.to(get_comm_device(), copy=True)
+        all_reduce(everywhere, 'max')
+        dataset.broken.copy_(everywhere)
         broken = dataset.broken_images()
         for path in broken:
             if path not in self.named:
                 self.named.add(path)
                 runner.logger.warning(f'{split} image {path} cannot be read ({len(broken)} of {len(dataset)} so far)')
-        # Every process sees its own part of the data, and all must stop together.
-        count = torch.tensor(float(len(broken)), device=get_comm_device())
-        all_reduce(count)
-        if count > most * len(dataset):
+        if len(broken) > most * len(dataset):
             raise SeMmError(
-                f'{int(count)} of {len(dataset)} {split} images cannot be read, more than {most:.1%}: '
+                f'{len(broken)} of {len(dataset)} {split} images cannot be read, more than {most:.1%}: '
                 f'{", ".join(broken[:10])}{" ..." if len(broken) > 10 else ""}; '
                 'tools/prepare_data.py DATA ROOT --check looks at all of them'
             )

@@ -61,7 +61,10 @@ def infer(cfg: Config, checkpoint: str, images: Sequence[str], out: Path, score_
     Raises:
         SeMmError: if the checkpoint does not fit the config.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SeMmError(f'--out {out} is no folder that can be written to: {error}') from error
     # The inferencers load what fits; here it is all or nothing, so the weights are loaded before.
     state, classes = _read(checkpoint)
     device = 'cuda' if torch.cuda.is_available() else 'cpu'

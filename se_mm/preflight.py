@@ -204,10 +204,14 @@ def _build_unserialized(cfg: Config, dataset_cfg: ConfigDict, split: str) -> Any
         except SeMmError:
             raise
         except (OSError, ValueError, RuntimeError, AssertionError, KeyError, TypeError) as error:
-            raise SeMmError(f'{split} data ({dataset_cfg.type}) cannot be read: {error}') from error
+            hint = ' --classes takes the names of the folders.' if 'subfolders' in str(error) else ''
+            raise SeMmError(f'{split} data ({dataset_cfg.type}) cannot be read: {error}{hint}') from error
     _check_folders_of_classes(dataset, split)
     if not len(dataset):
         raise SeMmError(f'{split} data: nothing is left after filtering ({dataset_cfg.get("filter_cfg")})')
+    some = [dataset.get_data_info(i).get('img_path') for i in (0, len(dataset) // 2, len(dataset) - 1)]
+    if all(isinstance(path, str) and '://' not in path and not Path(path).is_file() for path in some):
+        raise SeMmError(f'{split} data: the images that are named are not there: {_few(some)}')
     return dataset
 
 

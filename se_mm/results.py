@@ -22,6 +22,11 @@ def add_outputs(cfg: Config, out: str | None, sheet: str | None, confusion: str 
         SeMmError: for a name with another ending, or COCO results of a model that is no
             detector, or a confusion matrix of one that is no classifier.
     """
+    for option, file in (('--sheet', sheet), ('--confusion', confusion)):
+        if file and Path(file).suffix != '.png':
+            raise SeMmError(f'{option} {file} must end with .png')
+    if sheet and cfg.get('default_scope') != 'mmdet':
+        raise SeMmError(f'--sheet is for detectors; this config is of scope {cfg.get("default_scope")}')
     if sheet:
         Path(sheet).parent.mkdir(parents=True, exist_ok=True)
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='se_mm.SheetHook', path=sheet)]
@@ -46,7 +51,7 @@ def add_outputs(cfg: Config, out: str | None, sheet: str | None, confusion: str 
 
 def _add_confusion(cfg: Config, confusion: str) -> None:
     if cfg.get('default_scope') != 'mmpretrain':
-        raise SeMmError('--confusion is for classifiers; this config is of scope ' + str(cfg.get('default_scope')))
+        raise SeMmError(f'--confusion is for classifiers; this config is of scope {cfg.get("default_scope")}')
     Path(confusion).parent.mkdir(parents=True, exist_ok=True)
     evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
     cfg.test_evaluator = [*evaluators, dict(type='ConfusionMatrix')]

@@ -12,6 +12,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from .cli import existing_file
 from .errors import SeMmError
+from .weights.files import read_checkpoint
 from .weights.in_configs import without_pretrained
 
 
@@ -39,9 +40,23 @@ def apply_training_switches(cfg: Config, args: argparse.Namespace) -> None:
     if args.resume:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else existing_file(args.resume, 'checkpoint to resume from')
+        if cfg.load_from:
+            _check_resumable(cfg.load_from)
         if cfg.load_from or find_latest_checkpoint(cfg.work_dir):
             without_pretrained(cfg.model)  # what it would load is replaced at once, and need not be fetched
     cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='se_mm.CurvesHook')]
+
+
+def _check_resumable(checkpoint: str) -> None:
+    if '://' in checkpoint:
+        return
+    content = read_checkpoint(checkpoint)
+    meta = content.get('meta')
+    if not isinstance(meta, dict) or not {'epoch', 'iter'} <= set(meta) or 'message_hub' not in content:
+        raise SeMmError(
+            f'checkpoint {checkpoint} holds weights and no state of a training to resume; '
+            'start from it with --cfg-options load_from=...'
+        )
 
 
 def build_runner(cfg: Config) -> Runner:

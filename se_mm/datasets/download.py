@@ -35,7 +35,10 @@ def download(url: str, target: Path, md5: str | None = None, wait: float = 2.0) 
     if target.is_file():
         return target
     part = target.with_name(f'{target.name}.part')
-    part.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SeMmError(f'folder {part.parent} cannot be made: {error}') from error
     failures, have = 0, part.stat().st_size if part.is_file() else 0
     with tqdm(unit='B', unit_scale=True, unit_divisor=1024, initial=have, desc=target.name) as progress:
         while True:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,11 +30,13 @@ class Archive:
         url: where it is.
         gives: what is there once it is unpacked, from the root of the data.
         md5: as published (Places365: the authors' page, and torchvision); COCO publishes none.
+        unpacks_as: the name of ``gives`` in the archive, where that is another one.
     """
 
     url: str
     gives: str
     md5: str | None = None
+    unpacks_as: str | None = None
 
     @property
     def name(self) -> str:
@@ -60,7 +64,12 @@ SOURCES: dict[str, dict[str, tuple[Archive, ...]]] = {
             _places(
                 'filelist_places365-challenge.tar', 'places365_train_challenge.txt', '70a8307e459c3de41690a7c76c931734'
             ),
-            _places('train_256_places365challenge.tar', 'data_256', '741915038a5e3471ec7332404dfb64ef'),
+            Archive(
+                f'{_PLACES}train_256_places365challenge.tar',
+                'data_256_challenge',  # both training sets unpack as data_256
+                '741915038a5e3471ec7332404dfb64ef',
+                unpacks_as='data_256',
+            ),
         ),
         'test': (
             _places('filelist_places365-standard.tar', 'places365_test.txt', '35a0585fee1fa656440f3ab298f8479c'),
@@ -97,12 +106,24 @@ def archives(data: str, parts: Sequence[str]) -> list[Archive]:
 def report(data: str, root: Path, parts: Sequence[str]) -> tuple[list[str], bool]:
     """A line for each piece of the data: what should be where, and whether it is; and whether all is there."""
     lines, complete = [], True
-    for archive in archives(data, parts):
+    found = {part: layout for part in parts if data == 'places365' and (layout := _layout(root, part))}
+    lines += [f'there    {part}: {layout}' for part, layout in found.items()]
+    for archive in archives(data, [part for part in parts if part not in found]):
         there = (root / archive.gives).exists()
         complete &= there
         checksum = f', md5 {archive.md5}' if archive.md5 else ', no checksum is published'
         lines.append(f'{"there  " if there else "MISSING"}  {root / archive.gives}  ({archive.url}{checksum})')
     return lines, complete
+
+
+def _layout(root: Path, part: str) -> str | None:
+    """Places365 in any of its layouts."""
+    from .places365 import find_layout
+
+    try:
+        return str(find_layout(root, part))
+    except SeMmError:
+        return None
 
 
 def fetch(data: str, root: Path, parts: Sequence[str]) -> None:
@@ -111,26 +132,42 @@ def fetch(data: str, root: Path, parts: Sequence[str]) -> None:
     Raises:
         SeMmError: if one cannot be fetched or unpacked.
     """
-    for archive in archives(data, parts):
+    for archive in archives(data, [part for part in parts if data != 'places365' or not _layout(root, part)]):
         if (root / archive.gives).exists():
             continue
         file = download(archive.url, root / archive.name, archive.md5)
         print(f'unpacking {file}')
         try:
-            _unpack(file, root)
-        except (OSError, tarfile.TarError, zipfile.BadZipFile) as error:
+            _unpack(file, root, archive)
+        except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
             raise SeMmError(f'{file} cannot be unpacked: {error}; delete it to fetch it again') from error
         if not (root / archive.gives).exists():
             raise SeMmError(f'{file} was unpacked, and there is still no {root / archive.gives}; look into {root}')
 
 
-def _unpack(file: Path, root: Path) -> None:
+def _unpack(file: Path, root: Path, archive: Archive) -> None:
+    """Beside the data first, so that an interrupted unpacking leaves nothing that looks complete."""
+    aside = root / f'.unpacking-{file.name}'
+    shutil.rmtree(aside, ignore_errors=True)
     if file.suffix == '.zip':
-        with zipfile.ZipFile(file) as archive:
-            archive.extractall(root)
+        with zipfile.ZipFile(file) as content:
+            content.extractall(aside)
     else:
-        with tarfile.open(file) as archive:
-            archive.extractall(root, filter='data')  # nothing outside of root
+        with tarfile.open(file) as content:
+            content.extractall(aside, filter='data')  # nothing outside of it
+    if archive.unpacks_as:
+        (aside / archive.unpacks_as).rename(aside / archive.gives)
+    _move_into(aside, root)
+    shutil.rmtree(aside)
+
+
+def _move_into(source: Path, target: Path) -> None:
+    for entry in source.iterdir():
+        there = target / entry.name
+        if entry.is_dir() and there.is_dir():
+            _move_into(entry, there)
+        else:
+            entry.replace(there)
 
 
 def broken_images(data: str, root: Path, parts: Sequence[str], workers: int = 16) -> tuple[int, list[str]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -70,7 +72,7 @@ def _read_ours(source: Path) -> tuple[dict[str, Tensor], Family, dict[str, str],
     style, stem_pool = known_style(
         family, facts_in_file(source_of(state_dict), root.removesuffix('.')), backbone, str(source)
     )
-    facts = {'style': style or 'pytorch', 'stem_pool': stem_pool or 'torch'}
+    facts = {name: value for name, value in (('style', style), ('stem_pool', stem_pool)) if value}
     outer = root.removesuffix('backbone.')
     weights, left = {}, []
     for key, value in state_dict.items():
@@ -89,17 +91,19 @@ def _read_ours(source: Path) -> tuple[dict[str, Tensor], Family, dict[str, str],
 
 def _target_family(to: str, weights: Mapping[str, Tensor], facts: Mapping[str, str]) -> Family:
     has_se = any('.se.fc1.' in key for key in weights)
-    style, grouped_style = facts['style'], CAFFE.grouped_style
+    style, grouped_style = facts.get('style', 'pytorch'), CAFFE.grouped_style
+    if 'layer1.0.conv2.weight' not in weights:
+        raise SeMmError('the network is not whole: layer1.0.conv2.weight is missing')
     conv2 = weights['layer1.0.conv2.weight']
     grouped = conv2.size(0) != conv2.size(1)
     bottleneck = 'layer1.0.conv3.weight' in weights
     if to == 'se_mm':
         return TIMM if has_se else PLAIN
-    if to == 'timm' and facts['stem_pool'] == 'caffe' and has_se:
+    if to == 'timm' and facts.get('stem_pool') == 'caffe' and has_se:
         if bottleneck and style != (grouped_style if grouped else CAFFE.style):
             raise SeMmError(f"timm has no SE network with style='{style}' and the stem pooling of Caffe")
         return CAFFE
-    if facts['stem_pool'] == 'caffe':
+    if facts.get('stem_pool') == 'caffe':
         raise SeMmError(f'{to} has no network with the stem pooling of Caffe, which these weights need; use --to se_mm')
     if to == 'timm':
         if bottleneck and style == 'caffe':
@@ -121,11 +125,12 @@ def _write(target: Path, state_dict: OrderedDict[str, Tensor], facts: dict[str, 
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.suffix == '.safetensors':
-            save_file({key: value.contiguous() for key, value in state_dict.items()}, aside, metadata=facts)
+            save_file({key: value.contiguous() for key, value in state_dict.items()}, aside, metadata=facts or None)
         else:
-            state_dict._metadata = {'': {'se_mm': facts}}
+            state_dict._metadata = {'': {'se_mm': facts}} if facts else {}
             torch.save(state_dict if raw else {'state_dict': state_dict, 'meta': {}}, aside)
         aside.replace(target)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors wrap the system's errors
+        with contextlib.suppress(OSError):
+            aside.unlink()
         raise SeMmError(f'{target} cannot be written: {error}') from error

@@ -130,8 +130,13 @@ STYLE_OF_FILE = (
     (r'^timm://(?!.*legacy)', 'pytorch'),
     (r'download\.pytorch\.org/models/', 'pytorch'),
     (r'(^|/)resnex?t\d+(_\d+x\d+d)?-[0-9a-f]{8}\.pth$', 'pytorch'),
+    (r'(^|/)(se-)?resnex?t\d+[-_].*(_in1k|_imagenet|b32x8|8xb\d+).*\.pth$', 'pytorch'),
     (r'(^|/)resnex?t\d+(_\w+)?_(caffe|msra)(_\w+)?-[0-9a-f]{8}\.pth$', 'caffe'),
 )
+
+
+#: timm's networks with our tensors' names and another graph: what their file names say.
+OTHER_GRAPHS = re.compile(r'res(net|next)(blur|aa|rs)|(ecares|skres)net')
 
 
 def family_of(keys: Iterable[str]) -> Family:

@@ -122,7 +122,7 @@ def _read_safetensors(path: Path, map_location: Any) -> OrderedDict[str, Tensor]
     with safe_open(path, framework='pt') as file:
         state_dict = OrderedDict((key, file.get_tensor(key)) for key in file.keys())  # noqa: SIM118
         facts = file.metadata() or {}
-    if 'style' in facts:
+    if 'style' in facts or 'stem_pool' in facts:
         state_dict._metadata = {'': {'se_mm': facts}}
     if isinstance(map_location, (str, torch.device)):
         for key, tensor in state_dict.items():

@@ -12,24 +12,21 @@ from ..errors import SeMmError
 from . import published
 
 
-def pretrained_in(node: Any, key: str = 'model') -> Iterator[tuple[str, MutableMapping[str, Any], str]]:
-    """Each ``Pretrained`` initialisation: its dotted key, the dictionary that holds it, and its key there.
+def pretrained_in(node: Any, key: str = 'model') -> Iterator[tuple[str, Any, Any]]:
+    """Each ``Pretrained`` initialisation: its dotted key, the dictionary or list that holds it, and its key there.
 
     Example:
         >>> model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='a.pth')))
         >>> [name for name, _, _ in pretrained_in(model)]
         ['model.backbone.init_cfg']
     """
-    if isinstance(node, (list, tuple)):
-        for i, item in enumerate(node):
-            yield from pretrained_in(item, f'{key}.{i}')
-    elif isinstance(node, MutableMapping):
-        for name, value in list(node.items()):
-            is_initialisation = isinstance(value, MutableMapping) and value.get('type') == 'Pretrained'
-            if is_initialisation or (name == 'pretrained' and isinstance(value, str)):
-                yield f'{key}.{name}', node, name
-            else:
-                yield from pretrained_in(value, f'{key}.{name}')
+    children = enumerate(node) if isinstance(node, list) else node.items() if isinstance(node, MutableMapping) else ()
+    for name, value in list(children):
+        is_initialisation = isinstance(value, MutableMapping) and value.get('type') == 'Pretrained'
+        if is_initialisation or (name == 'pretrained' and isinstance(value, str)):
+            yield f'{key}.{name}', node, name
+        else:
+            yield from pretrained_in(value, f'{key}.{name}')
 
 
 def named_weights(cfg: Config) -> dict[str, str]:
@@ -42,7 +39,10 @@ def named_weights(cfg: Config) -> dict[str, str]:
     """
     named = {}
     for key, node, name in pretrained_in(cfg.model):
-        named[key] = node[name] if isinstance(node[name], str) else node[name].get('checkpoint')
+        checkpoint = node[name] if isinstance(node[name], str) else node[name].get('checkpoint')
+        if not isinstance(checkpoint, str):
+            raise SeMmError(f'{key} is of type Pretrained and names no checkpoint: {dict(node[name])}')
+        named[key] = checkpoint
     if cfg.get('load_from'):
         named['load_from'] = cfg.load_from
     return named
@@ -51,10 +51,13 @@ def named_weights(cfg: Config) -> dict[str, str]:
 def without_pretrained(model: MutableMapping[str, Any]) -> list[str]:
     """Takes every named checkpoint out of a model's config, in place; returns the keys that held one."""
     removed = []
-    for key, node, name in pretrained_in(model):
-        node[name] = None
+    for key, node, name in reversed(list(pretrained_in(model))):
+        if isinstance(node, list):
+            del node[name]
+        else:
+            node[name] = None
         removed.append(key)
-    return removed
+    return removed[::-1]
 
 
 def resolve(name: str) -> published.Published | None:
@@ -92,6 +95,8 @@ def fetch(cfg: Config) -> None:
     Raises:
         SeMmError: if one is missing or cannot be fetched; the message names the key.
     """
+    if not published.is_first_on_machine():
+        return  # the processes meet when the model is initialised
     for key, name in named_weights(cfg).items():
         try:
             weights = resolve(name)

@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from ..errors import SeMmError
-from .families import SE_MM, TIMM, Family, family_of, style_of_file
+from .families import OTHER_GRAPHS, SE_MM, TIMM, Family, family_of, style_of_file
 from .files import Source, source_of
 from .state_dicts import find_root, unwrap, with_idle_pooling
 
@@ -58,7 +58,7 @@ def adapt(backbone: SEHost, state_dict: MutableMapping[str, Any], prefix: str, m
             _add_identity_gates(backbone, weights, own)
         else:
             _add_zero_biases(weights, own)
-        added = _keep_what_the_config_adds(backbone, weights, own) if not facts else []
+        added = _keep_what_the_config_adds(backbone, weights, own)
         left = _account(backbone, weights, own, family)
         _check_values(weights, own)
     except SeMmError as error:
@@ -107,6 +107,9 @@ def _locate(
 def _check_style(
     backbone: SEHost, family: Family, facts: Mapping[str, str], weights: Mapping[str, Tensor], source: Source | None
 ) -> None:
+    other = OTHER_GRAPHS.search(source.name) if source else None
+    if other:
+        raise SeMmError(f'by its name it is of another network ({other[0]}), with the same tensors and another graph')
     if family.bottlenecks_only and 'layer1.0.conv3.weight' not in weights:
         raise SeMmError(f'the family {family.name} with basic blocks (18 and 34 layers) has {family.bottlenecks_only}')
     style, stem_pool = known_style(family, facts, weights, source.name if source else '')
@@ -174,11 +177,11 @@ def _add_zero_biases(weights: dict[str, Tensor], own: Mapping[str, Tensor]) -> N
 def _keep_what_the_config_adds(backbone: SEHost, weights: dict[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
     """Plugins and the offsets of deformable convolutions, which no published classifier has, as they are."""
     plugins = tuple(backbone.plugin_names())
-    missing = [
-        key for key in own if key not in weights and ('.conv_offset.' in key or (plugins and key.startswith(plugins)))
-    ]
-    weights.update({key: own[key].clone() for key in missing})
-    return missing
+    added = [key for key in own if '.conv_offset.' in key or (plugins and key.startswith(plugins))]
+    if any(key in weights for key in added):
+        return []  # a detector that had them must have them all
+    weights.update({key: own[key].clone() for key in added})
+    return added
 
 
 def _account(backbone: SEHost, weights: dict[str, Tensor], own: Mapping[str, Tensor], family: Family) -> list[str]:
@@ -187,7 +190,7 @@ def _account(backbone: SEHost, weights: dict[str, Tensor], own: Mapping[str, Ten
     weights.update({key: own[key].clone() for key in counters})  # files from before torch 0.4.1 have none
     missing = [key for key in own if key not in weights]
     misshapen = [key for key in own if key in weights and weights[key].shape != own[key].shape]
-    of_the_network = re.compile(r'conv1\.|bn1\.|gn1\.|stem\.|layer(\d+)\.')
+    of_the_network = re.compile(r'conv1\.|bn1\.|gn1\.|stem\.|maxpool\.|layer(\d+)\.')
     surplus, left = [], []
     for key in weights:
         if key not in own:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from ..errors import SeMmError
 from .files import sha256_of
 
 TIMM = 'timm://'
+_LOCAL_RANKS = ('LOCAL_RANK', 'SLURM_LOCALID', 'OMPI_COMM_WORLD_LOCAL_RANK')
 #: timm's networks that a host of this package can be; others share tensor names and not the graph (blur pooling).
 _TIMM_HOSTS = re.compile(r'(legacy_)?(se|tv_|gluon_|wide_)?resnex?t(18|34|50|101|152)[cds]?(_\d+x\d+d?|_\d)?')
 
@@ -44,7 +46,7 @@ class Published:
             SeMmError: if it cannot be fetched, or is not the published one.
         """
         try:
-            if int(os.environ.get('LOCAL_RANK', 0)) == 0 and not self.file.is_file():
+            if is_first_on_machine() and not self.file.is_file():
                 self._download()
         finally:
             barrier()
@@ -70,8 +72,8 @@ class Published:
             return False
 
     def _download(self) -> None:
-        self.file.parent.mkdir(parents=True, exist_ok=True)
         try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(self.url, str(self.file), self.sha256 or None)
         except (URLError, OSError, RuntimeError, ValueError) as error:
             hash_wanted = f' (its sha256 must begin with {self.sha256})' if self.sha256 else ''
@@ -79,6 +81,11 @@ class Published:
                 f'{self.name} cannot be fetched from {self.url}: {error}. Put the file there by hand as '
                 f'{self.file}{hash_wanted}, or start without it: tools/train.py --no-pretrained'
             ) from error
+
+
+def is_first_on_machine() -> bool:
+    """Whether this process is the one that downloads, under any of mmengine's launchers."""
+    return not any(int(os.environ.get(rank, 0)) for rank in _LOCAL_RANKS)
 
 
 def find(name: str) -> Published:
@@ -97,7 +104,9 @@ def find(name: str) -> Published:
     else:
         url = name
         file_name = Path(urlparse(url).path).name
-    hashed = re.search(r'-([0-9a-f]{8,64})\.', file_name)
+    hashed = re.search(r'-(?!20\d{6}\.)([0-9a-f]{8,64})\.', file_name)  # eight digits from 20 on are a date
+    if not hashed:  # many hosts have a model.safetensors
+        file_name = f'{hashlib.sha256(url.encode()).hexdigest()[:12]}-{file_name}'
     return Published(name, url, Path(torch.hub.get_dir()) / 'checkpoints' / file_name, hashed[1] if hashed else '')
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -11,7 +11,8 @@ from torch import Tensor
 from ..errors import SeMmError
 
 #: Where projects keep the weights; the first that is there is taken. Averaged weights come before the last step's.
-WRAPPERS = ('state_dict_ema', 'model_ema', 'ema', 'state_dict', 'model', 'ema_state_dict', 'net', 'module')
+AVERAGED = ('state_dict_ema', 'model_ema', 'ema')
+WRAPPERS = (*AVERAGED, 'state_dict', 'model', 'ema_state_dict', 'net', 'module')
 
 _FIRST_CONVOLUTION = re.compile(r'(.*?)layer1\.0\.conv1\.weight')
 
@@ -52,8 +53,7 @@ def find_root(keys: Mapping[str, Any], below: str = '') -> str | None:
         >>> find_root(['module.backbone.layer1.0.conv1.weight', 'module.head.fc.weight'])
         'module.backbone.'
     """
-    found = (_FIRST_CONVOLUTION.fullmatch(key) for key in keys if key.startswith(below))
-    roots = sorted({match[1] for match in found if match})
+    roots = [root for root in find_roots(keys) if root.startswith(below)]
     if len(roots) > 1:
         backbones = [root for root in roots if root in ('', below)] or [
             root for root in roots if root.endswith('backbone.')
@@ -61,7 +61,7 @@ def find_root(keys: Mapping[str, Any], below: str = '') -> str | None:
         if len(backbones) != 1:
             raise SeMmError(
                 f'the checkpoint holds {len(roots)} residual networks: {", ".join(roots)}; '
-                f"choose one with init_cfg=dict(type='Pretrained', prefix='{roots[0]}', ...)"
+                "choose one of these with init_cfg=dict(type='Pretrained', prefix=..., checkpoint=...)"
             )
         roots = backbones
     return roots[0] if roots else None
@@ -93,3 +93,8 @@ def _renumbered(weights: Mapping[str, Tensor], numbers: Mapping[str, str]) -> di
         old = next((old for old in numbers if key.startswith(old)), '')
         renamed[numbers.get(old, '') + key[len(old) :]] = value
     return renamed
+
+
+def find_roots(keys: Iterable[str]) -> list[str]:
+    """What stands before the keys of each residual network in a state dict."""
+    return sorted({match[1] for key in keys if (match := _FIRST_CONVOLUTION.fullmatch(key))})

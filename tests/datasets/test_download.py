@@ -124,6 +124,21 @@ def test_fetch_unpacks_and_stays_inside_the_folder(server, tmp_path, monkeypatch
     assert lines[0].startswith('there')
 
 
+def test_the_challenge_set_stays_apart_from_the_standard_one(server, tmp_path, monkeypatch):
+    (tmp_path / 'unpacked' / 'data_256' / 'a').mkdir(parents=True)
+    (tmp_path / 'unpacked' / 'data_256' / 'a' / 'challenge.jpg').write_text('x')
+    with tarfile.open(tmp_path / 'challenge.tar', 'w') as archive:
+        archive.add(tmp_path / 'unpacked' / 'data_256', 'data_256')
+    server.content, server.piece = (tmp_path / 'challenge.tar').read_bytes(), 10**6
+    images = sources.Archive(server.url, 'data_256_challenge', unpacks_as='data_256')
+    monkeypatch.setitem(sources.SOURCES, 'places365', {'train-challenge': (images,)})
+    (tmp_path / 'data' / 'data_256').mkdir(parents=True)
+    sources.fetch('places365', tmp_path / 'data', ['train-challenge'])
+    assert (tmp_path / 'data' / 'data_256_challenge' / 'a' / 'challenge.jpg').is_file()
+    assert not list((tmp_path / 'data' / 'data_256').iterdir())
+    assert not list((tmp_path / 'data').glob('.unpacking*'))
+
+
 def test_every_header_is_read(tmp_path):
     root: Path = places_tree.make(tmp_path, '256', train=1)
     (root / 'data_256/b/bar/00000001.jpg').write_bytes(b'no picture')

@@ -14,7 +14,9 @@ from se_mm.datasets import image_list
 from se_mm.datasets.image_list import ImageList
 
 names = st.text(st.sampled_from('ab/_ é.7'), min_size=1, max_size=12).map(lambda name: name.strip(' ') or 'x')
-lines = st.lists(st.tuples(names, st.integers(0, 364), st.sampled_from(['\n', '\r\n', '\n\n'])), min_size=1, max_size=30)
+lines = st.lists(
+    st.tuples(names, st.integers(0, 364), st.sampled_from(['\n', '\r\n', '\n\n'])), min_size=1, max_size=30
+)
 
 
 few_examples = settings(max_examples=40)
@@ -46,7 +48,9 @@ def test_it_reads_what_a_plain_reader_reads(entries, last, chunk, tmp_path_facto
 
 @few_examples
 @given(
-    entries=lines, wrong=st.sampled_from(['x', 'x ', 'x -1', 'x 365', 'x 9999', 'x 1a', ' 5', '12']), where=st.integers()
+    entries=lines,
+    wrong=st.sampled_from(['x', 'x ', 'x -1', 'x 365', 'x 9999', 'x 1a', ' 5', '12']),
+    where=st.integers(),
 )
 def test_a_line_that_is_none_is_named(entries, wrong, where, tmp_path_factory):
     file = fresh_file(tmp_path_factory)

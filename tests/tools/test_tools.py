@@ -176,6 +176,10 @@ def test_preflight_refuses_annotations(data, tmp_path, change, message):
             'train data: folder /no/coco does not exist',
         ),
         (['train', CONFIG, '--resume', '/no/epoch_1.pth'], 'checkpoint to resume from /no/epoch_1.pth does not exist'),
+        (
+            ['test', 'configs/demo/se_resnet18_scenes.py', 'README.md', '--sheet', 'x.png', '--data-root', '/no'],
+            'test data',
+        ),
         (['test', CONFIG, '/no/epoch_1.pth'], 'checkpoint /no/epoch_1.pth does not exist'),
         (['infer', CONFIG, 'README.md', 'LICENSE', '--out', '/tmp/x'], 'image LICENSE cannot be decoded'),
         (['infer', CONFIG, 'README.md', '/no/image.jpg', '--out', '/tmp/x'], 'image /no/image.jpg does not exist'),
@@ -338,9 +342,9 @@ def test_mmdets_own_tool_runs_our_config(data, tmp_path):
 SMALL_SCENES = [
     *NO_WORKERS,
     'model.backbone.depth=18',
-    'model.backbone.base_channels=8',
-    'model.backbone.stem_channels=8',
-    'model.head.in_channels=64',
+    'model.backbone.base_channels=16',
+    'model.backbone.stem_channels=16',
+    'model.head.in_channels=128',
     'train_dataloader.dataset.pipeline.1.scale=32',
     'val_dataloader.dataset.pipeline.1.scale=(36,36)',
     'val_dataloader.dataset.pipeline.2.crop_size=32',
@@ -380,8 +384,8 @@ def test_ten_crops_average_the_scores(tmp_path):
     small += [f'tta_pipeline.2.transforms.0.{i}.crop_size=32' for i in range(5)]
     weights = tmp_path / 'random.pth'
     cfg = load_config(str(REPOSITORY / config))
-    cfg.model.backbone.update(base_channels=8, stem_channels=8)
-    cfg.model.head.in_channels = 64
+    cfg.model.backbone.update(base_channels=16, stem_channels=16)
+    cfg.model.head.in_channels = 128
     with MODELS.switch_scope_and_registry('mmpretrain') as registry:
         torch.save({'state_dict': registry.build(cfg.model).state_dict(), 'meta': {}}, weights)
     args = ('--data-root', root, '--work-dir', tmp_path / 'out', '--tta', '--cfg-options', *small)
@@ -428,7 +432,8 @@ def test_any_folder_per_class_runs_by_its_root_and_classes_alone(tmp_path):
     assert 'not the classes of the config (bar, attic, cliff) in the same order' in done.stderr
     done = tool('train', config, *args, *quick)
     assert done.returncode == 2
-    assert 'are not the classes of the config (airport, ' in done.stderr
+    assert 'subfolders (3)' in done.stderr
+    assert '--classes' in done.stderr
     done = tool('infer', config, tmp_path / 'out/epoch_1.pth', tmp_path / 'mine/val/bar', '--out', tmp_path / 'seen')
     assert done.returncode == 2  # the checkpoint has three classes, the config eight
     options = ('--classes', 'attic', 'bar', 'cliff')
@@ -437,6 +442,13 @@ def test_any_folder_per_class_runs_by_its_root_and_classes_alone(tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     assert 'bar/0.jpg: ' in done.stdout
     assert (tmp_path / 'seen/vis/0.png').is_file()
+
+
+def test_resuming_from_weights_alone_is_refused(data, tmp_path):
+    torch.save({'state_dict': {'x': torch.zeros(1)}}, tmp_path / 'weights.pth')
+    done = tool('train', CONFIG, '--data-root', data, '--resume', tmp_path / 'weights.pth')
+    assert done.returncode == 2
+    assert 'holds weights and no state of a training to resume' in done.stderr
 
 
 def test_prepare_data_says_what_should_be_where(tmp_path):

@@ -8,6 +8,7 @@ import timm
 import torch
 from helpers import odd_inputs, randomize
 from mmdet.models import ResNet
+from mmengine.runner import load_checkpoint
 from safetensors.torch import load_file
 from test_families import largest_difference, timm_features
 from torch import nn
@@ -107,6 +108,21 @@ def test_what_a_library_does_not_have_is_refused(arguments, to, message, tmp_pat
     with pytest.raises(SeMmError, match=message):
         convert(tmp_path / 'ours.pth', tmp_path / 'theirs.pth', to)
     assert not (tmp_path / 'theirs.pth').exists()
+
+
+def test_an_unknown_style_stays_unknown(tmp_path):
+    detector = {f'backbone.{key}': value for key, value in ResNet(50, style='caffe').state_dict().items()}
+    torch.save({'state_dict': detector}, tmp_path / 'detector.pth')
+    convert(tmp_path / 'detector.pth', tmp_path / 'ours.pth', 'se_mm')
+    load_checkpoint(SEResNet(50, style='caffe'), str(tmp_path / 'ours.pth'))
+
+
+def test_where_it_cannot_write_it_says_so(tmp_path):
+    torch.save(SEResNet(18).state_dict(), tmp_path / 'ours.pth')
+    (tmp_path / 'file').write_text('')
+    for name in ('out.pth', 'out.safetensors'):
+        with pytest.raises(SeMmError, match='cannot be written'):
+            convert(tmp_path / 'ours.pth', tmp_path / 'file' / name, 'timm')
 
 
 def test_it_does_not_write_over_its_input(tmp_path):

@@ -173,6 +173,10 @@ WRAPPINGS = {
     'state_dict, module': lambda w: {'state_dict': averaged(w), 'arch': 'seresnet50'},
     'ema': lambda w: {'state_dict_ema': averaged(w)},
     'model beside its average': lambda w: {'model': {k: 0 * v for k, v in w.items()}, 'model_ema': averaged(w)},
+    'state_dict beside its average': lambda w: {
+        'state_dict': {k: 0 * v for k, v in w.items()},
+        'state_dict_ema': averaged(w),
+    },
     'backbone': lambda w: {'state_dict': {f'backbone.{k}': v for k, v in w.items()}},
     'lightning': lambda w: {'state_dict': {f'model.{k}': v for k, v in w.items()}, 'pytorch-lightning_version': '2'},
     'detector in DDP': lambda w: {

@@ -180,6 +180,41 @@ def test_the_state_of_the_weights_in_a_config(host, cache, tmp_path):
     assert not all_there
 
 
+def test_files_of_the_same_name_from_two_places_are_kept_apart(host):
+    urls = []
+    for seed, folder in enumerate(('a', 'b')):
+        (host.folder / folder).mkdir()
+        torch.save(randomize(SEResNet(18), seed).state_dict(), host.folder / folder / 'model-20240131.pth')
+        urls.append(f'{host.url}/{folder}/model-20240131.pth')
+    first, second = SEResNet(18), SEResNet(18)
+    load_checkpoint(first, urls[0])
+    load_checkpoint(second, urls[1])
+    assert published.find(urls[0]).sha256 == ''
+    assert not torch.equal(first.conv1.weight, second.conv1.weight)
+
+
+def test_processes_beside_the_first_leave_the_download_to_it(host, cache, monkeypatch):
+    url = publish(host, SEResNet(18).state_dict())
+    cfg = Config(dict(model=dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=url)))))
+    monkeypatch.setenv('LOCAL_RANK', '1')
+    in_configs.fetch(cfg)
+    assert not host.asked
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    in_configs.fetch(cfg)
+    assert len(host.asked) == 1
+
+
+def test_initialisations_in_a_list():
+    pretrained = dict(type='Pretrained', checkpoint='/no/weights.pth')
+    cfg = Config(dict(model=dict(backbone=dict(init_cfg=[dict(type='Kaiming', layer='Conv2d'), pretrained]))))
+    assert in_configs.named_weights(cfg) == {'model.backbone.init_cfg.1': '/no/weights.pth'}
+    in_configs.without_pretrained(cfg.model)
+    assert cfg.model.backbone.init_cfg == [dict(type='Kaiming', layer='Conv2d')]
+    cfg = Config(dict(model=dict(backbone=dict(init_cfg=dict(type='Pretrained', chekpoint='x')))))
+    with pytest.raises(SeMmError, match='model.backbone.init_cfg is of type Pretrained and names no checkpoint'):
+        in_configs.named_weights(cfg)
+
+
 def test_weights_that_cannot_be_had_name_their_key():
     cfg = Config(dict(model=dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='/no/weights.pth')))))
     with pytest.raises(SeMmError, match=r'model.backbone.init_cfg: checkpoint /no/weights.pth does not exist'):

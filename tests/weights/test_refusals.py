@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import timm
 import torch
-from mmengine.runner import load_checkpoint
+from mmengine.runner import CheckpointLoader, load_checkpoint
 from safetensors.torch import save_file
 from torch import nn
 
@@ -256,6 +256,40 @@ def test_several_networks_need_a_prefix(tmp_path, weights):
     torch.save({'state_dict': both}, tmp_path / 'semi.pth')
     with pytest.raises(SeMmError, match=r'2 residual networks: student.backbone., teacher.backbone.; choose one'):
         load_checkpoint(SEResNet(18), str(tmp_path / 'semi.pth'))
+
+
+def test_resuming_runs_no_text_of_the_checkpoint(tmp_path, weights):
+    """mmengine's Runner.resume runs `meta['config']` as a Python config."""
+    torch.save({'state_dict': weights, 'meta': {'config': 'raise SystemExit', 'epoch': 1}}, tmp_path / 'w.pth')
+    assert CheckpointLoader.load_checkpoint(str(tmp_path / 'w.pth'))['meta'] == {'epoch': 1}
+
+
+def test_a_prefix_that_is_not_there_names_those_that_are(tmp_path, weights):
+    queries = {f'module.encoder_q.{key}': value for key, value in weights.items()}
+    torch.save({'model': queries}, tmp_path / 'moco.pth')
+    ours = SEResNet(18)
+    ours.init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'moco.pth'), prefix='encoder_k')
+    with pytest.raises(SeMmError, match=r"no key under 'encoder_k.'; residual networks stand under: 'encoder_q.'"):
+        ours.init_weights()
+    ours.init_cfg['prefix'] = 'module.encoder_q.'
+    ours.init_weights()
+    assert torch.equal(ours.conv1.weight, weights['conv1.weight'])
+
+
+def test_networks_with_our_tensors_and_another_graph(tmp_path):
+    torch.save(timm.create_model('resnetrs50').state_dict(), tmp_path / 'renamed.pth')
+    with pytest.raises(SeMmError, match='no place in the backbone: maxpool.0.weight'):
+        load_checkpoint(SEResNet(50, deep_stem=True, avg_down=True, reduction=4), str(tmp_path / 'renamed.pth'))
+    torch.save(timm.create_model('resnetblur50').state_dict(), tmp_path / 'resnetblur50-84f4748f.pth')
+    with pytest.raises(SeMmError, match='another network'):
+        load_checkpoint(SEResNet(50), str(tmp_path / 'resnetblur50-84f4748f.pth'))
+
+
+def test_the_style_of_mmpretrains_published_files(tmp_path):
+    name = 'se-resnet50_batch256_imagenet_20200804-ae206104.pth'
+    torch.save(SEResNet(50).state_dict().copy(), tmp_path / name)
+    with pytest.raises(SeMmError, match="need style='pytorch'"):
+        load_checkpoint(SEResNet(50, style='caffe'), str(tmp_path / name))
 
 
 def test_a_stage_that_is_not_built_is_left_out(tmp_path, weights):
