@@ -24,19 +24,18 @@ def state_of(file):
 
 
 @pytest.mark.parametrize(
-    ('name', 'ways'),
+    ('name', 'ways', 'suffix'),
     [
-        ('seresnet18', ['mmpretrain', 'mmdet', 'se_mm']),
-        ('seresnet50', ['mmpretrain', 'se_mm', 'mmdet']),
-        ('seresnext50_32x4d', ['se_mm', 'mmpretrain']),
-        ('legacy_seresnet50', ['se_mm']),
-        ('legacy_seresnext50_32x4d', ['se_mm']),
-        ('seresnet152d', ['se_mm', 'mmpretrain', 'mmdet']),
-        ('resnet50', ['mmdet', 'se_mm', 'mmpretrain']),
-        ('resnet50d', ['mmpretrain', 'mmdet']),
+        ('seresnet18', ['mmpretrain', 'mmdet', 'se_mm'], '.safetensors'),
+        ('seresnet50', ['mmpretrain', 'se_mm', 'mmdet'], '.pth'),
+        ('seresnext50_32x4d', ['se_mm', 'mmpretrain'], '.pth'),
+        ('legacy_seresnet50', ['se_mm'], '.safetensors'),
+        ('legacy_seresnext50_32x4d', ['se_mm'], '.pth'),
+        ('seresnet152d', ['se_mm', 'mmpretrain'], '.pth'),
+        ('resnet50', ['mmdet', 'se_mm', 'mmpretrain'], '.pth'),
+        ('resnet50d', ['mmpretrain', 'mmdet'], '.safetensors'),
     ],
 )
-@pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
 def test_there_and_back_is_exact(name, ways, suffix, tmp_path):
     original = randomize(timm.create_model(name)).state_dict()
     here = tmp_path / 'timm.pth'

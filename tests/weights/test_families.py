@@ -74,8 +74,17 @@ def test_timm(name, tmp_path):
     assert largest_difference(ours, lambda x: timm_features(theirs, x)) <= 1e-9
 
 
-@pytest.mark.parametrize(('depth', 'resnext'), [(50, False), (101, False), (50, True)])
-@pytest.mark.parametrize('whole', [True, False])
+@pytest.mark.parametrize(
+    ('depth', 'resnext', 'whole'),
+    [
+        (50, False, True),
+        (50, False, False),
+        (101, False, True),
+        (152, False, False),
+        (50, True, True),
+        (101, True, False),
+    ],
+)
 def test_mmpretrain(depth, resnext, whole, tmp_path):
     their_class = mmpretrain.SEResNeXt if resnext else mmpretrain.SEResNet
     theirs = randomize(their_class(depth, out_indices=(0, 1, 2, 3)).double())
