@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class SeMmError(Exception):
     """A mistake that the user can mend.
@@ -16,3 +18,14 @@ class SeMmError(Exception):
         ...
         se_mm.errors.SeMmError: reduction is 0; expected a positive integer
     """
+
+
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """Names for a message: the first few, and how many more there are.
+
+    Example:
+        >>> listed(['conv1', 'bn1', 'fc'], most=2)
+        'conv1, bn1 and 1 more'
+    """
+    more = f' and {len(names) - most} more' if len(names) > most else ''
+    return ', '.join(names[:most]) + more

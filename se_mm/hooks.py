@@ -69,7 +69,7 @@ class BrokenImagesHook(Hook):
         self.named: set[str] = set()
 
     def after_train_iter(self, runner: Runner, batch_idx: int, *args: Any, **kwargs: Any) -> None:
-        if self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner):
+        if self.every_n_train_iters(runner, self.interval):
             self._look(runner, runner.train_dataloader.dataset, 'train', self.most)
 
     def after_train_epoch(self, runner: Runner) -> None:

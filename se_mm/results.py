@@ -22,26 +22,21 @@ def add_outputs(cfg: Config, out: str | None, sheet: str | None, confusion: str 
         SeMmError: for a name with another ending, or COCO results of a model that is no
             detector, or a confusion matrix of one that is no classifier.
     """
-    for option, file in (('--sheet', sheet), ('--confusion', confusion)):
-        if file and Path(file).suffix != '.png':
-            raise SeMmError(f'{option} {file} must end with .png')
-    if sheet and cfg.get('default_scope') != 'mmdet':
-        raise SeMmError(f'--sheet is for detectors; this config is of scope {cfg.get("default_scope")}')
+    evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
     if sheet:
-        Path(sheet).parent.mkdir(parents=True, exist_ok=True)
-        cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='se_mm.SheetHook', path=sheet)]
+        _add_picture(cfg, '--sheet', sheet, 'mmdet', 'detectors', 'se_mm.SheetHook')
     if confusion:
-        _add_confusion(cfg, confusion)
+        _add_picture(cfg, '--confusion', confusion, 'mmpretrain', 'classifiers', 'se_mm.ConfusionHook')
+        evaluators = cfg.test_evaluator = [*evaluators, dict(type='ConfusionMatrix')]
     if not out:
         return
     path = Path(out)
     path.parent.mkdir(parents=True, exist_ok=True)
-    evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
     if path.suffix in ('.pkl', '.pickle'):
         dump = 'mmdet.DumpDetResults' if cfg.get('default_scope') == 'mmdet' else 'DumpResults'
         cfg.test_evaluator = [*evaluators, dict(type=dump, out_file_path=out)]
     elif path.suffix == '.json':
-        coco = [evaluator for evaluator in evaluators if str(evaluator.type).endswith('CocoMetric')]
+        coco = [evaluator for evaluator in evaluators if str(evaluator['type']).endswith('CocoMetric')]
         if not coco:
             raise SeMmError(f'--out {out}: only a CocoMetric writes COCO results; use a .pkl here')
         coco[0].outfile_prefix = str(path.with_suffix(''))
@@ -49,10 +44,10 @@ def add_outputs(cfg: Config, out: str | None, sheet: str | None, confusion: str 
         raise SeMmError(f'--out {out} must end with .pkl (all predictions) or .json (COCO results)')
 
 
-def _add_confusion(cfg: Config, confusion: str) -> None:
-    if cfg.get('default_scope') != 'mmpretrain':
-        raise SeMmError(f'--confusion is for classifiers; this config is of scope {cfg.get("default_scope")}')
-    Path(confusion).parent.mkdir(parents=True, exist_ok=True)
-    evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
-    cfg.test_evaluator = [*evaluators, dict(type='ConfusionMatrix')]
-    cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='se_mm.ConfusionHook', path=confusion)]
+def _add_picture(cfg: Config, option: str, path: str, scope: str, models: str, hook: str) -> None:
+    if Path(path).suffix != '.png':
+        raise SeMmError(f'{option} {path} must end with .png')
+    if cfg.get('default_scope') != scope:
+        raise SeMmError(f'{option} is for {models}; this config is of scope {cfg.get("default_scope")}')
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type=hook, path=path)]

@@ -21,12 +21,12 @@ def measure_list(lines: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         _write_list(root, lines)
-        before = _resident()
+        before = _memory('VmRSS')
         start = time.perf_counter()
         dataset = Places365(str(root), 'train-challenge')
         seconds = time.perf_counter() - start
         size = dataset.images.file.stat().st_size / 2**20
-        held, peak = _resident() - before, _peak() - before
+        held, peak = _memory('VmRSS') - before, _memory('VmHWM') - before
         return (
             f'{len(dataset)} lines ({size:.0f} MiB): read in {seconds:.1f} s; resident memory grew by {held:.0f} MiB '
             f'(at its peak by {peak:.0f} MiB)'
@@ -41,14 +41,10 @@ def _write_list(root: Path, lines: int) -> None:
             (root / 'data_256' / folder[1:]).mkdir(parents=True)
 
 
-def _resident() -> float:
+def _memory(field: str) -> float:
+    """MiB of this process: ``VmRSS``, resident now, or ``VmHWM``, its peak."""
     status = dict(line.split(':', 1) for line in Path('/proc/self/status').read_text().splitlines())
-    return int(status['VmRSS'].split()[0]) / 2**10
-
-
-def _peak() -> float:
-    status = dict(line.split(':', 1) for line in Path('/proc/self/status').read_text().splitlines())
-    return int(status['VmHWM'].split()[0]) / 2**10
+    return int(status[field].split()[0]) / 2**10
 
 
 def measure_decoders(images: Path, count: int = 200, rounds: int = 7) -> Iterator[str]:

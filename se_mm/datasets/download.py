@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import time
 import urllib.error
@@ -12,6 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..errors import SeMmError
+from ..hashing import digest_of
 
 _BLOCK = 1 << 20
 _PATIENCE = 5
@@ -59,7 +59,7 @@ def download(url: str, target: Path, md5: str | None = None, wait: float = 2.0) 
                     'the same command goes on from there'
                 )
             time.sleep(wait * 2**failures if failures else 0)
-    if md5 and (found := _md5(part)) != md5:
+    if md5 and (found := digest_of(part, 'md5')) != md5:
         part.unlink()
         raise SeMmError(f'{url}: the file has the md5 {found}, published is {md5}; it was deleted, fetch it again')
     return part.replace(target)
@@ -89,11 +89,3 @@ def _fetch_rest(url: str, part: Path, progress: tqdm) -> bool:
                 file.write(block)
                 progress.update(len(block))
     return whole is None or part.stat().st_size >= whole
-
-
-def _md5(file: Path) -> str:
-    digest = hashlib.md5(usedforsecurity=False)
-    with file.open('rb') as handle:
-        while block := handle.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

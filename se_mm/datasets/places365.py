@@ -14,7 +14,7 @@ import torch
 from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
 
-from ..errors import SeMmError
+from ..errors import SeMmError, listed
 from ..registry import DATASETS
 from .image_list import ImageList
 
@@ -221,14 +221,14 @@ def _read_folders(folder: Path) -> ImageList:
     wanted = {name.replace('/', '-'): label for label, name in enumerate(CLASSES)}
     if present and all(len(name) == 1 for name in present):
         raise SeMmError(
-            f'{folder} holds letters ({_few(sorted(present))}), not classes: it is an archive in the official form; '
-            f'put it at data_256, beside {LISTS["train-standard"]}'
+            f'{folder} holds letters ({listed(sorted(present), _SHOWN)}), not classes: it is an archive in the '
+            f'official form; put it at data_256, beside {LISTS["train-standard"]}'
         )
     unknown, missing = sorted(present - set(wanted)), [name for name in wanted if name not in present]
     if unknown:
-        raise SeMmError(f'{folder} has folders that are no class of Places365: {_few(unknown)}')
+        raise SeMmError(f'{folder} has folders that are no class of Places365: {listed(unknown, _SHOWN)}')
     if missing:
-        raise SeMmError(f'{folder} lacks {len(missing)} of the 365 classes: {_few(missing)}')
+        raise SeMmError(f'{folder} lacks {len(missing)} of the 365 classes: {listed(missing, _SHOWN)}')
     paths, labels = [], []
     for name, label in wanted.items():
         inside = sorted(
@@ -246,7 +246,7 @@ def _read_list(layout: Layout, split: str) -> ImageList:
     if split != 'test':
         missing = np.flatnonzero(np.bincount(images.labels, minlength=len(CLASSES)) == 0)
         if len(missing):
-            names = _few([CLASSES[label] for label in missing])
+            names = listed([CLASSES[label] for label in missing], _SHOWN)
             raise SeMmError(f'{layout.list_file} has no image of {len(missing)} of the 365 classes: {names}')
     if split.startswith('train'):
         for label, indices in _by_label(images.labels):
@@ -279,7 +279,3 @@ def _check_folder(images: ImageList, layout: Layout, label: int, indices: np.nda
             f'{layout.list_file}, line {images.line(first)}: {images.path(first)!r} is in a folder that is missing '
             f'({Path(layout.images, prefix[1:]).absolute()})'
         )
-
-
-def _few(names: Sequence[str]) -> str:
-    return ', '.join(names[:_SHOWN]) + (f' and {len(names) - _SHOWN} more' if len(names) > _SHOWN else '')

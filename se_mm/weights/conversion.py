@@ -16,7 +16,7 @@ from torch import Tensor
 from ..errors import SeMmError
 from .families import CAFFE, MMPRETRAIN, PLAIN, TIMM, TIMM_DEEP, Family, family_of
 from .files import read_checkpoint, source_of
-from .loading import facts_in_file, known_style
+from .loading import NETWORK, facts_in_file, known_style
 from .state_dicts import find_root, unwrap, with_idle_pooling, without_idle_pooling
 
 TARGETS = ('timm', 'mmpretrain', 'mmdet', 'se_mm')
@@ -80,8 +80,7 @@ def _read_ours(source: Path) -> tuple[dict[str, Tensor], Family, dict[str, str],
         layer, _, part = name.rpartition('.')
         if layer in HEADS:
             weights[f'fc.{part}'] = value
-        elif key.startswith(root) and re.match(r'(conv1|bn1|gn1|stem|layer\d+|layer0)\.', name):
-            ours = family.to_ours(name)
+        elif key.startswith(root) and NETWORK.match(ours := family.to_ours(name)):
             linear = _LINEAR_GATE.fullmatch(ours) and value.ndim == 2
             weights[ours] = value[:, :, None, None].contiguous() if linear else value
         else:

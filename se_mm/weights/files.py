@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import re
 from collections import OrderedDict
@@ -17,6 +16,7 @@ from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from ..errors import SeMmError
+from ..hashing import digest_of
 
 #: Beginnings of what is saved under a checkpoint's name by mistake.
 _IMPOSTORS = (
@@ -72,7 +72,7 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu', name: str | Non
     try:
         with path.open('rb') as file:
             beginning = file.read(64)
-        digest = sha256_of(path)
+        digest = digest_of(path)
     except FileNotFoundError as error:
         raise SeMmError(f'checkpoint {name} does not exist (looked in {path.absolute()})') from error
     except OSError as error:
@@ -89,15 +89,6 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu', name: str | Non
     for tensor in tensors_in(checkpoint):
         _SOURCES[tensor] = source
     return checkpoint
-
-
-def sha256_of(path: Path) -> str:
-    """The hash of a file, in hexadecimal."""
-    digest = hashlib.sha256()  # hashlib.file_digest needs Python 3.11
-    with path.open('rb') as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def source_of(state_dict: Mapping[str, Any]) -> Source | None:

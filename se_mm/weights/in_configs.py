@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.runner import checkpoint as mmengine_checkpoint
 
+from ..cli import existing_file
 from ..errors import SeMmError
 from . import published
 
@@ -66,8 +68,6 @@ def resolve(name: str) -> published.Published | None:
     Raises:
         SeMmError: if a scheme has no such name.
     """
-    from mmengine.runner import checkpoint as mmengine_checkpoint
-
     scheme, separator, model = name.partition('://')
     if not separator:
         return None
@@ -102,8 +102,8 @@ def fetch(cfg: Config) -> None:
             weights = resolve(name)
             if weights is not None:
                 weights.fetch()
-            elif '://' not in name and not Path(name).expanduser().is_file():
-                raise SeMmError(f'checkpoint {name} does not exist (looked in {Path(name).absolute()})')
+            else:
+                existing_file(str(Path(name).expanduser()), 'checkpoint')
         except SeMmError as error:
             raise SeMmError(f'{key}: {error}') from error
 

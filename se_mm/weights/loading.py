@@ -12,7 +12,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-from ..errors import SeMmError
+from ..errors import SeMmError, listed
 from .families import OTHER_GRAPHS, SE_MM, TIMM, Family, family_of, style_of_file
 from .files import Source, source_of
 from .state_dicts import find_root, unwrap, with_idle_pooling
@@ -20,8 +20,8 @@ from .state_dicts import find_root, unwrap, with_idle_pooling
 if TYPE_CHECKING:
     from ..backbones.se_host import SEHost
 
-#: Keys named in a message; the rest are counted.
-SHOWN = 10
+#: Keys of the residual network itself, in our names; the number of its stage is a group.
+NETWORK = re.compile(r'(?:conv1|bn1|gn1|stem|maxpool|layer(\d+))\.')
 
 _GATE = re.compile(r'(layer\d+\.\d+\.se\.)fc([12])\.(weight|bias)')
 
@@ -74,8 +74,8 @@ def adapt(backbone: SEHost, state_dict: MutableMapping[str, Any], prefix: str, m
     if gates_are_plain and (count := sum(1 for _ in backbone.se_units())):
         log.append(f"the {count} gates start as se_init='identity' does: the network equals the plain one")
     if added:
-        log.append(f'keep their initial values: {_listed(added)}')
-    log.append(f'left: {_listed([*left, *_modules(elsewhere)]) or "nothing"}')
+        log.append(f'keep their initial values: {listed(added)}')
+    log.append(f'left: {listed([*left, *_modules(elsewhere)]) or "nothing"}')
     print_log('; '.join(log), logger='current', level=logging.INFO)
 
 
@@ -86,18 +86,17 @@ def _locate(
     weights, wrapper = (state_dict, '') if prefix else unwrap(state_dict)
     root = find_root(weights, prefix)
     if root is None:
-        beginnings = _listed(sorted({key.split('.')[0] for key in weights if key.startswith(prefix)}))
+        beginnings = listed(sorted({key.split('.')[0] for key in weights if key.startswith(prefix)}))
         place = f' under {prefix!r}' if prefix else ''
         raise SeMmError(
             f'there is no residual network{place} (no key ...layer1.0.conv1.weight); it has '
             f'{beginnings or "no keys there"}. Weights of a classifier or a bare backbone belong in the '
             "backbone's init_cfg=dict(type='Pretrained', checkpoint=...)"
         )
-    stages = re.compile(r'conv1\.|bn1\.|gn1\.|stem\.|layer\d+\.')
     inside = {key[len(root) :]: value for key, value in weights.items() if key.startswith(root)}
-    not_tensors = [key for key, value in inside.items() if not isinstance(value, Tensor) and stages.match(key)]
+    not_tensors = [key for key, value in inside.items() if not isinstance(value, Tensor) and NETWORK.match(key)]
     if not_tensors:
-        raise SeMmError(f'these are no tensors: {_listed(not_tensors)}')
+        raise SeMmError(f'these are no tensors: {listed(not_tensors)}')
     elsewhere = [key for key in weights if key.startswith(prefix) and not key.startswith(root)]
     stated = metadata.get('se_mm') or facts_in_file(source, root.removesuffix('.'))
     where = '.'.join(part for part in (wrapper, root.removeprefix(prefix).removesuffix('.')) if part)
@@ -190,11 +189,10 @@ def _account(backbone: SEHost, weights: dict[str, Tensor], own: Mapping[str, Ten
     weights.update({key: own[key].clone() for key in counters})  # files from before torch 0.4.1 have none
     missing = [key for key in own if key not in weights]
     misshapen = [key for key in own if key in weights and weights[key].shape != own[key].shape]
-    of_the_network = re.compile(r'conv1\.|bn1\.|gn1\.|stem\.|maxpool\.|layer(\d+)\.')
     surplus, left = [], []
     for key in weights:
         if key not in own:
-            match = of_the_network.match(key)
+            match = NETWORK.match(key)
             absent_stage = match and match[1] and int(match[1]) > backbone.num_stages
             (surplus if match and not absent_stage else left).append(key)
     if not (missing or misshapen or surplus):
@@ -222,12 +220,12 @@ def _mismatch(
     if biases:
         parts.append('its gates have biases: set se_bias=True')
     if missing:
-        parts.append(f'{len(missing)} tensors are missing: {_listed(missing)}')
+        parts.append(f'{len(missing)} tensors are missing: {listed(missing)}')
     if misshapen:
         shapes = [f'{key} {tuple(weights[key].shape)} for {tuple(own[key].shape)}' for key in misshapen]
-        parts.append(f'{len(misshapen)} have another shape: {_listed(shapes)}')
+        parts.append(f'{len(misshapen)} have another shape: {listed(shapes)}')
     if surplus:
-        parts.append(f'{len(surplus)} have no place in the backbone: {_listed(surplus)}')
+        parts.append(f'{len(surplus)} have no place in the backbone: {listed(surplus)}')
     return parts
 
 
@@ -250,15 +248,15 @@ def _check_values(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> N
         if value.is_floating_point() and not (weights[key].is_floating_point() and weights[key].layout == torch.strided)
     ]
     if kinds:
-        raise SeMmError(f'{len(kinds)} tensors are not of floating point: {_listed(kinds)}')
+        raise SeMmError(f'{len(kinds)} tensors are not of floating point: {listed(kinds)}')
     if any(weights[key].is_meta for key in own):
         return  # shapes without values
     damaged = [key for key, value in own.items() if value.is_floating_point() and not weights[key].isfinite().all()]
     if damaged:
-        raise SeMmError(f'{len(damaged)} tensors hold NaN or infinity: {_listed(damaged)}')
+        raise SeMmError(f'{len(damaged)} tensors hold NaN or infinity: {listed(damaged)}')
     negative = [key for key in own if key.endswith('running_var') and (weights[key] < 0).any()]
     if negative:
-        raise SeMmError(f'{len(negative)} variances are negative: {_listed(negative)}')
+        raise SeMmError(f'{len(negative)} variances are negative: {listed(negative)}')
 
 
 def _blocks_a_stage(keys: Iterable[str]) -> tuple[int, ...]:
@@ -270,8 +268,3 @@ def _blocks_a_stage(keys: Iterable[str]) -> tuple[int, ...]:
 def _modules(keys: Iterable[str]) -> list[str]:
     """The modules or top-level names that keys belong to, in order, each once."""
     return list(dict.fromkeys(key.rpartition('.')[0] or key for key in keys))
-
-
-def _listed(names: list[str]) -> str:
-    more = f' and {len(names) - SHOWN} more' if len(names) > SHOWN else ''
-    return ', '.join(names[:SHOWN]) + more

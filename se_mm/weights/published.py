@@ -15,7 +15,7 @@ import torch
 from mmengine.dist import barrier
 
 from ..errors import SeMmError
-from .files import sha256_of
+from ..hashing import digest_of
 
 TIMM = 'timm://'
 _LOCAL_RANKS = ('LOCAL_RANK', 'SLURM_LOCALID', 'OMPI_COMM_WORLD_LOCAL_RANK')
@@ -60,8 +60,8 @@ class Published:
         return self.file
 
     def is_whole(self) -> bool:
-        """Whether the file in the cache has the published hash."""
-        return sha256_of(self.file).startswith(self.sha256)
+        """Whether the file in the cache has the published hash; without one, any file is."""
+        return not self.sha256 or digest_of(self.file).startswith(self.sha256)
 
     def is_reachable(self, timeout: float = 10) -> bool:
         """Whether the URL answers."""

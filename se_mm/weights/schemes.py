@@ -37,7 +37,7 @@ def load_from_http(filename: str, map_location: Any = None, **_: Any) -> dict[st
 
 def load_from_timm(filename: str, map_location: Any = None) -> dict[str, Any]:
     """``timm://seresnet50.ra2_in1k``: weights by the name that timm gives them."""
-    return _for_mmengine(read_checkpoint(published.find(filename).fetch(), map_location, filename))
+    return load_from_http(filename, map_location)
 
 
 def load_with_prefix(prefix: str, filename: str, map_location: Any = None) -> dict[str, Any]:

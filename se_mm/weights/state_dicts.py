@@ -39,7 +39,7 @@ def unwrap(checkpoint: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
     return checkpoint, '.'.join(where)
 
 
-def find_root(keys: Mapping[str, Any], below: str = '') -> str | None:
+def find_root(keys: Iterable[str], below: str = '') -> str | None:
     """What stands before the keys of the residual network, as ``'backbone.'``; ``None``: there is no network.
 
     Args:
