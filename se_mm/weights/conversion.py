@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,14 +15,12 @@ from torch import Tensor
 from ..errors import SeMmError
 from .families import CAFFE, MMPRETRAIN, PLAIN, TIMM, TIMM_DEEP, Family, family_of
 from .files import read_checkpoint, source_of
-from .loading import NETWORK, facts_in_file, known_style
-from .state_dicts import find_root, unwrap, with_idle_pooling, without_idle_pooling
+from .loading import NETWORK, facts_in_file, in_our_form, known_style
+from .state_dicts import find_root, unwrap, without_idle_pooling
 
 TARGETS = ('timm', 'mmpretrain', 'mmdet', 'se_mm')
 #: The classifier's linear layer, in all families.
 HEADS = ('fc', CAFFE.head, MMPRETRAIN.head)
-
-_LINEAR_GATE = re.compile(r'layer\d+\.\d+\.se\.fc[12]\.weight')
 
 
 def convert(source: Path, target: Path, to: str) -> str:
@@ -73,19 +70,15 @@ def _read_ours(source: Path) -> tuple[dict[str, Tensor], Family, dict[str, str],
         family, facts_in_file(source_of(state_dict), root.removesuffix('.')), backbone, str(source)
     )
     facts = {name: value for name, value in (('style', style), ('stem_pool', stem_pool)) if value}
+    ours = in_our_form(backbone, family)
+    weights = {key: value for key, value in ours.items() if NETWORK.match(key)}
+    beside = {key: value for key, value in ours.items() if key not in weights}
     outer = root.removesuffix('backbone.')
-    weights, left = {}, []
-    for key, value in state_dict.items():
-        name = key.removeprefix(root) if key.startswith(root) else key.removeprefix(outer)
-        layer, _, part = name.rpartition('.')
-        if layer in HEADS:
-            weights[f'fc.{part}'] = value
-        elif key.startswith(root) and NETWORK.match(ours := family.to_ours(name)):
-            linear = _LINEAR_GATE.fullmatch(ours) and value.ndim == 2
-            weights[ours] = value[:, :, None, None].contiguous() if linear else value
-        else:
-            left.append(key.partition('.')[0])
-    return with_idle_pooling(weights), family, facts, list(dict.fromkeys(left))
+    beside |= {key.removeprefix(outer): value for key, value in state_dict.items() if not key.startswith(root)}
+    heads = {key: value for key, value in beside.items() if key.rpartition('.')[0] in HEADS}
+    weights |= {f'fc.{key.rpartition(".")[2]}': value for key, value in heads.items()}
+    left = dict.fromkeys(key.partition('.')[0] for key in beside if key not in heads)
+    return weights, family, facts, list(left)
 
 
 def _target_family(to: str, weights: Mapping[str, Tensor], facts: Mapping[str, str]) -> Family:

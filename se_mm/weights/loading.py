@@ -50,9 +50,8 @@ def adapt(backbone: SEHost, state_dict: MutableMapping[str, Any], prefix: str, m
         if facts and family is TIMM:
             family = SE_MM  # the same names; what it says of itself is known
         _check_style(backbone, family, facts, weights, source)
-        weights = with_idle_pooling({family.to_ours(key): value for key, value in weights.items()})
+        weights = in_our_form(weights, family)
         gates_are_plain = not any(_GATE.fullmatch(key) for key in weights)
-        weights = _in_our_form(weights)
         own = dict(backbone.state_dict())
         if gates_are_plain:
             _add_identity_gates(backbone, weights, own)
@@ -145,11 +144,12 @@ def known_style(
     return style, stem_pool
 
 
-def _in_our_form(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Linear layers of the gates as 1x1 convolutions."""
+def in_our_form(weights: Mapping[str, Tensor], family: Family) -> dict[str, Tensor]:
+    """A network under our names, the linear layers of its gates as 1x1 convolutions."""
+    ours = with_idle_pooling({family.to_ours(key): value for key, value in weights.items()})
     return {
         key: value[:, :, None, None] if _GATE.fullmatch(key) and key.endswith('weight') and value.ndim == 2 else value
-        for key, value in weights.items()
+        for key, value in ours.items()
     }
 
 
