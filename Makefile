@@ -11,7 +11,7 @@ DEMO := work_dirs/demo
 DEMO_CONFIG := configs/demo/faster_rcnn_se_r18_shapes.py
 COMPILED := .venv-mmcv-compiled
 
-.PHONY: demo test lint test-ops env clean
+.PHONY: demo test lint test-ops zoo env clean
 .DELETE_ON_ERROR:
 
 env: $(READY)
@@ -59,6 +59,10 @@ $(COMPILED)/mmcv/_ext.stamp: $(READY)
 
 test-ops: $(COMPILED)/mmcv/_ext.stamp
 	SE_MM_COMPILED_MMCV=$(COMPILED) $(BIN)/python -m pytest tests/compat
+
+# The SE twin of every config that mmdet and mmpretrain ship; writes docs/zoo.md.
+zoo: $(READY)
+	cd tests && ../$(BIN)/python -m zoo
 
 clean:
 	rm -rf .venv .venv-* work_dirs data/shapes build *.egg-info

@@ -24,6 +24,8 @@ _PUBLIC = {
     'residual_tail': 'se_mm.layers',
     'SEResNet': 'se_mm.backbones',
     'SEResNeXt': 'se_mm.backbones',
+    'SETwin': 'se_mm.backbones',
+    'swap_backbone': 'se_mm.swap',
 }
 
 __all__ = ['SeMmError', '__version__', *_PUBLIC]

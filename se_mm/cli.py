@@ -43,6 +43,9 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='NAME',
         help="replaces the config's classes, in the data sets and the heads; without names: the folders of train/",
     )
+    parser.add_argument(
+        '--se', action='store_true', help="use the SE twin of the config's backbone (see tools/swap_backbone.py)"
+    )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 

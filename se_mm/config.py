@@ -11,6 +11,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
 from .errors import SeMmError
+from .swap import swap_backbone
 
 DATA_ROOT_VARIABLE = 'SE_MM_DATA'
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -21,6 +22,7 @@ def load_config(
     options: Mapping[str, Any] | None = None,
     data_root: str | None = None,
     classes: Sequence[str] | None = None,
+    se: bool = False,
 ) -> Config:
     """Reads a config and lays the command line over it.
 
@@ -31,6 +33,7 @@ def load_config(
             environment variable ``SE_MM_DATA``, and keeps the config's where that is unset.
         classes: the names that replace the config's; empty: the folders of the training set;
             ``None``: the config's own.
+        se: whether its backbone is replaced by the SE twin (:func:`se_mm.swap.swap_backbone`).
 
     Returns:
         The config; ``work_dir`` is set.
@@ -56,8 +59,8 @@ def load_config(
         set_data_root(cfg, data_root)
     if classes is not None:
         set_classes(cfg, classes or _class_folders(cfg))
-    cfg.setdefault('work_dir', f'work_dirs/{Path(path).stem}')
-    return cfg
+    cfg.setdefault('work_dir', f'work_dirs/{Path(path).stem}{"_se" if se else ""}')
+    return swap_backbone(cfg) if se else cfg
 
 
 def _locate(name: str) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .backbones import SEResNet, SEResNeXt
+from .backbones import SEResNet, SEResNeXt, SETwin
 from .layers import SELayer
 from .registry import MODELS
 
-for _model in (SELayer, SEResNet, SEResNeXt):
+for _model in (SELayer, SEResNet, SEResNeXt, SETwin):
     MODELS.register_module(module=_model)

@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     cli.set_local_rank(args)
-    cfg = load_config(args.config, args.cfg_options, args.data_root, args.classes)
+    cfg = load_config(args.config, args.cfg_options, args.data_root, args.classes, args.se)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.work_dir
     cfg.load_from, cfg.resume = None, False

@@ -31,7 +31,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     cli.set_local_rank(args)
-    cfg = load_config(args.config, args.cfg_options, args.data_root, args.classes)
+    cfg = load_config(args.config, args.cfg_options, args.data_root, args.classes, args.se)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.work_dir
     runtime.apply_training_switches(cfg, args)

@@ -1,6 +1,7 @@
-"""SE backbones: mmdet's hosts with squeeze-and-excitation in their residual units."""
+"""SE backbones: the hosts of mmdet and mmpretrain with squeeze-and-excitation in their residual units."""
 
 from .resnet import SEResNet
 from .resnext import SEResNeXt
+from .twin import SETwin
 
-__all__ = ['SEResNeXt', 'SEResNet']
+__all__ = ['SEResNeXt', 'SEResNet', 'SETwin']

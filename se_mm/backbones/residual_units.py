@@ -1,67 +1,95 @@
-"""mmdet's residual blocks with squeeze-and-excitation before the addition."""
+"""Squeeze-and-excitation in the residual blocks of mmdet and mmpretrain, before the addition."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
-from mmdet.models.backbones.resnet import BasicBlock, Bottleneck
-from mmdet.models.backbones.resnext import Bottleneck as GroupedBottleneck
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..errors import SeMmError
 from ..layers import SELayer, residual_tail
+from .made_classes import Made, made_class
 
 
-class SEUnit(nn.Module):
-    """What SE adds to a residual block of mmdet; stands before the block in the bases.
+def give_se(block: nn.Module, reduction: int = 16, bias: bool = True) -> None:
+    """Puts SE into a residual block that its host has built, in place.
 
-    The host builds itself. This adds ``se`` and computes the block as
-    ``relu(shortcut + gate(u) * u)``, with u the residual branch up to its last norm. Plugins
-    at ``after_conv3`` see the scaled branch.
+    The block keeps its parameters and their names, and gains ``se``. The libraries' own blocks
+    get the fused tail; a block with a forward of its own (Res2Net, ResNeSt, TridentNet,
+    DetectoRS, yours) keeps that, with the gate behind the last norm of its residual branch.
 
     Args:
-        planes: as in the host.
+        block: a block with the names of mmdet's and mmpretrain's: ``norm2`` or ``norm3`` ends
+            its residual branch.
         reduction: r of :class:`se_mm.layers.SELayer`.
-        se_bias: whether the two layers of the excitation have biases.
-        se_init: ``'default'``, or ``'identity'``: after ``init_weights`` the unit equals its host.
-        **kwargs: the host's other arguments.
+        bias: whether the two layers of the excitation have biases.
+
+    Raises:
+        SeMmError: if the block has no such norm, or the reduction is out of range.
+
+    Example:
+        >>> from mmdet.models.backbones.resnet import BasicBlock
+        >>> block = BasicBlock(64, 64)
+        >>> give_se(block)
+        >>> type(block).__name__, block.se
+        ('SEBasicBlock', SELayer(
+          in_channels=64, reduction=16
+          (fc1): Conv2d(64, 8, kernel_size=(1, 1), stride=(1, 1))
+          (fc2): Conv2d(8, 64, kernel_size=(1, 1), stride=(1, 1))
+        ))
     """
+    block.__class__ = _unit_class(type(block))
+    block.se = SELayer(block.last_conv.out_channels, reduction, bias=bias)
 
-    last_norm: str  # the host's property that returns the norm at the end of the residual branch
 
-    def __init__(
-        self, planes: int, reduction: int = 16, se_bias: bool = True, se_init: str = 'default', **kwargs: Any
-    ) -> None:
-        super().__init__(planes=planes, **kwargs)
-        self.se = SELayer(planes * self.expansion, reduction, bias=se_bias)
-        self.se_init = se_init
-        norm = getattr(self, self.last_norm)
-        if se_init == 'identity' and getattr(norm, 'weight', None) is None:
-            raise SeMmError(
-                f"se_init='identity' doubles the scale and shift of the branch's last norm, and {norm} has none; "
-                "use a norm with affine=True, or se_init='default'"
-            )
+class SEUnit(Made):
+    """A residual block with ``se``; stands before the block in the bases."""
+
+    se: SELayer
+
+    @property
+    def _convolutions(self) -> int:
+        return 3 if hasattr(self, 'norm3_name') else 2
+
+    @property
+    def last_conv(self) -> nn.Module:
+        """The convolution at the end of the residual branch."""
+        return getattr(self, f'conv{self._convolutions}')
 
     @property
     def last_norm_name(self) -> str:
-        """The name of that norm's parameters (``bn3``)."""
-        return getattr(self, f'{self.last_norm}_name')
+        """The name of the norm at the end of the residual branch (``bn3``)."""
+        return getattr(self, f'norm{self._convolutions}_name')
 
-    def init_weights(self) -> None:
-        first_time = not self.is_init
-        super().init_weights()
-        if first_time and self.se_init == 'identity':
-            self.start_as_plain()
+    @property
+    def last_norm(self) -> nn.Module:
+        """That norm."""
+        return getattr(self, self.last_norm_name)
+
+    def check_can_start_as_plain(self) -> None:
+        if getattr(self.last_norm, 'weight', None) is None:
+            raise SeMmError(
+                "se_init='identity' doubles the scale and shift of the branch's last norm, and "
+                f"{self.last_norm} has none; use a norm with affine=True, or se_init='default'"
+            )
 
     @torch.no_grad()
     def start_as_plain(self) -> None:
         """Half-open gates on a branch twice as large: equal to the host in every bit, and the gates learn at once."""
         self.se.start_half_open()
-        norm = getattr(self, self.last_norm)
-        norm.weight.mul_(2)
-        norm.bias.mul_(2)
+        self.last_norm.weight.mul_(2)
+        self.last_norm.bias.mul_(2)
+
+
+class SETail(SEUnit):
+    """Computes the block as ``relu(shortcut + gate(u) * u)``, u the residual branch up to its last norm.
+
+    Plugins of mmdet at ``after_conv3`` see the scaled branch. mmpretrain's stochastic depth
+    drops the gate, which is to drop the branch.
+    """
 
     def residual_branch(self, x: Tensor) -> Tensor:
         """u: the host's convolutions, norms and activations before the addition."""
@@ -76,43 +104,83 @@ class SEUnit(nn.Module):
         u = self.residual_branch(x)
         shortcut = x if self.downsample is None else self.downsample(x)
         plugins = getattr(self, 'after_conv3_plugin_names', ())
-        if not plugins:
-            return residual_tail(u, shortcut, self.se.gate(u), self.relu)
-        return self.relu(shortcut + self.forward_plugin(self.se(u), plugins))
+        if plugins:
+            return self.relu(shortcut + self.forward_plugin(self.se(u), plugins))
+        s = self.se.gate(u)
+        drop_path = getattr(self, 'drop_path', None)
+        return residual_tail(u, shortcut, s if drop_path is None else drop_path(s), self.relu)
 
 
-class SEBasicBlock(SEUnit, BasicBlock):
+class SEBasicTail(SETail):
     """Two 3x3 convolutions (ResNet-18 and -34)."""
-
-    last_norm = 'norm2'
 
     def residual_branch(self, x: Tensor) -> Tensor:
         u = self.relu(self.norm1(self.conv1(x)))
         return self.norm2(self.conv2(u))
 
 
-class SEBottleneckUnit(SEUnit):
-    """1x1, 3x3, 1x1 with mmdet's plugins between them."""
-
-    last_norm = 'norm3'
+class SEBottleneckTail(SETail):
+    """1x1, 3x3 (in groups for ResNeXt), 1x1, with mmdet's plugins between them."""
 
     def residual_branch(self, x: Tensor) -> Tensor:
-        u = self.relu(self.norm1(self.conv1(x)))
-        if self.with_plugins:
-            u = self.forward_plugin(u, self.after_conv1_plugin_names)
-        u = self.relu(self.norm2(self.conv2(u)))
-        if self.with_plugins:
-            u = self.forward_plugin(u, self.after_conv2_plugin_names)
+        u = self._after(1, self.relu(self.norm1(self.conv1(x))))
+        u = self._after(2, self.relu(self.norm2(self.conv2(u))))
         return self.norm3(self.conv3(u))
 
-
-class SEBottleneck(SEBottleneckUnit, Bottleneck):
-    """ResNet-50, -101 and -152."""
-
-
-class SEGroupedBottleneck(SEBottleneckUnit, GroupedBottleneck):
-    """ResNeXt: the 3x3 convolution in groups."""
+    def _after(self, conv: int, u: Tensor) -> Tensor:
+        plugins = getattr(self, f'after_conv{conv}_plugin_names', ())
+        return self.forward_plugin(u, plugins) if plugins else u
 
 
-#: The SE twin of each block that a host can build.
-SE_UNITS = {BasicBlock: SEBasicBlock, Bottleneck: SEBottleneck, GroupedBottleneck: SEGroupedBottleneck}
+class SEBehindNorm2(SEUnit):
+    """A basic block with a forward of its own: whoever asks for its last norm gets it with the gate behind it."""
+
+    @property
+    def norm2(self) -> nn.Module:
+        return self._with_gate(self.last_norm)
+
+    def _with_gate(self, norm: nn.Module) -> nn.Module:
+        # On each access, since what converts norms (SyncBN, folding) puts new modules, without hooks, in their place.
+        if self._scale not in norm._forward_hooks.values():
+            norm.register_forward_hook(self._scale)
+        return norm
+
+    def _scale(self, _: nn.Module, __: Any, u: Tensor) -> Tensor:
+        return self.se(u)
+
+
+class SEBehindNorm3(SEBehindNorm2):
+    """The same for a bottleneck."""
+
+    @property
+    def norm2(self) -> nn.Module:
+        return getattr(self, self.norm2_name)
+
+    @property
+    def norm3(self) -> nn.Module:
+        return self._with_gate(self.last_norm)
+
+
+#: The blocks whose forward is the plain one, by name, so that neither library is imported for the other.
+TAILS = {
+    'mmdet.models.backbones.resnet.BasicBlock': SEBasicTail,
+    'mmdet.models.backbones.resnet.Bottleneck': SEBottleneckTail,
+    'mmdet.models.backbones.resnext.Bottleneck': SEBottleneckTail,
+    'mmpretrain.models.backbones.resnet.BasicBlock': SEBasicTail,
+    'mmpretrain.models.backbones.resnet.Bottleneck': SEBottleneckTail,
+    'mmpretrain.models.backbones.resnext.Bottleneck': SEBottleneckTail,
+}
+
+
+@cache
+def _unit_class(block: type[nn.Module]) -> type[SEUnit]:
+    tail = TAILS.get(f'{block.__module__}.{block.__qualname__}')
+    if tail is None:
+        behind = [kind for norm, kind in (('norm3', SEBehindNorm3), ('norm2', SEBehindNorm2)) if hasattr(block, norm)]
+        if not behind:
+            raise SeMmError(
+                f'{block.__name__} is no residual block that SE can be put into: it has neither norm2 nor norm3, '
+                "which end the residual branch of mmdet's and mmpretrain's blocks"
+            )
+        tail = behind[0]
+    return made_class(tail, block)

@@ -1,4 +1,4 @@
-"""What turns a ResNet of mmdet into its SE twin: the arguments, the stages, the weights."""
+"""What turns a residual network into its SE twin: the arguments, the stages, the weights."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from torch import nn
 
 from ..errors import SeMmError
 from ..weights.loading import adapt
-from .residual_units import SE_UNITS, SEUnit
+from .made_classes import Made
+from .residual_units import SEUnit, give_se
 
 SE_INITS = ('default', 'identity')
 STEM_POOLS = ('torch', 'caffe')
 
 
-class SEHost(nn.Module):
-    """Gives the residual units of a host SE; stands before the host in the bases.
+class SEHost(Made):
+    """Gives the residual blocks of a host SE; stands before the host in the bases.
+
+    The host builds itself, so the plain part starts from the same random weights as the host
+    alone does.
 
     Args:
         reduction: the reduction ratio r, one for all stages or one per stage.
@@ -48,29 +52,30 @@ class SEHost(nn.Module):
         for name, value, known in (('se_init', se_init, SE_INITS), ('stem_pool', stem_pool, STEM_POOLS)):
             if value not in known:
                 raise SeMmError(f'{name} must be one of {known}, got {value!r}')
-        num_stages = kwargs.get('num_stages', 4)
-        # Plain attributes before nn.Module.__init__, as in the hosts: the host calls make_res_layer in its own.
-        self.reduction = _one_per_stage(reduction, num_stages)
-        self.se_stages = _stage_indices(se_stages, num_stages)
-        self.se_bias = se_bias
+        super().__init__(**kwargs)
+        if not hasattr(self, 'res_layers'):
+            raise SeMmError(f'{type(self).__name__}: the host has no res_layers, the names of its residual stages')
+        self.reduction = _one_per_stage(reduction, self.num_stages)
+        self.se_stages = _stage_indices(se_stages, self.num_stages)
         self.se_init = se_init
         self.stem_pool = stem_pool
-        super().__init__(**kwargs)
+        for stage in self.se_stages:
+            for block in getattr(self, self.res_layers[stage]):
+                give_se(block, self.reduction[stage], se_bias)
+        if se_init == 'identity':
+            for _, unit in self.se_units():
+                unit.check_can_start_as_plain()
         if stem_pool == 'caffe':
             self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True)
+        self._freeze_stages()
         self._register_state_dict_hook(_state_style)
 
-    def make_res_layer(self, *, block: type[nn.Module], **kwargs: Any) -> nn.Module:
-        stage = len(self.res_layers)
-        if stage not in self.se_stages:
-            return super().make_res_layer(block=block, **kwargs)
-        return super().make_res_layer(
-            block=SE_UNITS[block],
-            reduction=self.reduction[stage],
-            se_bias=self.se_bias,
-            se_init=self.se_init,
-            **kwargs,
-        )
+    def init_weights(self) -> None:
+        first_time, self._given_weights = not self.is_init, False
+        super().init_weights()
+        if first_time and self.se_init == 'identity' and not self._given_weights:
+            for _, unit in self.se_units():
+                unit.start_as_plain()
 
     def train(self, mode: bool = True) -> SEHost:
         super().train(mode)
@@ -90,6 +95,7 @@ class SEHost(nn.Module):
         self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], *args: Any
     ) -> None:
         adapt(self, state_dict, prefix, local_metadata)
+        self._given_weights = True
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
 
 

@@ -13,9 +13,9 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from ..errors import SeMmError, listed
-from .families import OTHER_GRAPHS, SE_MM, TIMM, Family, family_of, style_of_file
+from .families import MMPRETRAIN, OTHER_GRAPHS, SE_MM, TIMM, Family, family_of, style_of_file
 from .files import Source, source_of
-from .state_dicts import find_root, unwrap, with_idle_pooling
+from .state_dicts import find_root, unwrap, with_idle_pooling, without_idle_pooling
 
 if TYPE_CHECKING:
     from ..backbones.se_host import SEHost
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 NETWORK = re.compile(r'(?:conv1|bn1|gn1|stem|maxpool|layer(\d+))\.')
 
 _GATE = re.compile(r'(layer\d+\.\d+\.se\.)fc([12])\.(weight|bias)')
+
+#: What deformable and switchable convolutions and the recursive pyramid of DetectoRS add to a published classifier.
+_ADDED = re.compile(r'\.(conv_offset|rfp_conv|switch|pre_context|post_context|offset_[sl])\.|\.weight_diff$')
+#: What mmcv's ConvAWS computes from its weights where a checkpoint lacks it.
+_DERIVED = ('.weight_gamma', '.weight_beta')
 
 
 def adapt(backbone: SEHost, state_dict: MutableMapping[str, Any], prefix: str, metadata: Mapping[str, Any]) -> None:
@@ -50,9 +55,10 @@ def adapt(backbone: SEHost, state_dict: MutableMapping[str, Any], prefix: str, m
         if facts and family is TIMM:
             family = SE_MM  # the same names; what it says of itself is known
         _check_style(backbone, family, facts, weights, source)
-        weights = in_our_form(weights, family)
-        gates_are_plain = not any(_GATE.fullmatch(key) for key in weights)
         own = dict(backbone.state_dict())
+        weights = _in_hosts_form(in_our_form(weights, family), own)
+        own = {key: value for key, value in own.items() if key in weights or not key.endswith(_DERIVED)}
+        gates_are_plain = not any(_GATE.fullmatch(key) for key in weights)
         if gates_are_plain:
             _add_identity_gates(backbone, weights, own)
         else:
@@ -153,6 +159,13 @@ def in_our_form(weights: Mapping[str, Tensor], family: Family) -> dict[str, Tens
     }
 
 
+def _in_hosts_form(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """mmpretrain's hosts name a deep stem in a way of their own, and count no pooling that does nothing."""
+    if 'stem.0.conv.weight' in own:
+        weights = {MMPRETRAIN.to_theirs(key) if key.startswith('stem.') else key: weights[key] for key in weights}
+    return weights if 'layer1.0.downsample.2.weight' in own else without_idle_pooling(weights)
+
+
 def _add_identity_gates(backbone: SEHost, weights: dict[str, Tensor], own: Mapping[str, Tensor]) -> None:
     """Makes a plain network's weights those of the equal SE network; see ``SEUnit.start_as_plain``."""
     for name, unit in backbone.se_units():
@@ -174,9 +187,9 @@ def _add_zero_biases(weights: dict[str, Tensor], own: Mapping[str, Tensor]) -> N
 
 
 def _keep_what_the_config_adds(backbone: SEHost, weights: dict[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
-    """Plugins and the offsets of deformable convolutions, which no published classifier has, as they are."""
+    """Plugins and what else no published classifier has, as they are."""
     plugins = tuple(backbone.plugin_names())
-    added = [key for key in own if '.conv_offset.' in key or (plugins and key.startswith(plugins))]
+    added = [key for key in own if _ADDED.search(key) or (plugins and key.startswith(plugins))]
     if any(key in weights for key in added):
         return []  # a detector that had them must have them all
     weights.update({key: own[key].clone() for key in added})

@@ -83,9 +83,8 @@ def test_initialised_it_is_the_plain_network_of_its_own_weights(name):
     for module in halved.modules():
         if isinstance(module, SEUnit):
             assert not module.se.fc2.weight.any()
-            norm = getattr(module, module.last_norm)
-            norm.weight.data /= 2
-            norm.bias.data /= 2
+            module.last_norm.weight.data /= 2
+            module.last_norm.bias.data /= 2
     plain.load_state_dict({k: v for k, v in halved.state_dict().items() if '.se.' not in k})
     x = odd_inputs()[0]
     assert all(torch.equal(a, b) for a, b in zip(se(x), plain(x), strict=True))

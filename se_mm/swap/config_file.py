@@ -1,0 +1,138 @@
+"""A twin as a config file that inherits from the original and holds only the difference."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from mmengine.config import Config
+
+from ..errors import SeMmError
+from .changes import Change, Swap, apply
+from .hosts import Keys
+
+_WIDTH = 100
+
+
+def write_twin(swap: Swap, cfg: Config, original: str, file: Path) -> None:
+    """Writes a twin down, whole or not at all.
+
+    Args:
+        swap: the changes.
+        cfg: the original.
+        original: the file that it was read from, or ``package::path``.
+        file: where to; its folder exists.
+
+    Raises:
+        SeMmError: if the file cannot be written.
+    """
+    if file.suffix != '.py':
+        raise SeMmError(f'{file}: the name of a config ends with .py')
+    if not file.parent.is_dir():
+        raise SeMmError(f'{file} cannot be written: there is no folder {file.parent.absolute()}')
+    try:
+        with TemporaryDirectory(dir=file.parent, prefix='.swap-') as folder:
+            draft = Path(folder, file.name)
+            # The draft lies one folder deeper: there the original has another relative name.
+            draft.write_text(text_of(swap, cfg, _name_from(original, draft.parent), original))
+            if without_scopes(Config.fromfile(draft)) != without_scopes(apply(swap, Config.fromfile(cfg.filename))):
+                raise RuntimeError(f'the twin of {original} does not read back as it is')
+            draft.write_text(text_of(swap, cfg, _name_from(original, file.parent), original))
+            draft.replace(file)
+    except OSError as error:
+        raise SeMmError(f'{file} cannot be written: {error}') from error
+
+
+def without_scopes(node: Any) -> Any:
+    """A config's values without the note of their scope, which mmengine leaves in what comes from a package."""
+    if isinstance(node, Config):
+        node = node._cfg_dict
+    if isinstance(node, dict):
+        return {key: without_scopes(value) for key, value in node.items() if key != '_scope_'}
+    if isinstance(node, (list, tuple)):
+        return type(node)(without_scopes(value) for value in node)
+    return node
+
+
+def _name_from(original: str, folder: Path) -> str:
+    return original if '::' in original else os.path.relpath(original, folder)
+
+
+def text_of(swap: Swap, cfg: Config, base: str, original: str) -> str:
+    """The text of a twin.
+
+    Args:
+        swap: the changes.
+        cfg: the original.
+        base: what ``_base_`` names it.
+        original: what the first comment names it.
+    """
+    tree: dict[Any, Any] = {}
+    for change in _without_lists(swap, cfg):
+        node = tree
+        for key in change.keys[:-1]:
+            node = node.setdefault(key, {})
+        node[change.keys[-1]] = _replacing(cfg, change)
+    lines = [f'# The SE twin of {original}, written by tools/swap_backbone.py.', f'_base_ = {base!r}']
+    for name, node in tree.items():
+        lines += _lines(name, node)
+    return '\n'.join(lines) + '\n'
+
+
+def _without_lists(swap: Swap, cfg: Config) -> Iterator[Change]:
+    """The changes, those inside a list as the whole list, which is what a config can inherit."""
+    twin, done = apply(swap, cfg), set()
+    for change in swap.changes:
+        index = next((i for i, key in enumerate(change.keys) if isinstance(key, int)), None)
+        if index is None:
+            yield change
+        elif change.keys[:index] not in done:
+            done.add(change.keys[:index])
+            yield Change(change.keys[:index], _at(twin, change.keys[:index]), change.why)
+
+
+def _replacing(cfg: Config, change: Change) -> Change:
+    """A dictionary that stands for another one takes none of its keys."""
+    if not isinstance(change.value, dict):
+        return change
+    try:
+        old = _at(cfg, change.keys)
+    except KeyError:
+        return change
+    if not isinstance(old, dict) or set(old) <= {'_scope_', *change.value}:
+        return change
+    return Change(change.keys, {'_delete_': True, **change.value}, change.why)
+
+
+def _at(cfg: Config, keys: Keys) -> Any:
+    node: Any = cfg._cfg_dict
+    for key in keys:
+        node = node[key]
+    return copy.deepcopy(node)
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, dict) and all(isinstance(key, str) and key.isidentifier() for key in value):
+        return f'dict({", ".join(f"{key}={_literal(inner)}" for key, inner in value.items())})'
+    if isinstance(value, list):
+        return f'[{", ".join(map(_literal, value))}]'
+    return repr(value)
+
+
+def _lines(name: str, node: dict[Any, Any] | Change, level: int = 0) -> list[str]:
+    """A value as lines of Python, each comment above what it speaks of; mmengine breaks the long ones."""
+    inner, comma = ('=', ',') if level else (' = ', '')
+    if isinstance(node, Change):
+        text = f'{name} = {_literal(node.value)}'
+        if len(text) > _WIDTH:
+            text = Config({name: node.value}).pretty_text.rstrip()
+        text = text.replace(' = ', inner, 1) + comma
+        lines = [f'# {node.why}', *text.split('\n')] if node.why else text.split('\n')
+    else:
+        inside = [line for key, value in node.items() for line in _lines(key, value, level + 1)]
+        lines = [f'{name}{inner}dict(', *inside, f'){comma}']
+    return [f'    {line}' for line in lines] if level else lines

@@ -1,0 +1,141 @@
+"""Finding the residual networks in a config."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import MODELS
+
+from ..errors import SeMmError
+
+Keys = tuple[str | int, ...]
+
+#: What a host inherits from, by name, so that neither library is imported for the other.
+RESIDUAL = ('mmdet.models.backbones.resnet.ResNet', 'mmpretrain.models.backbones.resnet.ResNet')
+#: Residual networks that already have SE.
+WITH_SE = ('se_mm.backbones.se_host.SEHost', 'mmpretrain.models.backbones.seresnet.SEResNet')
+#: Residual networks that SE does not suit, and why.
+UNSUITED = {
+    'mmpretrain.models.backbones.sparse_resnet.SparseResNet': (
+        'it computes on a part of the map, and the squeeze would average over the masked rest'
+    )
+}
+SWAPPABLE = (
+    'ResNet, ResNeXt, ResNetV1c, ResNetV1d, Res2Net, ResNeSt, RegNet of mmdet and mmpretrain, '
+    "mmdet's TridentResNet, DetectoRS_ResNet and DetectoRS_ResNeXt, mmpretrain's ResNet_CIFAR, and what inherits them"
+)
+
+
+@dataclass(frozen=True)
+class Host:
+    """A residual network in a config.
+
+    Attributes:
+        keys: where it stands (``('model', 'detector', 'backbone')``).
+        config: its dictionary there.
+        cls: its class.
+    """
+
+    keys: Keys
+    config: Mapping[str, Any]
+    cls: type
+
+    @property
+    def name(self) -> str:
+        """The dotted keys."""
+        return dotted(self.keys)
+
+    @property
+    def type(self) -> str:
+        """The class as a config of any scope may name it."""
+        package = self.cls.__module__.partition('.')[0]
+        if package in ('mmdet', 'mmpretrain'):
+            return f'{package}.{self.cls.__name__}'
+        return self.config['type'] if isinstance(self.config['type'], str) else self.full_name
+
+    @property
+    def full_name(self) -> str:
+        """The class by its module."""
+        return f'{self.cls.__module__}.{self.cls.__name__}'
+
+    @property
+    def has_se(self) -> bool:
+        """Whether it is an SE network, or has the SE plugin."""
+        plugins = self.config.get('plugins') or ()
+        types = [str(plugin.get('cfg', {}).get('type')) for plugin in plugins]
+        return _inherits(self.cls, WITH_SE) or any(name.endswith('SELayer') for name in types)
+
+    @property
+    def is_teacher(self) -> bool:
+        """Whether it is a teacher, which is given, trained, by a checkpoint of its own."""
+        return any(str(key).startswith('teacher') for key in self.keys)
+
+
+def find_hosts(cfg: Config) -> list[Host]:
+    """The residual networks of a config's model, wherever they stand.
+
+    Raises:
+        SeMmError: if there is none; the message says what stands in its place, and what could.
+
+    Example:
+        >>> cfg = Config(dict(default_scope='mmdet', model=dict(detector=dict(backbone=dict(type='ResNet', depth=18)))))
+        >>> [(host.name, host.type) for host in find_hosts(cfg)]
+        [('model.detector.backbone', 'mmdet.ResNet')]
+    """
+    model = cfg.get('model')
+    if not isinstance(model, Mapping):
+        raise SeMmError('there is no `model = dict(...)` in the config, and so no backbone to swap')
+    found, others = [], []
+    scope = model.get('_scope_') or cfg.get('default_scope')
+    for keys, node in _candidates(model, ('model',)):
+        cls = _class_of(node, node.get('_scope_') or scope)
+        if cls is not None and _inherits(cls, RESIDUAL + WITH_SE):
+            found.append(Host(keys, node, cls))
+        elif 'backbone' in str(keys[-1]):
+            unknown = '' if cls is not None else ', which no registry knows'
+            others.append(f'{dotted(keys)} is {_name_of(node.get("type"))}{unknown}')
+    if not found:
+        raise SeMmError(
+            f'no backbone that can be swapped: {"; ".join(others) or "the model has no backbone"}. '
+            f'SE stands in residual units; it can be put into {SWAPPABLE}'
+        )
+    return found
+
+
+def dotted(keys: Keys) -> str:
+    """Keys as ``--cfg-options`` takes them."""
+    return '.'.join(map(str, keys))
+
+
+def nodes(node: Any, keys: Keys = ()) -> Iterator[tuple[Keys, Mapping[str, Any]]]:
+    """Every dictionary inside a value, with the keys that lead to it."""
+    if isinstance(node, Mapping):
+        yield keys, node
+    inside = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, (list, tuple)) else ()
+    for key, value in inside:
+        yield from nodes(value, (*keys, key))
+
+
+def _candidates(model: Mapping[str, Any], keys: Keys) -> Iterator[tuple[Keys, Mapping[str, Any]]]:
+    for found, node in nodes(model, keys):
+        if 'type' in node and ('backbone' in str(found[-1]) or 'depth' in node or 'arch' in node):
+            yield found, node
+
+
+def _class_of(node: Mapping[str, Any], scope: str | None) -> type | None:
+    kind = node['type']
+    if isinstance(kind, str):
+        with MODELS.switch_scope_and_registry(scope) as registry:
+            kind = registry.get(kind)
+    return kind if isinstance(kind, type) else None
+
+
+def _inherits(cls: type, names: tuple[str, ...]) -> bool:
+    return any(f'{base.__module__}.{base.__name__}' in names for base in cls.__mro__)
+
+
+def _name_of(kind: Any) -> str:
+    return kind if isinstance(kind, str) else getattr(kind, '__name__', repr(kind))

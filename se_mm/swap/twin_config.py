@@ -1,0 +1,177 @@
+"""From a config to its SE twin: what changes, and why."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.logging import print_log
+
+from ..errors import SeMmError
+from .building import check_it_builds
+from .changes import Change, Swap, apply
+from .hosts import UNSUITED, Host, dotted, find_hosts, nodes
+from .pixels import pixel_changes, preprocessors_of
+from .se_weights import IMAGENET, MEAN, PUBLISHED, STD, SEWeights, se_weights_for
+
+#: Types of our own for hosts that are met most; the others are named by ``se_mm.SETwin``.
+_OWN_TYPES = {'mmdet.ResNet': 'se_mm.SEResNet', 'mmdet.ResNeXt': 'se_mm.SEResNeXt'}
+
+
+def swap_backbone(
+    cfg: Config,
+    *,
+    reduction: int | Sequence[int] = 16,
+    se_stages: Sequence[int] | None = None,
+    se_bias: bool = True,
+    se_init: str | None = None,
+    weights: str | None = None,
+) -> Config:
+    """The SE twin of a config: the same, with SE in the residual networks of its model.
+
+    All that was set stays: depth, groups, style, norms, plugins, strides, frozen stages. Where
+    the config names ImageNet weights, the twin names the published SE weights of the same
+    depth, cardinality and style, with the pixel means that they expect; where there are none it
+    keeps the plain weights and starts equal to the plain network (``se_init='identity'``). A
+    teacher, which a checkpoint gives, and a network that already has SE are left alone. What
+    was chosen is logged.
+
+    Args:
+        cfg: it is not changed.
+        reduction: of the twin, see :class:`se_mm.backbones.se_host.SEHost`; so are the next three.
+        se_stages: ``None``: all.
+        se_bias: whether the layers of the excitation have biases.
+        se_init: ``None``: ``'identity'`` where plain weights are loaded.
+        weights: a checkpoint to start from in place of the above; ``'none'``: random weights.
+
+    Returns:
+        A new config.
+
+    Raises:
+        SeMmError: if there is no residual network in the model, or its twin cannot be built.
+
+    Example:
+        >>> from se_mm.config import load_config
+        >>> twin = swap_backbone(load_config('mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'))
+        >>> twin.model.backbone.type, twin.model.backbone.init_cfg.checkpoint
+        ('se_mm.SEResNet', 'timm://seresnet50.ra2_in1k')
+    """
+    swap = plan_swap(cfg, reduction=reduction, se_stages=se_stages, se_bias=se_bias, se_init=se_init, weights=weights)
+    for line in swap.said:
+        print_log(f'SE twin: {line}', logger='current', level=logging.INFO)
+    return apply(swap, cfg)
+
+
+def plan_swap(cfg: Config, *, weights: str | None = None, **se: Any) -> Swap:
+    """What :func:`swap_backbone` will do.
+
+    Args:
+        cfg: it is not changed.
+        weights: as there.
+        **se: the other arguments there.
+
+    Raises:
+        SeMmError: as there.
+    """
+    swap = Swap()
+    for host in find_hosts(cfg):
+        if host.full_name in UNSUITED:
+            raise SeMmError(f'{host.name} is {host.cls.__name__}, which SE does not suit: {UNSUITED[host.full_name]}')
+        if host.has_se:
+            swap.said.append(f'{host.name} ({host.cls.__name__}) already has SE and is left alone')
+        elif host.is_teacher:
+            swap.said.append(f'{host.name} is a teacher, which its checkpoint gives, and is left alone')
+        else:
+            _plan_host(swap, cfg, host, weights, se)
+    for keys, node in nodes(cfg.model, ('model',)):
+        if swap.changes and keys[-1] == 'shared_head' and node.get('type') == 'ResLayer':
+            swap.said.append(f'{dotted(keys)} is a stage of residual units in the head, and stays plain')
+    if swap.changes:
+        _plan_imports(swap, cfg)
+    for change in swap.changes:
+        if change.keys[-1] == 'type':
+            check_it_builds(apply(swap, cfg), change.keys[:-1])
+    return swap
+
+
+def _plan_host(swap: Swap, cfg: Config, host: Host, weights: str | None, se: dict[str, Any]) -> None:
+    own = _OWN_TYPES.get(host.type)
+    changed = {'type': (own or 'se_mm.SETwin', f'{host.type} with SE in its residual units')}
+    if own is None:
+        changed['host'] = (host.type, '')
+    for name, usual in (('reduction', 16), ('se_stages', None), ('se_bias', True)):
+        if se.get(name, usual) != usual:
+            changed[name] = (se[name], '')
+
+    arguments = {**host.config, **{name: value for name, (value, _) in changed.items()}}
+    start, reason = _choose_weights(cfg, host, arguments, weights)
+    named = named_weights(host)
+    if start != named:
+        key = 'pretrained' if isinstance(host.config.get('pretrained'), str) else 'init_cfg'
+        value = start if key == 'pretrained' or start is None else dict(type='Pretrained', checkpoint=start)
+        changed[key] = (value, reason)
+    known = {published.checkpoint: published for published in PUBLISHED.values()}.get(start)
+    if known and known.stem_pool != arguments.get('stem_pool', 'torch'):
+        changed['stem_pool'] = (known.stem_pool, 'the pooling that these weights were trained with')
+    se_init = se.get('se_init') or ('identity' if start is not None and start == named else None)
+    if se_init:
+        changed['se_init'] = (se_init, reason if start == named else '')
+
+    swap.said.append(f'{host.name}: {host.type} -> {own or "SETwin"}; {reason}')
+    swap.changes += [Change((*host.keys, name), value, why) for name, (value, why) in changed.items()]
+    pixels = [change for change in pixel_changes(cfg, host) if known and change not in swap.changes]
+    if pixels:
+        where = ' and '.join(dict.fromkeys(dotted(change.keys[:-1]) for change in pixels))
+        swap.said.append(f'{where}: RGB with mean {MEAN} and std {STD}, as these weights expect')
+    swap.changes += pixels
+
+
+def named_weights(host: Host) -> str | None:
+    """The checkpoint that a host names."""
+    pretrained, init_cfg = host.config.get('pretrained'), host.config.get('init_cfg')
+    if isinstance(pretrained, str):
+        return pretrained
+    if isinstance(init_cfg, Mapping) and init_cfg.get('type') == 'Pretrained':
+        return init_cfg.get('checkpoint')
+    return None
+
+
+def _choose_weights(
+    cfg: Config, host: Host, arguments: Mapping[str, Any], weights: str | None
+) -> tuple[str | None, str]:
+    """The checkpoint that the twin starts from, and why."""
+    named = named_weights(host)
+    if weights is not None:
+        return (None, 'random weights, as asked') if weights == 'none' else (weights, f'weights {weights}, as asked')
+    whole = cfg.get('load_from')
+    if whole:
+        return named, f'equal to the plain network at first, since the model is loaded from {whole}'
+    if named is None:
+        return None, 'random weights, as in the original'
+    found: SEWeights | None = se_weights_for(host.cls, arguments) if IMAGENET.match(named) else None
+    if not IMAGENET.match(named):
+        why = 'they were chosen for this config'
+    elif found is None:
+        why = 'no SE weights of its depth, groups and style are published'
+    elif not preprocessors_of(cfg, host):
+        why = 'SE weights may need other pixel means, and the config has none to change'
+    elif pixel_changes(cfg, host) and _has_teacher(cfg):
+        why = 'SE weights need other pixel means, and the teacher the ones that are'
+    else:
+        return found.checkpoint, f'weights {found.checkpoint} in place of {named}'
+    return named, f'equal to the plain {named or "weights"} at first ({why})'
+
+
+def _has_teacher(cfg: Config) -> bool:
+    return any(str(key).startswith('teacher') for _, node in nodes(cfg.model) for key in node)
+
+
+def _plan_imports(swap: Swap, cfg: Config) -> None:
+    imports = cfg.get('custom_imports') or {}
+    modules = imports.get('imports') or []
+    modules = [modules] if isinstance(modules, str) else list(modules)
+    if 'se_mm' not in modules:
+        value = {'allow_failed_imports': False, **imports, 'imports': ['se_mm', *modules]}
+        swap.changes.insert(0, Change(('custom_imports',), value, 'lets any tool resolve the se_mm names'))

@@ -1,0 +1,291 @@
+"""Any config's backbone becomes its SE twin by one call, and by one flag."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import timm
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS
+
+from se_mm import SeMmError
+from se_mm.config import load_config
+from se_mm.swap import plan_swap, swap_backbone, write_twin
+from se_mm.swap.config_file import without_scopes
+from se_mm.swap.se_weights import PUBLISHED
+
+RETINANET = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
+CAFFE = 'mmdet::retinanet/retinanet_r50-caffe_fpn_1x_coco.py'
+PLAIN = 'torchvision://resnet50'
+
+
+def detector(**backbone) -> Config:
+    """A detector's config with a backbone of these arguments."""
+    cfg = load_config(RETINANET)
+    cfg.model.backbone.update(backbone)
+    return cfg
+
+
+def test_what_was_set_stays():
+    cfg = load_config(
+        RETINANET,
+        {
+            'model.backbone.strides': (1, 2, 2, 1),
+            'model.backbone.dilations': (1, 1, 1, 2),
+            'model.backbone.dcn': dict(type='DCNv2', deform_groups=1, fallback_on_stride=False),
+            'model.backbone.stage_with_dcn': (False, False, True, True),
+            'model.backbone.norm_cfg.requires_grad': False,
+            'model.backbone.frozen_stages': 2,
+        },
+    )
+    before = copy.deepcopy(cfg)
+    twin = swap_backbone(cfg)
+    assert cfg._cfg_dict == before._cfg_dict
+    assert twin.model.backbone.pop('type') == 'se_mm.SEResNet'
+    assert twin.model.backbone.pop('init_cfg').checkpoint == 'timm://seresnet50.ra2_in1k'
+    kept = {key: value for key, value in cfg.model.backbone.items() if key not in ('type', 'init_cfg')}
+    assert twin.model.backbone == kept
+    twin.pop('custom_imports')
+    assert {k: v for k, v in twin.items() if k != 'model'} == {k: v for k, v in cfg.items() if k != 'model'}
+
+
+@pytest.mark.parametrize('name', [weights.checkpoint for weights in PUBLISHED.values()])
+def test_the_published_weights_fit_the_twin_that_names_them(name, tmp_path):
+    depth, groups, width, style, variant_d = next(key for key, value in PUBLISHED.items() if value.checkpoint == name)
+    grouped = dict(type='ResNeXt', groups=groups, base_width=width) if groups > 1 else {}
+    cfg = detector(**{**dict(depth=depth, style=style), **grouped, **(dict(type='ResNetV1d') if variant_d else {})})
+    backbone = swap_backbone(cfg).model.backbone
+    assert backbone.init_cfg.checkpoint == name
+    with torch.device('meta'):
+        published = timm.create_model(name.removeprefix('timm://').partition('.')[0]).state_dict()
+        network = MODELS.build(backbone)
+    network.load_state_dict(published, strict=True)  # shapes, style and pooling; the values are tested elsewhere
+    assert timm.models.get_pretrained_cfg(name.removeprefix('timm://')).mean == (0.485, 0.456, 0.406)
+
+
+def test_caffe_weights_change_pooling_and_pixels_and_say_so():
+    cfg = load_config(CAFFE)
+    swap = plan_swap(cfg)
+    twin = swap_backbone(cfg)
+    assert twin.model.backbone.init_cfg.checkpoint == 'timm://legacy_seresnet50.in1k'
+    assert twin.model.backbone.stem_pool == 'caffe'
+    timms = timm.models.get_pretrained_cfg('legacy_seresnet50.in1k')
+    assert twin.model.data_preprocessor.mean == pytest.approx([255 * value for value in timms.mean])
+    assert twin.model.data_preprocessor.std == pytest.approx([255 * value for value in timms.std])
+    assert twin.model.data_preprocessor.bgr_to_rgb is True
+    assert any('model.data_preprocessor: RGB with mean' in line for line in swap.said)
+
+
+@pytest.mark.parametrize(
+    ('backbone', 'reason'),
+    [
+        (dict(depth=101), 'no SE weights'),
+        (dict(style='caffe', depth=34), 'no SE weights'),
+        (dict(norm_cfg=dict(type='GN', num_groups=32)), 'no SE weights'),
+        (dict(conv_cfg=dict(type='ConvWS')), 'no SE weights'),
+        (dict(deep_stem=True), 'no SE weights'),
+        (dict(init_cfg=dict(type='Pretrained', checkpoint='./moco.pth')), 'chosen for this config'),
+    ],
+)
+def test_where_no_se_weights_fit_it_starts_as_the_plain_network(backbone, reason):
+    cfg = detector(**backbone)
+    twin = swap_backbone(cfg)
+    assert twin.model.backbone.init_cfg == cfg.model.backbone.init_cfg
+    assert twin.model.backbone.se_init == 'identity'
+    assert any(reason in line for line in plan_swap(cfg).said)
+
+
+def test_another_reduction_takes_no_published_gates():
+    twin = swap_backbone(load_config(RETINANET), reduction=8, se_stages=(2, 3))
+    assert twin.model.backbone.init_cfg.checkpoint == PLAIN
+    assert (twin.model.backbone.reduction, twin.model.backbone.se_stages) == (8, (2, 3))
+
+
+def test_a_model_that_is_loaded_whole_keeps_its_weights_and_pixels():
+    cfg = load_config(CAFFE)
+    cfg.load_from = 'https://host/retinanet.pth'
+    twin = swap_backbone(cfg)
+    assert twin.model.data_preprocessor == cfg.model.data_preprocessor
+    assert twin.model.backbone.init_cfg == cfg.model.backbone.init_cfg
+    assert twin.model.backbone.se_init == 'identity'
+
+
+def test_weights_that_the_user_names():
+    assert swap_backbone(load_config(RETINANET), weights='mine.pth').model.backbone.init_cfg.checkpoint == 'mine.pth'
+    none = swap_backbone(load_config(RETINANET), weights='none').model.backbone
+    assert none.init_cfg is None
+    assert 'se_init' not in none
+
+
+def test_without_weights_it_starts_from_nothing():
+    twin = swap_backbone(detector(init_cfg=None))
+    assert twin.model.backbone.get('se_init') is None
+    assert twin.model.backbone.init_cfg is None
+
+
+@pytest.mark.parametrize(
+    ('name', 'places'),
+    [
+        ('mmdet::soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco.py', ['detector.backbone']),
+        ('mmdet::detectors/detectors_cascade-rcnn_r50_1x_coco.py', ['backbone', 'neck.rfp_backbone']),
+        (
+            'mmdet::deepsort/deepsort_faster-rcnn_r50_fpn_8xb2-4e_mot17halftrain_test-mot17halfval.py',
+            ['detector.backbone', 'reid.backbone'],
+        ),
+        ('mmdet::panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco.py', ['backbone']),
+        ('mmpretrain::arcface/resnet50-arcface_8xb32_inshop.py', ['image_encoder.0']),
+    ],
+)
+def test_backbones_are_found_wherever_they_stand(name, places, tmp_path):
+    cfg = load_config(name)
+    swap = plan_swap(cfg)
+    changed = ['.'.join(map(str, change.keys[1:-1])) for change in swap.changes if change.keys[-1] == 'type']
+    assert changed == places
+    write_twin(swap, cfg, name, tmp_path / 'twin.py')  # the list of image_encoder is written whole
+
+
+def test_every_preprocessor_of_a_semi_supervised_detector_changes_with_its_weights():
+    cfg = load_config('mmdet::soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco.py')
+    model = swap_backbone(cfg).model
+    assert model.detector.data_preprocessor.bgr_to_rgb is True
+    assert model.data_preprocessor.data_preprocessor.bgr_to_rgb is True
+    assert model.data_preprocessor.data_preprocessor.mean == model.detector.data_preprocessor.mean
+
+
+def test_a_teacher_is_left_alone_and_so_are_the_pixels_that_it_needs():
+    cfg = load_config('mmdet::lad/lad_r50-paa-r101_fpn_2xb8_coco_1x.py')
+    swap = plan_swap(cfg)
+    assert 'model.teacher_backbone is a teacher, which its checkpoint gives, and is left alone' in swap.said
+    assert swap_backbone(cfg).model.teacher_backbone == cfg.model.teacher_backbone
+    caffe = load_config(CAFFE)
+    caffe.model.teacher_config = 'another.py'
+    twin = swap_backbone(caffe)
+    assert twin.model.data_preprocessor == caffe.model.data_preprocessor
+    assert twin.model.backbone.se_init == 'identity'
+
+
+def test_a_stage_in_the_head_is_said_to_stay_plain():
+    said = plan_swap(load_config('mmdet::faster_rcnn/faster-rcnn_r50-caffe-c4_ms-1x_coco.py')).said
+    assert any('model.roi_head.shared_head is a stage of residual units' in line for line in said)
+
+
+@pytest.mark.parametrize(
+    'backbone',
+    [
+        dict(type='se_mm.SEResNet'),
+        dict(plugins=[dict(cfg=dict(type='se_mm.SELayer'), position='after_conv3')]),
+    ],
+)
+def test_a_network_with_se_is_left_alone(backbone):
+    swap = plan_swap(detector(**backbone))
+    assert not swap.changes
+    assert swap.said == [
+        f'model.backbone ({"SEResNet" if "type" in backbone else "ResNet"}) already has SE and is left alone'
+    ]
+
+
+def test_mmpretrains_se_networks_are_left_alone():
+    assert not plan_swap(load_config('mmpretrain::seresnet/seresnet50_8xb32_in1k.py')).changes
+
+
+def test_the_file_reads_back_and_says_why(tmp_path):
+    cfg = load_config(CAFFE)
+    file = tmp_path / 'twin.py'
+    write_twin(plan_swap(cfg), cfg, CAFFE, file)
+    text = file.read_text()
+    assert len(text.splitlines()) < 22
+    assert '# the pooling that these weights were trained with' in text
+    cfg.pop('work_dir')
+    assert without_scopes(Config.fromfile(file)) == without_scopes(swap_backbone(cfg))
+    assert [entry.name for entry in tmp_path.iterdir()] == ['twin.py']
+
+
+def test_a_twin_of_a_file_names_it_by_a_relative_path(tmp_path):
+    (tmp_path / 'configs').mkdir()
+    (tmp_path / 'twins').mkdir()
+    mine = tmp_path / 'configs' / 'mine.py'
+    mine.write_text(f"_base_ = '{RETINANET}'\nmodel = dict(backbone=dict(frozen_stages=2))\n")
+    cfg = load_config(str(mine))
+    write_twin(plan_swap(cfg), cfg, str(mine), tmp_path / 'twins' / 'mine.py')
+    assert "_base_ = '../configs/mine.py'" in (tmp_path / 'twins' / 'mine.py').read_text()
+    twin = Config.fromfile(tmp_path / 'twins' / 'mine.py')
+    assert twin.model.backbone.frozen_stages == 2
+
+
+def test_initialisations_with_other_keys_are_replaced_whole(tmp_path):
+    mine = tmp_path / 'mine.py'
+    mine.write_text(
+        f"_base_ = '{RETINANET}'\n"
+        f"model = dict(backbone=dict(init_cfg=dict(prefix='backbone.', checkpoint='{PLAIN}')))\n"
+    )
+    cfg = load_config(str(mine))
+    write_twin(plan_swap(cfg), cfg, str(mine), tmp_path / 'twin.py')
+    assert '_delete_=True' in (tmp_path / 'twin.py').read_text()
+    assert set(Config.fromfile(tmp_path / 'twin.py').model.backbone.init_cfg) == {'type', 'checkpoint'}
+
+
+def test_the_flag_gives_the_twin_a_folder_of_its_own():
+    cfg = load_config(RETINANET, se=True)
+    assert cfg.model.backbone.type == 'se_mm.SEResNet'
+    assert cfg.work_dir == 'work_dirs/retinanet_r50_fpn_1x_coco_se'
+
+
+SWIN = 'mmdet::swin/retinanet_swin-t-p4-w7_fpn_1x_coco.py'
+MALFORMED = {
+    'no such package path': ('mmdet::nope/nope.py', {}, r'config mmdet::nope/nope.py cannot be found'),
+    'no such file': ('nope.py', {}, r'config nope.py does not exist \(looked in .*nope.py\)'),
+    'not Python': ('not python (', {}, r'cannot be read as a config: SyntaxError'),
+    'no model': ('x = 1', {}, r'has no `model = dict'),
+    'a model without a backbone': ("model = dict(type='A', neck=dict(type='FPN'))", {}, r'the model has no backbone'),
+    'a host without residual units': (SWIN, {}, r'model.backbone is SwinTransformer. .*can be put into ResNet'),
+    'an unknown host': ({'type': 'ResNett'}, {}, r'model.backbone is ResNett, which no registry knows'),
+    'a depth that does not exist': ({'depth': 51}, {}, r'SEResNet has no depth 51; it has \[18, 34'),
+    'dilations that do not fit': ({'dilations': (1, 1)}, {}, r'AssertionError at `assert len\(strides\)'),
+    'an unknown argument': ({'nonsense': 1}, {}, r"unexpected keyword argument 'nonsense'"),
+    'reduction 0': ({}, {'reduction': 0}, r'reduction must be a positive integer, got 0'),
+    'reduction larger than C': ({}, {'reduction': 4096}, r'reduction 4096 is larger than the 256 channels'),
+    'two reductions': ({}, {'reduction': (4, 4)}, r'one for each of the 4 stages, got \(4, 4\)'),
+    'a stage that is not there': ({}, {'se_stages': (7,)}, r'indices of stages, 0 to 3'),
+    'identity without affine norms': (
+        {'norm_cfg': dict(type='BN', affine=False)},
+        {'se_init': 'identity'},
+        r'doubles the scale and shift',
+    ),
+    'a sparse network': (
+        'mmpretrain::spark/spark_sparse-resnet50_800e_in1k.py',
+        {},
+        r'SparseResNet, which SE does not suit|cannot be found',
+    ),
+}
+
+
+def swap_file(given, twin, **options):
+    cfg = load_config(given)
+    write_twin(plan_swap(cfg, **options), cfg, given, twin)
+
+
+@pytest.mark.parametrize('name', MALFORMED)
+def test_a_malformed_input_is_one_line_and_nothing_is_written(name, tmp_path):
+    given, options, message = MALFORMED[name]
+    if isinstance(given, dict):
+        given = f"_base_ = '{RETINANET}'\nmodel = dict(backbone={given!r})\n"
+    if not given.endswith('.py'):
+        (tmp_path / 'given.py').write_text(given)
+        given = str(tmp_path / 'given.py')
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(SeMmError, match=message) as error:
+        swap_file(given, tmp_path / 'twin.py', **options)
+    assert '\n' not in str(error.value)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ('file', 'message'), [('twin.txt', 'ends with .py'), ('nowhere/twin.py', 'there is no folder')]
+)
+def test_a_place_that_cannot_be_written_to(file, message, tmp_path):
+    cfg = load_config(RETINANET)
+    with pytest.raises(SeMmError, match=message):
+        write_twin(plan_swap(cfg), cfg, RETINANET, tmp_path / file)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,1 @@
+"""The sweep over every config that mmdet and mmpretrain ship: ``make zoo``."""

@@ -1,0 +1,74 @@
+"""The configs of the installed packages that have a residual backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from mmengine.config import Config
+
+from se_mm import SeMmError
+from se_mm.swap.hosts import UNSUITED, Host, find_hosts
+
+PACKAGES = ('mmdet', 'mmpretrain')
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """A config of a package."""
+
+    package: str
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return f'{self.package}::{self.path.relative_to(folder_of(self.package))}'
+
+    @property
+    def base(self) -> str:
+        """How a config inherits from it: mmengine's ``package::path`` knows no ``+``, and no dots in folders."""
+        try:
+            Config._get_cfg_path(self.name, '')
+        except ValueError:
+            return str(self.path)
+        return self.name
+
+
+def folder_of(package: str) -> Path:
+    return Path(import_module(package).__file__).parent / '.mim' / 'configs'
+
+
+def shipped() -> list[Shipped]:
+    return [
+        Shipped(package, path)
+        for package in PACKAGES
+        for path in sorted(folder_of(package).rglob('*.py'))
+        if '_base_' not in path.parts
+    ]
+
+
+def read(config: Shipped) -> Config | None:
+    """``None`` where the package itself cannot read what it ships, or it is no config of a model."""
+    try:
+        cfg = Config.fromfile(config.path)
+    except Exception:
+        return None
+    return cfg if isinstance(cfg.get('model'), dict) else None
+
+
+def hosts(cfg: Config) -> list[Host]:
+    """The residual networks of a config that a swap is to change."""
+    try:
+        return [host for host in find_hosts(cfg) if not (host.has_se or host.is_teacher or host.full_name in UNSUITED)]
+    except SeMmError:
+        return []
+
+
+def with_hosts(configs: list[Shipped]) -> Iterator[tuple[Shipped, Config, list[Host]]]:
+    for config in configs:
+        cfg = read(config)
+        found = hosts(cfg) if cfg else []
+        if found:
+            yield config, cfg, found
