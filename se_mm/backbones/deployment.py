@@ -1,0 +1,90 @@
+"""A trained backbone in the form in which it is fastest: norms folded into convolutions, maps in the CPU's layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from ..errors import SeMmError
+
+#: Largest error that folding may make, relative to the largest value of a map.
+TOLERANCE = 1e-4
+
+
+@torch.no_grad()
+def fold_norms(network: nn.Module) -> int:
+    """Folds each BatchNorm into the convolution that stands before it, in place.
+
+    Plain convolutions only: what standardises its weights or deforms its input keeps its norm.
+
+    Args:
+        network: in evaluation.
+
+    Returns:
+        How many were folded.
+
+    Example:
+        >>> network = nn.Sequential(nn.Conv2d(3, 8, 1, bias=False), nn.BatchNorm2d(8)).eval()
+        >>> fold_norms(network), network
+        (1, Sequential(
+          (0): Conv2d(3, 8, kernel_size=(1, 1), stride=(1, 1))
+          (1): Identity()
+        ))
+    """
+    pairs = list(_convolutions_with_norms(network))
+    for parent, conv, norm in pairs:
+        setattr(parent, conv, fuse_conv_bn_eval(getattr(parent, conv), getattr(parent, norm)))
+        setattr(parent, norm, nn.Identity())
+    return len(pairs)
+
+
+def _convolutions_with_norms(network: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
+    for parent in network.modules():
+        children = list(parent.named_children())
+        for (conv_name, conv), (norm_name, norm) in zip(children, children[1:], strict=False):
+            if type(conv) is nn.Conv2d and isinstance(norm, _BatchNorm) and norm.running_var is not None:
+                yield parent, conv_name, norm_name
+
+
+@torch.no_grad()
+def deploy(backbone: nn.Module, compiled: bool = False) -> None:
+    """Makes a backbone ready for inference, in place; it cannot be trained afterwards.
+
+    Args:
+        backbone: with its weights loaded. On a CPU its maps are channels-last afterwards.
+        compiled: whether ``torch.compile`` fuses what is left; needs a C++ compiler.
+
+    Raises:
+        SeMmError: if folding changes its outputs: its modules do not stand in the order in which they run.
+    """
+    backbone.eval()
+    weight = next(backbone.parameters())
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randn(1, _input_channels(backbone), 64, 64, generator=generator).to(weight)
+    expected = _features(backbone, image)
+    fold_norms(backbone)
+    backbone.requires_grad_(False)
+    if weight.device.type == 'cpu':
+        backbone.to(memory_format=torch.channels_last)
+    for i, (before, after) in enumerate(zip(expected, _features(backbone, image), strict=True)):
+        error = (after - before).abs().max() / before.abs().max().clamp_min(1e-12)
+        if not error <= (TOLERANCE if before.dtype == torch.float32 else 100 * TOLERANCE):
+            raise SeMmError(
+                f'{type(backbone).__name__} cannot be deployed: folding its norms changes output {i} by {error:.1e}, '
+                f'relative to its largest value; its weights are changed now and have to be loaded again'
+            )
+    if compiled:
+        backbone.compile()
+
+
+def _input_channels(backbone: nn.Module) -> int:
+    return next(module for module in backbone.modules() if isinstance(module, nn.Conv2d)).in_channels
+
+
+def _features(backbone: nn.Module, image: Tensor) -> tuple[Tensor, ...]:
+    features = backbone(image)
+    return (features,) if isinstance(features, Tensor) else tuple(features)
