@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -44,8 +45,7 @@ def fold_norms(network: nn.Module) -> int:
 
 def _convolutions_with_norms(network: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
     for parent in network.modules():
-        children = list(parent.named_children())
-        for (conv_name, conv), (norm_name, norm) in zip(children, children[1:], strict=False):
+        for (conv_name, conv), (norm_name, norm) in pairwise(parent.named_children()):
             if type(conv) is nn.Conv2d and isinstance(norm, _BatchNorm) and norm.running_var is not None:
                 yield parent, conv_name, norm_name
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..errors import SeMmError
-from ..layers import SELayer, residual_tail
+from ..layers import SELayer, excitation, frozen_affine, fused_tail, is_eager, is_recorded, normalized, residual_tail
 from .made_classes import Made, made_class
 
 
@@ -91,8 +91,8 @@ class SETail(SEUnit):
     drops the gate, which is to drop the branch.
     """
 
-    def residual_branch(self, x: Tensor) -> Tensor:
-        """u: the host's convolutions, norms and activations before the addition."""
+    def before_last_norm(self, x: Tensor) -> Tensor:
+        """v: the host's convolutions, norms and activations up to the last convolution."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
@@ -101,31 +101,39 @@ class SETail(SEUnit):
         return self.residual_unit(x)
 
     def residual_unit(self, x: Tensor) -> Tensor:
-        u = self.residual_branch(x)
+        v = self.before_last_norm(x)
         shortcut = x if self.downsample is None else self.downsample(x)
+        norm = self.last_norm
         plugins = getattr(self, 'after_conv3_plugin_names', ())
-        if plugins:
-            return self.relu(shortcut + self.forward_plugin(self.se(u), plugins))
-        s = self.se.gate(u)
         drop_path = getattr(self, 'drop_path', None)
-        return residual_tail(u, shortcut, s if drop_path is None else drop_path(s), self.relu)
+        if plugins:
+            return self.relu(shortcut + self.forward_plugin(self.se(norm(v)), plugins))
+        drops = self.training and drop_path is not None and not isinstance(drop_path, nn.Identity)
+        learns = is_recorded(v, shortcut, *norm.parameters(), *self.se.parameters())
+        if learns and type(self.relu) is nn.ReLU and not drops and is_eager(v):
+            affine = frozen_affine(norm)
+            if affine is None:
+                v, norm = norm(v), None
+            return fused_tail(v, shortcut, affine, norm, excitation, self.se.weights())
+        u = normalized(norm, v)
+        s = self.se.gate(u)
+        return residual_tail(u, shortcut, drop_path(s) if drops else s, self.relu)
 
 
 class SEBasicTail(SETail):
     """Two 3x3 convolutions (ResNet-18 and -34)."""
 
-    def residual_branch(self, x: Tensor) -> Tensor:
-        u = self.relu(self.norm1(self.conv1(x)))
-        return self.norm2(self.conv2(u))
+    def before_last_norm(self, x: Tensor) -> Tensor:
+        return self.conv2(self.relu(normalized(self.norm1, self.conv1(x))))
 
 
 class SEBottleneckTail(SETail):
     """1x1, 3x3 (in groups for ResNeXt), 1x1, with mmdet's plugins between them."""
 
-    def residual_branch(self, x: Tensor) -> Tensor:
-        u = self._after(1, self.relu(self.norm1(self.conv1(x))))
-        u = self._after(2, self.relu(self.norm2(self.conv2(u))))
-        return self.norm3(self.conv3(u))
+    def before_last_norm(self, x: Tensor) -> Tensor:
+        u = self._after(1, self.relu(normalized(self.norm1, self.conv1(x))))
+        u = self._after(2, self.relu(normalized(self.norm2, self.conv2(u))))
+        return self.conv3(u)
 
     def _after(self, conv: int, u: Tensor) -> Tensor:
         plugins = getattr(self, f'after_conv{conv}_plugin_names', ())

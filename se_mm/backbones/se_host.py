@@ -9,6 +9,7 @@ from torch import nn
 
 from ..errors import SeMmError
 from ..weights.loading import adapt
+from .deployment import deploy
 from .made_classes import Made
 from .residual_units import SEUnit, give_se
 
@@ -52,6 +53,7 @@ class SEHost(Made):
         for name, value, known in (('se_init', se_init, SE_INITS), ('stem_pool', stem_pool, STEM_POOLS)):
             if value not in known:
                 raise SeMmError(f'{name} must be one of {known}, got {value!r}')
+        self.is_deployed = False
         super().__init__(**kwargs)
         if not hasattr(self, 'res_layers'):
             raise SeMmError(f'{type(self).__name__}: the host has no res_layers, the names of its residual stages')
@@ -78,8 +80,30 @@ class SEHost(Made):
                 unit.start_as_plain()
 
     def train(self, mode: bool = True) -> SEHost:
+        if mode and self.is_deployed:
+            raise SeMmError(
+                f'this {type(self).__name__} is deployed: its norms are part of its convolutions, and it cannot be '
+                'trained; build it anew, load the weights and train that'
+            )
         super().train(mode)
         return self  # which the hosts forget, so that their eval() returns None
+
+    def deploy(self, compiled: bool = False) -> SEHost:
+        """Folds the norms into the convolutions, for inference, in place; see :mod:`se_mm.backbones.deployment`.
+
+        Args:
+            compiled: whether ``torch.compile`` fuses what is left; needs a C++ compiler.
+
+        Returns:
+            The backbone, which refuses to be trained or given other weights.
+
+        Raises:
+            SeMmError: if its outputs change by more than rounding.
+        """
+        if not self.is_deployed:
+            deploy(self, compiled)
+            self.is_deployed = True
+        return self
 
     def se_units(self) -> Iterator[tuple[str, SEUnit]]:
         """The residual units that carry SE, with their names (``layer1.0``)."""
@@ -94,6 +118,8 @@ class SEHost(Made):
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], *args: Any
     ) -> None:
+        if self.is_deployed:
+            raise SeMmError(f'this {type(self).__name__} is deployed: load its weights before that')
         adapt(self, state_dict, prefix, local_metadata)
         self._given_weights = True
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)

@@ -1,6 +1,19 @@
 """The squeeze-and-excitation block and the residual tail that it belongs to (torch alone)."""
 
-from .se_layer import SELayer, squeeze_channels
+from .eager import is_eager, is_recorded
+from .frozen_norm import frozen_affine, normalized
+from .fused_tail import fused_tail
+from .se_layer import SELayer, excitation, squeeze_channels
 from .tail import residual_tail
 
-__all__ = ['SELayer', 'residual_tail', 'squeeze_channels']
+__all__ = [
+    'SELayer',
+    'excitation',
+    'frozen_affine',
+    'fused_tail',
+    'is_eager',
+    'is_recorded',
+    'normalized',
+    'residual_tail',
+    'squeeze_channels',
+]

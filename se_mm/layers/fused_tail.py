@@ -1,4 +1,4 @@
-"""The tail of an SE residual unit as one function of autograd, with the norm before it folded in."""
+"""The tail of an SE residual unit as one function of autograd, from the norm at the end of the branch on."""
 
 from __future__ import annotations
 
@@ -9,30 +9,36 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-Excitation = Callable[..., Tensor]
+_HALF = (torch.float16, torch.bfloat16)
 
 
 def fused_tail(
-    v: Tensor, shortcut: Tensor, scale: Tensor, shift: Tensor, excitation: Excitation, weights: tuple[Tensor, ...]
+    v: Tensor,
+    shortcut: Tensor,
+    affine: tuple[Tensor, Tensor] | None,
+    norm: Callable[[Tensor], Tensor],
+    excitation: Callable[..., Tensor],
+    weights: tuple[Tensor | None, ...],
 ) -> Tensor:
-    r"""``relu(shortcut + s * u)`` for ``u = scale * v + shift``, s the gate of u.
+    r"""``relu(shortcut + s * u)`` for ``u = norm(v)``, s the gate of u.
 
-    The squeeze of an affine map is the affine map of the squeeze, so u is never made:
+    A norm with frozen statistics is affine, ``u = a v + b``, and so is its squeeze:
 
     .. math::
-        z = \mathrm{scale} \cdot \mathrm{mean}(v) + \mathrm{shift}, \quad s = \mathrm{excitation}(z), \quad
-        out = \mathrm{relu}(shortcut + (s \cdot \mathrm{scale})\, v + s \cdot \mathrm{shift})
+        z = a \cdot \mathrm{mean}(v) + b, \quad s = \mathrm{excitation}(z), \quad
+        out = \mathrm{relu}(shortcut + (s a)\, v + s b)
 
-    For its backward it keeps v, which a plain network keeps for its norm, and its output, which
-    the next convolution keeps: no map more than the plain tail. With g the gradient of the
-    output and g' = g (out > 0), one pass gives g' and the sums of g' and g' v per channel,
-    another the gradient of v, ``s scale g' + dmean / HW``.
+    So its backward needs v, which a plain network keeps for its norm, and the output, which the
+    next convolution keeps: no map more than the plain tail. With g the gradient of the output
+    and g' = g (out > 0), it takes one pass for g' and its sums with 1 and with v per channel,
+    and one for the gradient of v, ``s a g' + dmean / HW``.
 
     Args:
-        v: what comes into the last norm, (N, C, H, W).
+        v: what comes into the norm, (N, C, H, W).
         shortcut: (N, C, H, W).
-        scale: of the norm as it stands, (C,).
-        shift: the same, (C,).
+        affine: a and b, (C,) each; ``None``: the norm is the identity.
+        norm: makes u of v, as a map of its own unless it is the identity; used in the forward,
+            whose result is then the plain network's in every bit where s is 1/2.
         excitation: from z, (N, C, 1, 1), and ``weights`` to s, (N, C, 1, 1).
         weights: its parameters.
 
@@ -41,63 +47,78 @@ def fused_tail(
 
     Example:
         >>> v = torch.tensor([1.0, 3.0]).view(1, 1, 1, 2).requires_grad_()
-        >>> out = fused_tail(v, torch.ones(1, 1, 1, 2), torch.ones(1), torch.zeros(1), lambda z: z / 4, ())
-        >>> out.flatten()  # z = 2, s = 1/2
-        tensor([1.5000, 2.5000], grad_fn=<ViewBackward0>)
+        >>> out = fused_tail(v, torch.ones(1, 1, 1, 2), None, torch.nn.Identity(), lambda z: z / 4, ())
+        >>> out.flatten().tolist()  # z = 2, s = 1/2
+        [1.5, 2.5]
         >>> torch.autograd.grad(out.sum(), v)[0].flatten()  # s + (1 + 3) / 4 / 2
         tensor([1., 1.])
     """
-    return _FusedTail.apply(v, shortcut, scale, shift, excitation, *weights)
+    a, b = affine or (None, None)
+    return _FusedTail.apply(v, shortcut, norm, excitation, a, b, *weights)
 
 
 class _FusedTail(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, v: Tensor, shortcut: Tensor, scale: Tensor, shift: Tensor, excitation: Excitation, *weights: Tensor
+        ctx: Any,
+        v: Tensor,
+        shortcut: Tensor,
+        norm: Callable[[Tensor], Tensor],
+        excitation: Callable[..., Tensor],
+        a: Tensor | None,
+        b: Tensor | None,
+        *weights: Tensor | None,
     ) -> Tensor:
         mean = v.mean((2, 3), keepdim=True, dtype=_accumulated_in(v))
-        slope, offset = _slope_and_offset(mean, scale, shift, excitation, weights)
-        # Shift, add and activate write over one map.
-        out = torch.addcmul(offset.to(v.dtype), v, slope.to(v.dtype)).add_(shortcut).relu_()
+        s = excitation(_affine(mean, a, b), *weights).to(v.dtype)
+        if a is None:
+            out = torch.addcmul(shortcut, v, s).relu_()
+        else:
+            u = norm(v)
+            out = torch.addcmul(shortcut, u, s, out=u).relu_()
         ctx.excitation = excitation
-        ctx.save_for_backward(v, out, mean, slope, scale, shift, *weights)
+        ctx.save_for_backward(v, out, mean, a, b, *weights)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        v, out, mean, slope, scale, shift, *weights = ctx.saved_tensors
+        v, out, *small = ctx.saved_tensors
         grad = torch.ops.aten.threshold_backward(grad, out, 0)
-        grad_offset = grad.sum((2, 3), keepdim=True, dtype=_accumulated_in(v))
-        grad_slope = _sums_of_products(grad, v)
-        wanted = [mean, *(tensor for tensor in (scale, shift, *weights) if tensor.requires_grad)]
-        with torch.enable_grad():
-            leaves = {id(tensor): tensor.detach().requires_grad_() for tensor in wanted}
-            at = [leaves.get(id(tensor), tensor) for tensor in (mean, scale, shift, *weights)]
-            small = _slope_and_offset(at[0], at[1], at[2], ctx.excitation, tuple(at[3:]))
-            found = torch.autograd.grad(small, list(leaves.values()), (grad_slope.to(small[0]), grad_offset.to(small[1])))
-        grads = dict(zip(leaves, found, strict=True))
-        grad_mean = grads.pop(id(mean)) / (v.size(2) * v.size(3))
+        sums = [(grad * v).sum((2, 3), keepdim=True, dtype=_accumulated_in(v))]
+        if small[1] is not None:
+            sums.append(grad.sum((2, 3), keepdim=True, dtype=_accumulated_in(v)))
+
+        with torch.enable_grad():  # through the small tensors once more: mean, a, b and the weights
+            small = [
+                tensor if tensor is None else tensor.detach().requires_grad_(tensor.is_floating_point())
+                for tensor in small
+            ]
+            slope_and_offset = _slope_and_offset(ctx.excitation, *small)
+            inputs = [tensor for tensor in small if tensor is not None]
+            found = torch.autograd.grad(
+                slope_and_offset, inputs, [total.to(part) for total, part in zip(sums, slope_and_offset, strict=True)]
+            )
+        of_inputs = iter(found)
+        of_mean, *of_small = [None if tensor is None else next(of_inputs) for tensor in small]
         grad_v = None
         if ctx.needs_input_grad[0]:
-            grad_v = torch.addcmul(grad_mean.to(v.dtype), grad, slope.to(v.dtype))
-        grads_of_small = [grads.get(id(tensor)) for tensor in (scale, shift, *weights)]
-        return grad_v, grad, grads_of_small[0], grads_of_small[1], None, *grads_of_small[2:]
+            of_each = (of_mean / (v.size(2) * v.size(3))).to(v.dtype)
+            grad_v = torch.addcmul(of_each, grad, slope_and_offset[0].detach().to(v.dtype))
+        return grad_v, grad, None, None, *of_small
 
 
 def _slope_and_offset(
-    mean: Tensor, scale: Tensor, shift: Tensor, excitation: Excitation, weights: tuple[Tensor, ...]
-) -> tuple[Tensor, Tensor]:
+    excitation: Callable[..., Tensor], mean: Tensor, a: Tensor | None, b: Tensor | None, *weights: Tensor | None
+) -> tuple[Tensor, ...]:
     """What the gate makes of the norm's affine map, for each picture and channel."""
-    scale, shift = scale.view(1, -1, 1, 1), shift.view(1, -1, 1, 1)
-    s = excitation(torch.addcmul(shift, mean, scale), *weights)
-    return s * scale, s * shift
+    s = excitation(_affine(mean, a, b), *weights)
+    return (s,) if a is None else (s * a.view(1, -1, 1, 1), s * b.view(1, -1, 1, 1))
 
 
-def _sums_of_products(a: Tensor, b: Tensor) -> Tensor:
-    """Sum of a * b over height and width, (N, C, 1, 1)."""
-    return (a * b).sum((2, 3), keepdim=True, dtype=_accumulated_in(a))
+def _affine(mean: Tensor, a: Tensor | None, b: Tensor | None) -> Tensor:
+    return mean if a is None else torch.addcmul(b.view(1, -1, 1, 1), mean, a.view(1, -1, 1, 1))
 
 
 def _accumulated_in(v: Tensor) -> torch.dtype | None:
-    return torch.float32 if v.dtype in (torch.float16, torch.bfloat16) else None
+    return torch.float32 if v.dtype in _HALF else None

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ..errors import SeMmError
 
@@ -87,9 +88,11 @@ class SELayer(nn.Module):
 
     def excitation(self, z: Tensor) -> Tensor:
         """s, the gate in (0, 1): (N, C, 1, 1) -> (N, C, 1, 1), in the dtype of the parameters."""
-        with _no_autocast(z.device.type):
-            hidden = self.fc1(z.to(self.fc1.weight.dtype)).relu_()
-            return self.fc2(hidden).sigmoid_()
+        return excitation(z, *self.weights())
+
+    def weights(self) -> tuple[Tensor | None, ...]:
+        """W1, b1, W2 and b2, as :func:`excitation` takes them; without biases two of them are ``None``."""
+        return self.fc1.weight, self.fc1.bias, self.fc2.weight, self.fc2.bias
 
     def gate(self, u: Tensor) -> Tensor:
         """s for the map ``u``: (N, C, H, W) -> (N, C, 1, 1), in the dtype of ``u``."""
@@ -108,6 +111,28 @@ class SELayer(nn.Module):
 
     def extra_repr(self) -> str:
         return f'in_channels={self.in_channels}, reduction={self.reduction}'
+
+
+def excitation(z: Tensor, w1: Tensor, b1: Tensor | None, w2: Tensor, b2: Tensor | None) -> Tensor:
+    """``sigmoid(W2 relu(W1 z + b1) + b2)`` (equation 3), never in half precision under autocast.
+
+    Args:
+        z: (N, C, 1, 1).
+        w1: (C/r, C, 1, 1).
+        b1: (C/r,) or ``None``.
+        w2: (C, C/r, 1, 1).
+        b2: (C,) or ``None``.
+
+    Returns:
+        The gate, (N, C, 1, 1), in the dtype of the weights.
+
+    Example:
+        >>> excitation(torch.ones(1, 2, 1, 1), torch.ones(1, 2, 1, 1), None, torch.zeros(2, 1, 1, 1), None).flatten()
+        tensor([0.5000, 0.5000])
+    """
+    with _no_autocast(z.device.type):
+        hidden = functional.conv2d(z.to(w1.dtype), w1, b1).relu_()
+        return functional.conv2d(hidden, w2, b2).sigmoid_()
 
 
 def _no_autocast(device_type: str) -> nullcontext | torch.autocast:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from .eager import is_recorded
+
 
 def residual_tail(u: Tensor, shortcut: Tensor, s: Tensor, act: Callable[[Tensor], Tensor]) -> Tensor:
     """``act(shortcut + s * u)``, figure 3 of the paper from the scale on.
@@ -30,5 +32,4 @@ def residual_tail(u: Tensor, shortcut: Tensor, s: Tensor, act: Callable[[Tensor]
         >>> residual_tail(u, shortcut, torch.full((1, 2, 1, 1), 0.5), torch.relu_).flatten()
         tensor([2.5000, 0.0000])
     """
-    recorded = torch.is_grad_enabled() and (u.requires_grad or shortcut.requires_grad or s.requires_grad)
-    return act(torch.addcmul(shortcut, u, s, out=None if recorded else u))
+    return act(torch.addcmul(shortcut, u, s, out=None if is_recorded(u, shortcut, s) else u))

@@ -1,0 +1,46 @@
+#!/usr/bin/env python
+"""Time and memory of SE backbones and their plain twins: tools/benchmark.py --mode inference"""
+
+import argparse
+import json
+from pathlib import Path
+
+from se_mm import benchmark, cli, pictures
+
+SIZES = {'inference': (1, 800, 1344), 'training': (2, 480, 800)}
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--mode', choices=benchmark.MODES, default='inference')
+    parser.add_argument('--depth', type=int, choices=[18, 34, 50, 101, 152], default=50)
+    parser.add_argument(
+        '--size', type=int, nargs=3, metavar=('N', 'H', 'W'), help='default: 1 800 1344; training: 2 480 800'
+    )
+    parser.add_argument('--rounds', type=int, default=7, help='the medians are of so many (default: 7)')
+    parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
+    parser.add_argument('--amp', action='store_true', help='under autocast')
+    parser.add_argument('--compile', action='store_true', help='the deployed forms also through torch.compile')
+    parser.add_argument('--only', default='', metavar='NAME', help='only the networks with this in their name')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='every round of every network')
+    parser.add_argument('--chart', type=Path, metavar='PNG', help='the medians as bars')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    size = tuple(args.size or SIZES.get(args.mode, (2, 800, 1344) if 'training' in args.mode else (1, 800, 1344)))
+    measured = benchmark.measure(
+        args.mode, args.depth, size, args.rounds, args.device, args.amp, args.compile, args.only
+    )
+    heading = f'{args.mode}, depth {args.depth}, {size[0]}x3x{size[1]}x{size[2]}{", AMP" if args.amp else ""}'
+    where = benchmark.machine(args.device)
+    print('\n'.join([f'{heading}, medians of {args.rounds} interleaved rounds', where, '', *benchmark.table(measured)]))
+    if args.json:
+        args.json.write_text(json.dumps(benchmark.as_json(measured, mode=heading, machine=where), indent=1))
+    if args.chart:
+        pictures.draw_benchmark(measured, f'{heading}\n{where}', args.chart)
+
+
+if __name__ == '__main__':
+    cli.run(main)
