@@ -126,9 +126,12 @@ def detectors(depth: int) -> list[Contestant]:
         cfg.model.backbone.update(depth=depth, init_cfg=None, **backbone)
         if depth < 50:
             cfg.model.neck.in_channels = [64, 128, 256, 512]
-        with MODELS.switch_scope_and_registry('mmdet') as registry:
-            model = cfg.model
-            return lambda: registry.build(model)
+
+        def make() -> nn.Module:
+            with MODELS.switch_scope_and_registry('mmdet') as registry:
+                return registry.build(cfg.model)
+
+        return make
 
     return [
         Contestant('Faster R-CNN se_mm.SEResNet', build(type='se_mm.SEResNet'), 'Faster R-CNN mmdet.ResNet'),
@@ -249,11 +252,12 @@ def measure(
         measured.peak = peak_bytes(run, device)
     for _ in tqdm(range(rounds), 'rounds', disable=None):
         for measured, run in runs:
-            measured.seconds.append(_seconds(run, device))
+            measured.seconds.append(seconds_of(run, device))
     return [measured for measured, _ in runs]
 
 
-def _seconds(run: Callable[[], None], device: str) -> float:
+def seconds_of(run: Callable[[], Any], device: str) -> float:
+    """How long one call takes, until the device is done with it."""
     gc.collect()
     _synchronize(device)
     start = time.perf_counter()

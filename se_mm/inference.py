@@ -14,6 +14,7 @@ from mmengine.runner import CheckpointLoader
 
 from .errors import SeMmError
 from .pictures import draw_best
+from .runtime import deploy
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 TOP = 5
@@ -42,7 +43,14 @@ def find_images(paths: Sequence[str]) -> list[str]:
     return found
 
 
-def infer(cfg: Config, checkpoint: str, images: Sequence[str], out: Path, score_threshold: float = 0.3) -> Path:
+def infer(
+    cfg: Config,
+    checkpoint: str,
+    images: Sequence[str],
+    out: Path,
+    score_threshold: float = 0.3,
+    deployed: bool = False,
+) -> Path:
     """Writes annotated pictures and a JSON of the predictions under ``out``.
 
     Args:
@@ -51,6 +59,7 @@ def infer(cfg: Config, checkpoint: str, images: Sequence[str], out: Path, score_
         images: picture files, as :func:`find_images` gives them.
         out: a folder; made where it is missing.
         score_threshold: boxes below it are not drawn; the JSON holds all.
+        deployed: whether the norms of its SE backbones are folded first.
 
     Returns:
         The JSON file. For a detector it is in COCO's form (``images``, ``categories``,
@@ -81,6 +90,8 @@ def infer(cfg: Config, checkpoint: str, images: Sequence[str], out: Path, score_
         inferencer.model.load_state_dict(state)
     except RuntimeError as error:
         raise SeMmError(f'checkpoint {checkpoint} does not fit the config: {" ".join(str(error).split())}') from error
+    if deployed:
+        deploy(inferencer.model)
     if detects:
         samples = inferencer(
             list(images), return_datasamples=True, out_dir=str(out), pred_score_thr=score_threshold, no_save_pred=True

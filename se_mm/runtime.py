@@ -9,6 +9,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
+from torch import nn
 
 from .cli import existing_file
 from .errors import SeMmError
@@ -88,6 +89,22 @@ def use_test_time_augmentation(cfg: Config) -> None:
         raise SeMmError('--tta needs `tta_model` and `tta_pipeline` in the config')
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+
+
+def deploy(model: nn.Module) -> None:
+    """Deploys the SE backbones of a model that has its weights; see :mod:`se_mm.backbones.deployment`.
+
+    Raises:
+        SeMmError: if it has none.
+    """
+    from .backbones.se_host import SEHost  # brings mmdet with it, which the other tools do without for a while
+
+    backbones = {name: module for name, module in model.named_modules() if isinstance(module, SEHost)}
+    if not backbones:
+        raise SeMmError('--deploy folds the norms of SE backbones, and the model has none')
+    for backbone in backbones.values():
+        backbone.deploy()
+    print_log(f'deployed, with the norms in the convolutions: {", ".join(backbones)}', logger='current')
 
 
 def load_weights(runner: Runner, checkpoint: str) -> None:

@@ -5,14 +5,21 @@ import argparse
 import json
 from pathlib import Path
 
-from se_mm import benchmark, cli, pictures
+import torch
+
+from se_mm import bandwidth, benchmark, cli, pictures
 
 SIZES = {'inference': (1, 800, 1344), 'training': (2, 480, 800)}
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--mode', choices=benchmark.MODES, default='inference')
+    parser.add_argument(
+        '--mode',
+        choices=[*benchmark.MODES, 'tail'],
+        default='inference',
+        help='tail: memory bandwidth of the SE tail alone',
+    )
     parser.add_argument('--depth', type=int, choices=[18, 34, 50, 101, 152], default=50)
     parser.add_argument(
         '--size', type=int, nargs=3, metavar=('N', 'H', 'W'), help='default: 1 800 1344; training: 2 480 800'
@@ -30,6 +37,12 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     size = tuple(args.size or SIZES.get(args.mode, (2, 800, 1344) if 'training' in args.mode else (1, 800, 1344)))
+    if args.mode == 'tail':
+        dtype = torch.float16 if args.amp else torch.float32
+        found = bandwidth.measure_tail(size, args.rounds, args.device, dtype, args.compile)
+        copied = bandwidth.copy_bandwidth(args.device, args.rounds)
+        print('\n'.join([benchmark.machine(args.device), '', *bandwidth.table(found, copied)]))
+        return
     measured = benchmark.measure(
         args.mode, args.depth, size, args.rounds, args.device, args.amp, args.compile, args.only
     )

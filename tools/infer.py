@@ -17,11 +17,13 @@ def main() -> None:
     parser.add_argument('--out', type=Path, required=True, help='where pictures and predictions.json go')
     parser.add_argument('--score', type=float, default=0.3, help='boxes below this score are not drawn (default: 0.3)')
     parser.add_argument('--classes', nargs='+', metavar='NAME', help='as they were given to tools/train.py')
+    parser.add_argument('--deploy', action='store_true', help='fold the norms of the SE backbone first')
+    parser.add_argument('--se', action='store_true', help='as it was given to tools/train.py')
     args = parser.parse_args()
     cli.existing_file(args.checkpoint, 'checkpoint')
-    cfg = load_config(args.config, classes=args.classes)
+    cfg = load_config(args.config, classes=args.classes, se=args.se)
     images = find_images(args.images)
-    file = infer(cfg, args.checkpoint, images, args.out, args.score)
+    file = infer(cfg, args.checkpoint, images, args.out, args.score, args.deploy)
     print(f'{len(images)} pictures: {args.out / "vis"}, predictions: {file}')
 
 

@@ -18,6 +18,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--tta', action='store_true', help="the config's test-time augmentation (ten crops on Places365)"
     )
+    parser.add_argument('--deploy', action='store_true', help='fold the norms of the SE backbone first')
     return parser.parse_args()
 
 
@@ -35,6 +36,8 @@ def main() -> None:
         runtime.use_test_time_augmentation(cfg)
     runner = runtime.build_runner(cfg)
     runtime.load_weights(runner, args.checkpoint)
+    if args.deploy:
+        runtime.deploy(runner.model)
     runner.test()
 
 

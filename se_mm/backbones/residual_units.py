@@ -109,8 +109,9 @@ class SETail(SEUnit):
         if plugins:
             return self.relu(shortcut + self.forward_plugin(self.se(norm(v)), plugins))
         drops = self.training and drop_path is not None and not isinstance(drop_path, nn.Identity)
-        learns = is_recorded(v, shortcut, *norm.parameters(), *self.se.parameters())
-        if learns and type(self.relu) is nn.ReLU and not drops and is_eager(v):
+        # On a GPU the kernels of the fused tail are for inference too.
+        fused = v.is_cuda or is_recorded(v, shortcut, *norm.parameters(), *self.se.parameters())
+        if fused and type(self.relu) is nn.ReLU and not drops and is_eager(v):
             affine = frozen_affine(norm)
             if affine is None:
                 v, norm = norm(v), None

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -70,12 +74,17 @@ class _FusedTail(torch.autograd.Function):
         *weights: Tensor | None,
     ) -> Tensor:
         mean = v.mean((2, 3), keepdim=True, dtype=_accumulated_in(v))
-        s = excitation(_affine(mean, a, b), *weights).to(v.dtype)
-        if a is None:
-            out = torch.addcmul(shortcut, v, s).relu_()
+        kernels = _kernels(v)
+        if kernels and v.dtype == shortcut.dtype:
+            slope, *offset = _slope_and_offset(excitation, mean, a, b, *weights)
+            out = kernels.scale_add_relu(v, shortcut, slope, *offset or (None,))
         else:
-            u = norm(v)
-            out = torch.addcmul(shortcut, u, s, out=u).relu_()
+            s = excitation(_affine(mean, a, b), *weights).to(v.dtype)
+            if a is None:
+                out = torch.addcmul(shortcut, v, s).relu_()
+            else:
+                u = norm(v)
+                out = torch.addcmul(shortcut, u, s, out=u).relu_()
         ctx.excitation = excitation
         ctx.save_for_backward(v, out, mean, a, b, *weights)
         return out
@@ -84,10 +93,15 @@ class _FusedTail(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         v, out, *small = ctx.saved_tensors
-        grad = torch.ops.aten.threshold_backward(grad, out, 0)
-        sums = [(grad * v).sum((2, 3), keepdim=True, dtype=_accumulated_in(v))]
-        if small[1] is not None:
-            sums.append(grad.sum((2, 3), keepdim=True, dtype=_accumulated_in(v)))
+        kernels = _kernels(v)
+        if kernels:
+            grad, *sums = kernels.relu_gradient_and_sums(grad, out, v)
+        else:
+            grad = torch.ops.aten.threshold_backward(grad, out, 0)
+            product = grad * v
+            sums = [product.sum((2, 3), keepdim=True, dtype=_accumulated_in(v))]
+            if small[1] is not None:
+                sums.append(grad.sum((2, 3), keepdim=True, dtype=_accumulated_in(v)))
 
         with torch.enable_grad():  # through the small tensors once more: mean, a, b and the weights
             small = [
@@ -97,15 +111,32 @@ class _FusedTail(torch.autograd.Function):
             slope_and_offset = _slope_and_offset(ctx.excitation, *small)
             inputs = [tensor for tensor in small if tensor is not None]
             found = torch.autograd.grad(
-                slope_and_offset, inputs, [total.to(part) for total, part in zip(sums, slope_and_offset, strict=True)]
+                slope_and_offset, inputs, [total.to(part) for total, part in zip(sums, slope_and_offset, strict=False)]
             )
         of_inputs = iter(found)
         of_mean, *of_small = [None if tensor is None else next(of_inputs) for tensor in small]
         grad_v = None
         if ctx.needs_input_grad[0]:
-            of_each = (of_mean / (v.size(2) * v.size(3))).to(v.dtype)
-            grad_v = torch.addcmul(of_each, grad, slope_and_offset[0].detach().to(v.dtype))
+            of_each, slope = of_mean / (v.size(2) * v.size(3)), slope_and_offset[0].detach()
+            if kernels:
+                grad_v = kernels.affine(grad, slope, of_each)
+            else:
+                grad_v = torch.addcmul(of_each.to(v.dtype), grad, slope.to(v.dtype), out=product)
         return grad_v, grad, None, None, *of_small
+
+
+def _kernels(v: Tensor) -> ModuleType | None:
+    """The GPU kernels for a map that is on one."""
+    return _gpu_kernels() if v.is_cuda else None
+
+
+@cache
+def _gpu_kernels() -> ModuleType | None:
+    try:
+        return import_module('.triton_tail', __package__)
+    except ImportError as error:
+        warnings.warn(f"the SE tail runs without its GPU kernels, on torch's operators: {error}", stacklevel=2)
+        return None
 
 
 def _slope_and_offset(

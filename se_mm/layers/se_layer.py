@@ -131,8 +131,9 @@ def excitation(z: Tensor, w1: Tensor, b1: Tensor | None, w2: Tensor, b2: Tensor 
         tensor([0.5000, 0.5000])
     """
     with _no_autocast(z.device.type):
-        hidden = functional.conv2d(z.to(w1.dtype), w1, b1).relu_()
-        return functional.conv2d(hidden, w2, b2).sigmoid_()
+        # On maps of one element a product of matrices takes less than half the time of a convolution.
+        hidden = functional.linear(z.to(w1.dtype).flatten(1), w1.flatten(1), b1).relu_()
+        return functional.linear(hidden, w2.flatten(1), b2).sigmoid_()[..., None, None]
 
 
 def _no_autocast(device_type: str) -> nullcontext | torch.autocast:
