@@ -212,6 +212,7 @@ def draw_benchmark(measured: Sequence[Any], title: str, path: Path) -> None:
     axes.set_xlabel('milliseconds (median, half the distance of the quartiles)')
     axes.set_title(title, fontsize=9)
     axes.margins(x=0.12)
-    axes.legend(loc='lower right')
+    if len(forms) > 1:
+        axes.legend(loc='lower right')
     figure.savefig(path, dpi=120)
     plt.close(figure)

@@ -10,7 +10,18 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..errors import SeMmError
-from ..layers import SELayer, excitation, frozen_affine, fused_tail, is_eager, is_recorded, normalized, residual_tail
+from ..layers import (
+    SELayer,
+    excitation,
+    frozen_affine,
+    fused_tail,
+    has_hooks,
+    is_eager,
+    is_frozen,
+    is_recorded,
+    normalized,
+    residual_tail,
+)
 from .made_classes import Made, made_class
 
 
@@ -91,9 +102,18 @@ class SETail(SEUnit):
     drops the gate, which is to drop the branch.
     """
 
-    def before_last_norm(self, x: Tensor) -> Tensor:
-        """v: the host's convolutions, norms and activations up to the last convolution."""
+    def before_last_conv(self, x: Tensor) -> Tensor:
+        """w: the host's convolutions, norms and activations before the last convolution."""
         raise NotImplementedError
+
+    def convolved(self, i: int, x: Tensor) -> Tensor:
+        """The i-th convolution with its norm; in place where nobody watches what comes between them."""
+        conv, norm = getattr(self, f'conv{i}'), getattr(self, f'norm{i}')
+        return norm(conv(x)) if has_hooks(conv) else normalized(norm, conv(x))
+
+    def squeeze(self, w: Tensor, u: Tensor) -> Tensor:
+        """z of the branch u that the last convolution and norm make of w."""
+        return self.se.squeeze(u)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.with_cp and x.requires_grad:
@@ -101,7 +121,8 @@ class SETail(SEUnit):
         return self.residual_unit(x)
 
     def residual_unit(self, x: Tensor) -> Tensor:
-        v = self.before_last_norm(x)
+        w = self.before_last_conv(x)
+        v = self.last_conv(w)
         shortcut = x if self.downsample is None else self.downsample(x)
         norm = self.last_norm
         plugins = getattr(self, 'after_conv3_plugin_names', ())
@@ -116,25 +137,34 @@ class SETail(SEUnit):
             if affine is None:
                 v, norm = norm(v), None
             return fused_tail(v, shortcut, affine, norm, excitation, self.se.weights())
-        u = normalized(norm, v)
-        s = self.se.gate(u)
+        u = norm(v) if has_hooks(self.last_conv) else normalized(norm, v)
+        s = self.se.excitation(self.squeeze(w, u)).to(u.dtype)
         return residual_tail(u, shortcut, drop_path(s) if drops else s, self.relu)
 
 
 class SEBasicTail(SETail):
     """Two 3x3 convolutions (ResNet-18 and -34)."""
 
-    def before_last_norm(self, x: Tensor) -> Tensor:
-        return self.conv2(self.relu(normalized(self.norm1, self.conv1(x))))
+    def before_last_conv(self, x: Tensor) -> Tensor:
+        return self.relu(self.convolved(1, x))
 
 
 class SEBottleneckTail(SETail):
     """1x1, 3x3 (in groups for ResNeXt), 1x1, with mmdet's plugins between them."""
 
-    def before_last_norm(self, x: Tensor) -> Tensor:
-        u = self._after(1, self.relu(normalized(self.norm1, self.conv1(x))))
-        u = self._after(2, self.relu(normalized(self.norm2, self.conv2(u))))
-        return self.conv3(u)
+    def before_last_conv(self, x: Tensor) -> Tensor:
+        w = self._after(1, self.relu(self.convolved(1, x)))
+        return self._after(2, self.relu(self.convolved(2, w)))
+
+    def squeeze(self, w: Tensor, u: Tensor) -> Tensor:
+        # A mean goes through what is linear, and w has a quarter of the channels of u to read.
+        conv, norm = self.conv3, self.last_norm
+        linear = type(conv) is nn.Conv2d and conv.kernel_size == conv.stride == (1, 1) and conv.padding == (0, 0)
+        affine = isinstance(norm, nn.Identity) or is_frozen(norm)
+        exact = w.dtype == u.dtype == conv.weight.dtype and w.dtype in (torch.float32, torch.float64)
+        if linear and affine and exact and not has_hooks(conv) and is_eager(w):
+            return norm(conv(w.mean((2, 3), keepdim=True)))
+        return self.se.squeeze(u)
 
     def _after(self, conv: int, u: Tensor) -> Tensor:
         plugins = getattr(self, f'after_conv{conv}_plugin_names', ())

@@ -9,6 +9,17 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from .eager import is_eager, is_recorded
 
 
+def is_frozen(norm: nn.Module) -> bool:
+    """Whether a norm is a BatchNorm with frozen statistics that nobody watches, and so an affine map."""
+    frozen = isinstance(norm, _BatchNorm) and not norm.training and norm.running_var is not None
+    return frozen and not has_hooks(norm)
+
+
+def has_hooks(module: nn.Module) -> bool:
+    """Whether somebody wants to see what goes in or comes out."""
+    return bool(module._forward_hooks or module._forward_pre_hooks)
+
+
 def frozen_affine(norm: nn.Module) -> tuple[Tensor, Tensor] | None:
     """a and b of ``norm(v) = a v + b``, (C,) each, for a BatchNorm with frozen statistics; else ``None``.
 
@@ -17,9 +28,7 @@ def frozen_affine(norm: nn.Module) -> tuple[Tensor, Tensor] | None:
         >>> frozen_affine(norm) is None, [part.shape for part in frozen_affine(norm.eval())]
         (True, [torch.Size([2]), torch.Size([2])])
     """
-    if not isinstance(norm, _BatchNorm) or norm.training or norm.running_var is None:
-        return None
-    if norm._forward_hooks or norm._forward_pre_hooks:
+    if not is_frozen(norm):
         return None
     a = torch.rsqrt(norm.running_var + norm.eps)
     if norm.weight is None:
@@ -68,12 +77,9 @@ def normalized(norm: nn.Module, v: Tensor) -> Tensor:
 
 def _can_be_written_over(norm: nn.Module, v: Tensor) -> bool:
     return (
-        isinstance(norm, _BatchNorm)
-        and not norm.training
+        is_frozen(norm)
         and not is_recorded(v, norm.weight, norm.bias)
-        and norm.running_var is not None
         and v.device.type == 'cpu'
         and v.dtype == norm.running_var.dtype
-        and not (norm._forward_hooks or norm._forward_pre_hooks)
         and is_eager(v)
     )

@@ -101,3 +101,31 @@ def test_compiled_it_is_the_same():
     with torch.no_grad():
         for ours, theirs in zip(compiled(image()), network(image()), strict=True):
             assert (ours - theirs).abs().max() <= 1e-4 * theirs.abs().max()
+
+
+def test_a_model_without_se_has_nothing_to_deploy():
+    from se_mm.runtime import deploy
+
+    with pytest.raises(SeMmError, match='the model has none'):
+        deploy(nn.Sequential(ResNet(18)))
+    model = nn.Sequential(SEResNet(18))
+    deploy(model)
+    assert model[0].is_deployed
+
+
+@pytest.mark.parametrize('deployed', [False, True])
+def test_what_a_hook_was_given_stays_as_it_was(deployed):
+    network = randomize(SEResNet(50)).eval()
+    if deployed:
+        network.deploy()
+    with torch.no_grad():
+        expected = network(image())
+        seen = {}
+        for name in ('conv1', 'conv2', 'conv3'):
+            module = getattr(network.layer2[1], name)
+            module.register_forward_hook(lambda m, args, out, name=name: seen.update({name: (out, out.clone())}))
+        for ours, theirs in zip(network(image()), expected, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+    if not deployed:
+        assert len(seen) == 3
+        assert all(torch.equal(given, copied) for given, copied in seen.values())

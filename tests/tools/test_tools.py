@@ -216,6 +216,26 @@ def test_a_checkpoint_of_another_model_is_refused_whole(trained, data, tmp_path)
     assert '1 tensors are missing: layer1.0.se.fc1.weight' in done.stderr
 
 
+def test_a_plain_config_trains_as_its_twin_by_a_flag_and_deploys_without_a_change_of_map(data, tmp_path):
+    plain = 'configs/demo/faster_rcnn_r18_shapes.py'
+    args = ('--se', '--data-root', data, '--work-dir', tmp_path)
+    options = ('--cfg-options', *QUICK, 'model.test_cfg.rcnn.score_thr=0.0')
+    done = tool('train', plain, *args, '--seed', 0, *options)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert 'SE twin: model.backbone: mmdet.ResNet -> se_mm.SEResNet' in done.stdout + done.stderr
+    predictions = []
+    for deploy in ((), ('--deploy',)):
+        out = tmp_path / f'{len(deploy)}.pkl'
+        done = tool('test', plain, tmp_path / 'epoch_1.pth', *args, *deploy, '--out', out, *options)
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert ('deployed, with the norms in the convolutions: backbone' in done.stdout + done.stderr) == bool(deploy)
+        with out.open('rb') as file:
+            predictions.append([sample['pred_instances'] for sample in pickle.load(file)])
+    for before, after in zip(*predictions, strict=True):
+        assert len(before['scores']) == len(after['scores']) > 0
+        torch.testing.assert_close(after['scores'], before['scores'], rtol=1e-3, atol=1e-4)
+
+
 def test_a_classifier_goes_through_the_same_tools(tmp_path):
     """mmpretrain's scope: train, test and infer on a folder per class."""
     generator = np.random.default_rng(0)
