@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from ..errors import SeMmError
@@ -111,9 +112,9 @@ class SETail(SEUnit):
         conv, norm = getattr(self, f'conv{i}'), getattr(self, f'norm{i}')
         return norm(conv(x)) if has_hooks(conv) else normalized(norm, conv(x))
 
-    def squeeze(self, w: Tensor, u: Tensor) -> Tensor:
-        """z of the branch u that the last convolution and norm make of w."""
-        return self.se.squeeze(u)
+    def squeeze_before(self, w: Tensor, v: Tensor) -> Tensor | None:
+        """z from w, where the last convolution, which gives v, and the norm let a mean through."""
+        return None
 
     def forward(self, x: Tensor) -> Tensor:
         if self.with_cp and x.requires_grad:
@@ -123,6 +124,8 @@ class SETail(SEUnit):
     def residual_unit(self, x: Tensor) -> Tensor:
         w = self.before_last_conv(x)
         v = self.last_conv(w)
+        z = None if torch.is_grad_enabled() or v.is_cuda else self.squeeze_before(w, v)
+        del w  # where nobody keeps it its memory is free for the shortcut
         shortcut = x if self.downsample is None else self.downsample(x)
         norm = self.last_norm
         plugins = getattr(self, 'after_conv3_plugin_names', ())
@@ -138,7 +141,7 @@ class SETail(SEUnit):
                 v, norm = norm(v), None
             return fused_tail(v, shortcut, affine, norm, excitation, self.se.weights())
         u = norm(v) if has_hooks(self.last_conv) else normalized(norm, v)
-        s = self.se.excitation(self.squeeze(w, u)).to(u.dtype)
+        s = self.se.excitation(self.se.squeeze(u) if z is None else z).to(u.dtype)
         return residual_tail(u, shortcut, drop_path(s) if drops else s, self.relu)
 
 
@@ -156,15 +159,17 @@ class SEBottleneckTail(SETail):
         w = self._after(1, self.relu(self.convolved(1, x)))
         return self._after(2, self.relu(self.convolved(2, w)))
 
-    def squeeze(self, w: Tensor, u: Tensor) -> Tensor:
-        # A mean goes through what is linear, and w has a quarter of the channels of u to read.
+    def squeeze_before(self, w: Tensor, v: Tensor) -> Tensor | None:
+        # A mean goes through what is linear, and w has a quarter of the channels of v to read.
         conv, norm = self.conv3, self.last_norm
-        linear = type(conv) is nn.Conv2d and conv.kernel_size == conv.stride == (1, 1) and conv.padding == (0, 0)
+        plain = type(conv) is nn.Conv2d and conv.groups == 1 and conv.padding == (0, 0)
+        linear = plain and conv.kernel_size == conv.stride == (1, 1)
         affine = isinstance(norm, nn.Identity) or is_frozen(norm)
-        exact = w.dtype == u.dtype == conv.weight.dtype and w.dtype in (torch.float32, torch.float64)
+        exact = w.dtype == v.dtype == conv.weight.dtype and w.dtype in (torch.float32, torch.float64)
         if linear and affine and exact and not has_hooks(conv) and is_eager(w):
-            return norm(conv(w.mean((2, 3), keepdim=True)))
-        return self.se.squeeze(u)
+            z = functional.linear(w.mean((2, 3)), conv.weight.flatten(1), conv.bias)
+            return norm(z[..., None, None])
+        return None
 
     def _after(self, conv: int, u: Tensor) -> Tensor:
         plugins = getattr(self, f'after_conv{conv}_plugin_names', ())
