@@ -127,16 +127,20 @@ class _FusedTail(torch.autograd.Function):
 
 def _kernels(v: Tensor) -> ModuleType | None:
     """The GPU kernels for a map that is on one."""
-    return _gpu_kernels() if v.is_cuda else None
+    return _working_kernels(v.device, v.dtype) if v.is_cuda else None
 
 
 @cache
-def _gpu_kernels() -> ModuleType | None:
+def _working_kernels(device: torch.device, dtype: torch.dtype) -> ModuleType | None:
+    """The kernels, if they compile on a device and give there what torch's operators give."""
     try:
-        return import_module('.triton_tail', __package__)
-    except ImportError as error:
-        warnings.warn(f"the SE tail runs without its GPU kernels, on torch's operators: {error}", stacklevel=2)
+        kernels = import_module('.triton_tail', __package__)
+        kernels.check(device, dtype)
+    except Exception as error:  # no Triton, no compiler for it, or a GPU that it does not know
+        reason = f'{type(error).__name__}: {error}'.splitlines()[0]
+        warnings.warn(f"the SE tail runs without its GPU kernels, on torch's operators: {reason}", stacklevel=2)
         return None
+    return kernels
 
 
 def _slope_and_offset(

@@ -147,6 +147,35 @@ def affine(grad: Tensor, slope: Tensor, extra: Tensor) -> Tensor:
     return result
 
 
+def check(device: torch.device, dtype: torch.dtype) -> None:
+    """Compares the kernels with torch's operators on small maps.
+
+    Args:
+        device: where.
+        dtype: of the maps.
+
+    Raises:
+        AssertionError: if one of them gives something else.
+    """
+    numbers = torch.linspace(-2, 2, 2 * 24 * 35, device=device).to(dtype)
+    tolerance = (
+        {'rtol': 0.02, 'atol': 0.05} if dtype in (torch.float16, torch.bfloat16) else {'rtol': 1e-4, 'atol': 1e-4}
+    )
+    for layout in (torch.contiguous_format, torch.channels_last):
+        v = numbers.view(2, 24, 5, 7).contiguous(memory_format=layout)
+        shortcut = v.flip(0).contiguous(memory_format=layout)
+        slope = torch.linspace(0, 1, 48, device=device).view(2, 24, 1, 1)
+        out = scale_add_relu(v, shortcut, slope, slope)
+        torch.testing.assert_close(out.float(), (shortcut + slope * v + slope).relu().float(), **tolerance)
+        masked, with_v, alone = relu_gradient_and_sums(shortcut, out, v)
+        expected = (shortcut * (out > 0)).float()
+        torch.testing.assert_close(masked.float(), expected)
+        torch.testing.assert_close(with_v.float(), (expected * v.float()).sum((2, 3), keepdim=True), **tolerance)
+        torch.testing.assert_close(alone.float(), expected.sum((2, 3), keepdim=True), **tolerance)
+        result = affine(v, slope, slope)
+        torch.testing.assert_close(result.float(), (slope * v + slope).float(), **tolerance)
+
+
 def _launch(*maps: Tensor) -> tuple[list[Tensor], tuple[int, ...], tuple[int, ...], dict[str, Any]]:
     """The maps in the layout of the first, the grid, the sizes and strides of all of them, and the tile."""
     first = maps[0]

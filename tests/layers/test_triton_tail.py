@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import pytest
 import torch
 
@@ -67,6 +69,23 @@ def test_affine(shape, dtype, layout):
     (grad,) = maps(shape, dtype, layout, 1)
     slope, extra = of_channels(shape, dtype, 2)
     close(triton_tail.affine(grad, slope, extra), slope.double() * grad.double() + extra.double(), dtype)
+
+
+@pytest.mark.parametrize('dtype', TOLERANCES)
+def test_the_check_before_their_first_use_passes_and_fails(dtype, monkeypatch):
+    triton_tail.check(torch.device(DEVICE), dtype)
+    monkeypatch.setattr(triton_tail, 'affine', lambda grad, slope, extra: grad)
+    with pytest.raises(AssertionError):
+        triton_tail.check(torch.device(DEVICE), dtype)
+
+
+def test_kernels_that_fail_are_left_out_with_a_warning(monkeypatch):
+    module = import_module('se_mm.layers.fused_tail')
+    monkeypatch.setattr(triton_tail, '_affine_kernel', None)
+    module._working_kernels.cache_clear()
+    with pytest.warns(UserWarning, match="without its GPU kernels, on torch's operators: TypeError"):
+        assert module._working_kernels(torch.device(DEVICE), torch.float32) is None
+    module._working_kernels.cache_clear()
 
 
 def test_maps_of_different_layouts():
