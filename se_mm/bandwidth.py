@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from .benchmark import seconds_of
+from .benchmark import check_device, seconds_of
 from .layers import SELayer, excitation, frozen_affine, fused_tail
 
 #: Maps that have to move: v for the squeeze; v, shortcut and output for the rest.
@@ -67,7 +67,11 @@ def measure_tail(
         device: ``'cpu'`` or ``'cuda'``.
         dtype: of the maps.
         compiled: whether the operators are also given to ``torch.compile``.
+
+    Raises:
+        SeMmError: if the device is not there.
     """
+    check_device(device)
     found = []
     for shape in tqdm(stage_shapes(*size), 'tails', disable=None):
         v, shortcut, grad = (torch.randn(shape, device=device).to(dtype) for _ in range(3))
@@ -98,9 +102,9 @@ def _both(
 ) -> tuple[float, float]:
     forward, backward = [], []
     for _ in range(rounds + 2):
-        out = run()
-        forward.append(seconds_of(run, device))
-        backward.append(seconds_of(lambda out=out: torch.autograd.grad(out, inputs, grad), device))
+        outs: list[Tensor] = []
+        forward.append(seconds_of(lambda outs=outs: outs.append(run()), device))
+        backward.append(seconds_of(lambda outs=outs: torch.autograd.grad(outs, inputs, grad), device))
     return statistics.median(forward[2:]), statistics.median(backward[2:])
 
 

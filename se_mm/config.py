@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
+from .config_tree import nodes
 from .errors import SeMmError
 from .swap import swap_backbone
 
@@ -119,19 +120,12 @@ def set_classes(cfg: Config, classes: Sequence[str]) -> None:
             if str(dataset.get('type')).endswith('Places365'):
                 raise SeMmError('--classes: Places365 has classes of its own; use configs/demo/se_resnet18_scenes.py')
             dataset.metainfo = {**(dataset.get('metainfo') or {}), 'classes': tuple(classes)}
-    for node in _dicts((cfg.model, cfg.get('val_evaluator'), cfg.get('test_evaluator'))):
+    for _, node in nodes((cfg.model, cfg.get('val_evaluator'), cfg.get('test_evaluator'))):
         if 'num_classes' in node:
             node['num_classes'] = len(classes)
         if 'topk' in node:
             top = node['topk'] if isinstance(node['topk'], (list, tuple)) else (node['topk'],)
             node['topk'] = tuple(k for k in top if k <= len(classes)) or (1,)
-
-
-def _dicts(node: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(node, dict):
-        yield node
-    for value in node.values() if isinstance(node, dict) else node if isinstance(node, (list, tuple)) else ():
-        yield from _dicts(value)
 
 
 def _class_folders(cfg: Config) -> list[str]:

@@ -9,7 +9,8 @@ import torch
 
 from se_mm import bandwidth, benchmark, cli, pictures
 
-SIZES = {'inference': (1, 800, 1344), 'training': (2, 480, 800)}
+SIZES = {'training': (2, 480, 800), 'detector-training': (2, 800, 1344)}
+SIZE = (1, 800, 1344)
 
 
 def parse_args() -> argparse.Namespace:
@@ -36,7 +37,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    size = tuple(args.size or SIZES.get(args.mode, (2, 800, 1344) if 'training' in args.mode else (1, 800, 1344)))
+    size = tuple(args.size or SIZES.get(args.mode, SIZE))
     if args.mode == 'tail':
         dtype = torch.float16 if args.amp else torch.float32
         found = bandwidth.measure_tail(size, args.rounds, args.device, dtype, args.compile)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-_HALF = (torch.float16, torch.bfloat16)
+from .se_layer import accumulated_in
 
 
 def fused_tail(
@@ -73,7 +73,7 @@ class _FusedTail(torch.autograd.Function):
         b: Tensor | None,
         *weights: Tensor | None,
     ) -> Tensor:
-        mean = v.mean((2, 3), keepdim=True, dtype=_accumulated_in(v))
+        mean = v.mean((2, 3), keepdim=True, dtype=accumulated_in(v))
         kernels = _kernels(v)
         if kernels and v.dtype == shortcut.dtype:
             slope, *offset = _slope_and_offset(excitation, mean, a, b, *weights)
@@ -99,9 +99,9 @@ class _FusedTail(torch.autograd.Function):
         else:
             grad = torch.ops.aten.threshold_backward(grad, out, 0)
             product = grad * v
-            sums = [product.sum((2, 3), keepdim=True, dtype=_accumulated_in(v))]
+            sums = [product.sum((2, 3), keepdim=True, dtype=accumulated_in(v))]
             if small[1] is not None:
-                sums.append(grad.sum((2, 3), keepdim=True, dtype=_accumulated_in(v)))
+                sums.append(grad.sum((2, 3), keepdim=True, dtype=accumulated_in(v)))
 
         with torch.enable_grad():  # through the small tensors once more: mean, a, b and the weights
             small = [
@@ -153,7 +153,3 @@ def _slope_and_offset(
 
 def _affine(mean: Tensor, a: Tensor | None, b: Tensor | None) -> Tensor:
     return mean if a is None else torch.addcmul(b.view(1, -1, 1, 1), mean, a.view(1, -1, 1, 1))
-
-
-def _accumulated_in(v: Tensor) -> torch.dtype | None:
-    return torch.float32 if v.dtype in _HALF else None

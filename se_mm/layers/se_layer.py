@@ -84,7 +84,7 @@ class SELayer(nn.Module):
 
     def squeeze(self, u: Tensor) -> Tensor:
         """z, the mean over height and width: (N, C, H, W) -> (N, C, 1, 1), float32 for half-precision maps."""
-        return u.mean((2, 3), keepdim=True, dtype=torch.float32 if u.dtype in _HALF else None)
+        return u.mean((2, 3), keepdim=True, dtype=accumulated_in(u))
 
     def excitation(self, z: Tensor) -> Tensor:
         """s, the gate in (0, 1): (N, C, 1, 1) -> (N, C, 1, 1), in the dtype of the parameters."""
@@ -113,6 +113,11 @@ class SELayer(nn.Module):
         return f'in_channels={self.in_channels}, reduction={self.reduction}'
 
 
+def accumulated_in(u: Tensor) -> torch.dtype | None:
+    """The dtype for sums over a map: float32 for half-precision maps, else the map's own (``None``)."""
+    return torch.float32 if u.dtype in _HALF else None
+
+
 def excitation(z: Tensor, w1: Tensor, b1: Tensor | None, w2: Tensor, b2: Tensor | None) -> Tensor:
     """``sigmoid(W2 relu(W1 z + b1) + b2)`` (equation 3), never in half precision under autocast.
 
@@ -131,7 +136,7 @@ def excitation(z: Tensor, w1: Tensor, b1: Tensor | None, w2: Tensor, b2: Tensor 
         tensor([0.5000, 0.5000])
     """
     with _no_autocast(z.device.type):
-        # On maps of one element a product of matrices takes less than half the time of a convolution.
+        # On maps of one element a product of matrices is quicker than a convolution.
         hidden = functional.linear(z.to(w1.dtype).flatten(1), w1.flatten(1), b1).relu_()
         return functional.linear(hidden, w2.flatten(1), b2).sigmoid_()[..., None, None]
 

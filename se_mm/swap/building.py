@@ -13,8 +13,9 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 from torch.overrides import TorchFunctionMode
 
+from ..config_tree import Keys, dotted, value_at
 from ..errors import SeMmError
-from .hosts import Keys, dotted
+from .hosts import scope_of
 
 
 def check_it_builds(cfg: Config, keys: Keys) -> None:
@@ -23,12 +24,9 @@ def check_it_builds(cfg: Config, keys: Keys) -> None:
     Raises:
         SeMmError: if it cannot be built, with the reason.
     """
-    node: Any = cfg
-    for key in keys:
-        node = node[key]
     try:
-        with MODELS.switch_scope_and_registry(cfg.get('default_scope')) as registry, shapes_only():
-            registry.build(copy.deepcopy(node))
+        with MODELS.switch_scope_and_registry(scope_of(cfg)) as registry, shapes_only():
+            registry.build(copy.deepcopy(value_at(cfg, keys)))
     except Exception as error:  # whatever a host may raise for the values of a config
         raise SeMmError(f'{dotted(keys)}: its SE twin cannot be built: {_reason(error)}') from error
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from .hosts import Keys
+from ..config_tree import Keys, value_at
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,5 @@ def apply(swap: Swap, cfg: Config) -> Config:
     """A copy of the config with the changes in it."""
     twin = copy.deepcopy(cfg)
     for change in swap.changes:
-        node: Any = twin
-        for key in change.keys[:-1]:
-            node = node[key]
-        node[change.keys[-1]] = copy.deepcopy(change.value)
+        value_at(twin, change.keys[:-1])[change.keys[-1]] = copy.deepcopy(change.value)
     return twin

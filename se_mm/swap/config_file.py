@@ -11,9 +11,9 @@ from typing import Any
 
 from mmengine.config import Config
 
+from ..config_tree import value_at
 from ..errors import SeMmError
 from .changes import Change, Swap, apply
-from .hosts import Keys
 
 _WIDTH = 100
 
@@ -92,7 +92,7 @@ def _without_lists(swap: Swap, cfg: Config) -> Iterator[Change]:
             yield change
         elif change.keys[:index] not in done:
             done.add(change.keys[:index])
-            yield Change(change.keys[:index], _at(twin, change.keys[:index]), change.why)
+            yield Change(change.keys[:index], copy.deepcopy(value_at(twin, change.keys[:index])), change.why)
 
 
 def _replacing(cfg: Config, change: Change) -> Change:
@@ -100,19 +100,12 @@ def _replacing(cfg: Config, change: Change) -> Change:
     if not isinstance(change.value, dict):
         return change
     try:
-        old = _at(cfg, change.keys)
+        old = value_at(cfg, change.keys)
     except KeyError:
         return change
     if not isinstance(old, dict) or set(old) <= {'_scope_', *change.value}:
         return change
     return Change(change.keys, {'_delete_': True, **change.value}, change.why)
-
-
-def _at(cfg: Config, keys: Keys) -> Any:
-    node: Any = cfg._cfg_dict
-    for key in keys:
-        node = node[key]
-    return copy.deepcopy(node)
 
 
 def _literal(value: Any) -> str:

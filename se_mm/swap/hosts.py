@@ -9,9 +9,8 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import MODELS
 
+from ..config_tree import Keys, dotted, nodes
 from ..errors import SeMmError
-
-Keys = tuple[str | int, ...]
 
 #: What a host inherits from, by name, so that neither library is imported for the other.
 RESIDUAL = ('mmdet.models.backbones.resnet.ResNet', 'mmpretrain.models.backbones.resnet.ResNet')
@@ -89,7 +88,7 @@ def find_hosts(cfg: Config) -> list[Host]:
     if not isinstance(model, Mapping):
         raise SeMmError('there is no `model = dict(...)` in the config, and so no backbone to swap')
     found, others = [], []
-    scope = model.get('_scope_') or cfg.get('default_scope')
+    scope = scope_of(cfg)
     for keys, node in _candidates(model, ('model',)):
         cls = _class_of(node, node.get('_scope_') or scope)
         if cls is not None and _inherits(cls, RESIDUAL + WITH_SE):
@@ -105,18 +104,9 @@ def find_hosts(cfg: Config) -> list[Host]:
     return found
 
 
-def dotted(keys: Keys) -> str:
-    """Keys as ``--cfg-options`` takes them."""
-    return '.'.join(map(str, keys))
-
-
-def nodes(node: Any, keys: Keys = ()) -> Iterator[tuple[Keys, Mapping[str, Any]]]:
-    """Every dictionary inside a value, with the keys that lead to it."""
-    if isinstance(node, Mapping):
-        yield keys, node
-    inside = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, (list, tuple)) else ()
-    for key, value in inside:
-        yield from nodes(value, (*keys, key))
+def scope_of(cfg: Config) -> str | None:
+    """The registry's scope that the types of a model belong to."""
+    return cfg.model.get('_scope_') or cfg.get('default_scope')
 
 
 def _candidates(model: Mapping[str, Any], keys: Keys) -> Iterator[tuple[Keys, Mapping[str, Any]]]:

@@ -9,10 +9,11 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from ..config_tree import dotted, nodes
 from ..errors import SeMmError
 from .building import check_it_builds
 from .changes import Change, Swap, apply
-from .hosts import UNSUITED, Host, dotted, find_hosts, nodes
+from .hosts import UNSUITED, Host, find_hosts
 from .pixels import pixel_changes, preprocessors_of
 from .se_weights import IMAGENET, MEAN, PUBLISHED, STD, SEWeights, se_weights_for
 
@@ -90,9 +91,10 @@ def plan_swap(cfg: Config, *, weights: str | None = None, **se: Any) -> Swap:
             swap.said.append(f'{dotted(keys)} is a stage of residual units in the head, and stays plain')
     if swap.changes:
         _plan_imports(swap, cfg)
+    twin = apply(swap, cfg)
     for change in swap.changes:
         if change.keys[-1] == 'type':
-            check_it_builds(apply(swap, cfg), change.keys[:-1])
+            check_it_builds(twin, change.keys[:-1])
     return swap
 
 
@@ -107,7 +109,7 @@ def _plan_host(swap: Swap, cfg: Config, host: Host, weights: str | None, se: dic
 
     arguments = {**host.config, **{name: value for name, (value, _) in changed.items()}}
     start, reason = _choose_weights(cfg, host, arguments, weights)
-    named = named_weights(host)
+    named = _checkpoint_of(host)
     if start != named:
         key = 'pretrained' if isinstance(host.config.get('pretrained'), str) else 'init_cfg'
         value = start if key == 'pretrained' or start is None else dict(type='Pretrained', checkpoint=start)
@@ -128,7 +130,7 @@ def _plan_host(swap: Swap, cfg: Config, host: Host, weights: str | None, se: dic
     swap.changes += pixels
 
 
-def named_weights(host: Host) -> str | None:
+def _checkpoint_of(host: Host) -> str | None:
     """The checkpoint that a host names."""
     pretrained, init_cfg = host.config.get('pretrained'), host.config.get('init_cfg')
     if isinstance(pretrained, str):
@@ -142,7 +144,7 @@ def _choose_weights(
     cfg: Config, host: Host, arguments: Mapping[str, Any], weights: str | None
 ) -> tuple[str | None, str]:
     """The checkpoint that the twin starts from, and why."""
-    named = named_weights(host)
+    named = _checkpoint_of(host)
     if weights is not None:
         return (None, 'random weights, as asked') if weights == 'none' else (weights, f'weights {weights}, as asked')
     whole = cfg.get('load_from')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from importlib import import_module
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from torch import nn
 from se_mm import SELayer
 from se_mm.layers import excitation, frozen_affine, fused_tail, normalized
 
-FUSED = __import__('se_mm.layers.fused_tail', fromlist=['_kernels'])
+FUSED = import_module('se_mm.layers.fused_tail')  # the package has a function of this name
 LAYOUTS = {'contiguous': torch.contiguous_format, 'channels last': torch.channels_last}
 
 

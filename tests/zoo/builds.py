@@ -11,10 +11,11 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 from torch import nn
 
+from se_mm.config_tree import value_at
 from se_mm.swap import plan_swap, write_twin
 from se_mm.swap.building import shapes_only
 from se_mm.swap.changes import apply
-from se_mm.swap.hosts import Host
+from se_mm.swap.hosts import Host, scope_of
 
 from .configs import Shipped
 
@@ -23,11 +24,11 @@ def check(config: Shipped, cfg: Config, hosts: list[Host], folder: Path) -> None
     """Raises an AssertionError, or whatever goes wrong, if one of the promises is not kept."""
     swap = plan_swap(cfg)
     twin = apply(swap, cfg)
-    scope = cfg.model.get('_scope_') or cfg.get('default_scope')
+    scope = scope_of(cfg)
     for host in hosts:
         plain = build(host.config, scope)
         before = list(plain.state_dict())
-        se = build(at(twin, host.keys), scope)
+        se = build(value_at(twin, host.keys), scope)
         added = count(se) - count(plain)
         assert added == closed_form(plain), f'{host.name}: {added} parameters were added, not {closed_form(plain)}'
         assert shapes(se) == shapes(plain), f'{host.name}: {shapes(se)}, not {shapes(plain)}'
@@ -35,13 +36,6 @@ def check(config: Shipped, cfg: Config, hosts: list[Host], folder: Path) -> None
         assert type(again) is host.cls, f'{host.name}: the original builds as {type(again)} afterwards'
         assert list(again.state_dict()) == before, f'{host.name}: the original has other tensors afterwards'
     write_twin(swap, cfg, config.base, folder / 'twin.py')  # raises if it does not read back as it is
-
-
-def at(cfg: Config, keys: tuple[str | int, ...]) -> Any:
-    node: Any = cfg
-    for key in keys:
-        node = node[key]
-    return node
 
 
 def build(config: Any, scope: str | None) -> nn.Module:

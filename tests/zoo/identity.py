@@ -96,7 +96,6 @@ def randomize_norms(network: nn.Module) -> None:
 def losses_of(model: BaseModel, cfg: Config) -> list[Tensor]:
     state = copy.deepcopy(model.state_dict())
     model.train()
-    torch.manual_seed(1)
     inputs.seed()
     found = list(tensors(loss(model, cfg)))
     model.load_state_dict(state, strict=False)  # running statistics, queues and moving averages move in a forward
@@ -106,17 +105,16 @@ def losses_of(model: BaseModel, cfg: Config) -> list[Tensor]:
 def loss(model: BaseModel, cfg: Config) -> dict[str, Any]:
     if cfg.model.type in inputs.WITHOUT_LOSS:
         return {}
-    data = model.data_preprocessor(inputs.training(cfg), True)
+    data = model.data_preprocessor(inputs.batch(cfg, training=True), True)
     return model(**data, mode='loss')
 
 
 @torch.no_grad()
 def predictions_of(model: BaseModel, cfg: Config) -> list[Tensor]:
-    data = inputs.testing(cfg)
+    data = inputs.batch(cfg, training=False)
     if data is None:
         return []
     model.eval()
-    torch.manual_seed(1)
     inputs.seed()
     return list(tensors(model(**model.data_preprocessor(data, False), mode='predict')))
 
@@ -161,7 +159,6 @@ def learning_gates(twin: BaseModel, cfg: Config) -> int:
     before = {key: value.detach().clone() for key, value in trained.items()}
     optimizer = torch.optim.SGD([value for value in twin.parameters() if value.requires_grad], lr=1e-2)
     twin.train()
-    torch.manual_seed(1)
     inputs.seed()
     total, _ = twin.parse_losses(loss(twin, cfg))
     total.backward()

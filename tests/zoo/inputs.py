@@ -24,6 +24,7 @@ SIZE = (3, 128, 128)
 def seed() -> None:
     random.seed(1)
     np.random.seed(1)
+    torch.manual_seed(1)
     for counter in ('iter', 'epoch'):  # BoxInst's and TOOD's warm-ups ask for them
         MessageHub.get_current_instance().update_info(counter, 0)
 
@@ -58,29 +59,19 @@ def _few_boxes_of_any_score(node: Any) -> None:
             _few_boxes_of_any_score(value)
 
 
-def training(cfg: Config) -> dict[str, Any]:
-    kind = cfg.model.type
-    if cfg.get('default_scope') == 'mmpretrain':
-        return _views(kind) if kind in WITHOUT_PREDICTIONS else _pictures()
-    if kind == 'BaseReID':
-        return _identities()
-    if kind == 'SoftTeacher':
-        return _branches()
-    if kind in VIDEO:
-        return _video(training=True)
-    return _detection(kind)
-
-
-def testing(cfg: Config) -> dict[str, Any] | None:
+def batch(cfg: Config, training: bool) -> dict[str, Any] | None:
+    """What the model trains on, or is tested on; ``None`` for one that predicts nothing."""
     kind = cfg.model.type
     if kind in WITHOUT_PREDICTIONS:
-        return None
+        return _views(kind) if training else None
     if cfg.get('default_scope') == 'mmpretrain':
         return _pictures()
     if kind == 'BaseReID':
         return _identities()
+    if kind == 'SoftTeacher' and training:
+        return _branches()
     if kind in VIDEO:
-        return _video(training=False)
+        return _video(training)
     return _detection(kind)
 
 
