@@ -11,13 +11,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from . import compat
+from . import atomic, compat
 from .errors import SeMmError
 from .version import __version__
 from .weights import schemes
 
 compat.prepare()
 schemes.register()
+atomic.install()
 
 _PUBLIC = {
     'SELayer': 'se_mm.layers',

@@ -13,18 +13,23 @@ from mmengine.config import DictAction
 from .errors import SeMmError
 
 USER_ERROR = 2
+INTERRUPTED = 130
 
 
 def run(main: Callable[[], None]) -> None:
     """Runs a tool and leaves the process with its status.
 
     A mistake of the user is one message on stderr and status 2; a bug keeps its traceback.
+    Ctrl-C is neither: status 130, as of a shell.
     """
     try:
         main()
     except SeMmError as error:
         print(f'error: {error}', file=sys.stderr)
         sys.exit(USER_ERROR)
+    except KeyboardInterrupt:
+        print('interrupted', file=sys.stderr)
+        sys.exit(INTERRUPTED)
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,8 +11,10 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from . import pictures
+from .atomic import write_whole
 from .errors import SeMmError
 from .registry import HOOKS
+from .training.loops import EpochBasedTrainLoop
 
 
 @HOOKS.register_module()
@@ -32,12 +34,15 @@ class CurvesHook(Hook):
         file = Path(runner.work_dir, 'validations.json')
         if runner.iter and file.is_file():
             self.validations = [entry for entry in json.loads(file.read_text()) if entry['iter'] <= runner.iter]
+        if runner.iter and _is_due(runner) and not any(entry['iter'] == runner.iter for entry in self.validations):
+            runner.logger.info(f'iteration {runner.iter} was not validated before the training was cut off: now')
+            runner.val_loop.run()
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         numbers = {key: float(value) for key, value in (metrics or {}).items() if isinstance(value, (int, float))}
         self.validations.append({'epoch': runner.epoch, 'iter': runner.iter, **numbers})
         if is_main_process():
-            Path(runner.work_dir, 'validations.json').write_text(json.dumps(self.validations, indent=1))
+            write_whole(Path(runner.work_dir, 'validations.json'), json.dumps(self.validations, indent=1))
 
     @master_only
     def after_train(self, runner: Runner) -> None:
@@ -101,6 +106,18 @@ class BrokenImagesHook(Hook):
                 f'{", ".join(broken[:10])}{" ..." if len(broken) > 10 else ""}; '
                 'tools/prepare_data.py DATA ROOT --check looks at all of them'
             )
+
+
+def _is_due(runner: Runner) -> bool:
+    """Whether a training that came here without a stop would have been validated just now."""
+    loop = runner.train_loop
+    if runner.val_loop is None:
+        return False
+    if not isinstance(loop, EpochBasedTrainLoop):
+        return loop.iter >= loop.val_begin and (loop.iter % loop.val_interval == 0 or loop.iter == loop.max_iters)
+    at_its_end = loop.batches_done() == 0
+    due = loop.epoch % loop.val_interval == 0 or loop.epoch == loop.max_epochs
+    return at_its_end and loop.epoch >= loop.val_begin and due
 
 
 @HOOKS.register_module()

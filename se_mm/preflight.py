@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
-from mmengine.dist import is_main_process
+from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.registry import DATASETS
 
 from .config import DATA_ROOT_VARIABLE, datasets_of
@@ -38,9 +38,18 @@ def check(cfg: Config, splits: Sequence[str]) -> None:
             no usable box, classes that do not match, images that are named but absent, a split
             that is empty, or heads with another number of classes than the data.
     """
-    rank = int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0)))
-    if rank or not is_main_process():
-        return
+    wrong: list[SeMmError | None] = [None]
+    if is_main_process():
+        try:
+            _check(cfg, splits)
+        except SeMmError as error:
+            wrong = [error]
+    broadcast_object_list(wrong)
+    if wrong[0]:
+        raise wrong[0]
+
+
+def _check(cfg: Config, splits: Sequence[str]) -> None:
     described = set()
     for split in splits:
         loader = cfg.get(f'{split}_dataloader')

@@ -2,81 +2,136 @@
 
 from __future__ import annotations
 
-import argparse
+import datetime
+import errno
+import os
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict
+from mmengine.dist import init_dist, is_distributed
+from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
+from mmengine.utils.dl_utils import set_multi_processing
 from torch import nn
 
 from .cli import existing_file
-from .errors import SeMmError
-from .weights.files import read_checkpoint
-from .weights.in_configs import without_pretrained
+from .errors import SeMmError, listed
+from .training.repeatable import Reader
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG)
 
 
-def apply_training_switches(cfg: Config, args: argparse.Namespace) -> None:
-    """Lays ``tools/train.py``'s switches over the config.
+def join_processes(cfg: Config) -> None:
+    """Connects the processes of a launcher, before anything is read, so that they can agree.
+
+    mmengine's Runner uses the group that it finds. Where there is no GPU the processes talk
+    over gloo; mmengine's own set-up assumes CUDA.
 
     Raises:
-        SeMmError: if a switch asks for what the config or the machine does not have.
+        SeMmError: if the launcher has not set what it should.
     """
-    if args.amp:
-        if not torch.cuda.is_available():
-            raise SeMmError('--amp needs a GPU: mmengine has mixed precision on accelerators only; leave it out here')
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
-    if args.auto_scale_lr:
-        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
-            raise SeMmError('--auto-scale-lr needs `auto_scale_lr = dict(base_batch_size=...)` in the config')
-        cfg.auto_scale_lr.enable = True
-    if args.seed is not None or args.deterministic:
-        cfg.randomness = dict(seed=args.seed, deterministic=args.deterministic)
-    if args.no_pretrained:
-        removed = without_pretrained(cfg.model)
-        cfg.load_from = None
-        print_log(f'--no-pretrained: random weights in place of {", ".join(removed) or "none that the config names"}')
-    if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else existing_file(args.resume, 'checkpoint to resume from')
-        if cfg.load_from:
-            _check_resumable(cfg.load_from)
-        if cfg.load_from or find_latest_checkpoint(cfg.work_dir):
-            without_pretrained(cfg.model)  # what it would load is replaced at once, and need not be fetched
-    cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='se_mm.CurvesHook')]
-
-
-def _check_resumable(checkpoint: str) -> None:
-    if '://' in checkpoint:
+    launcher = cfg.get('launcher', 'none')
+    if launcher == 'none' or is_distributed():
         return
-    content = read_checkpoint(checkpoint)
-    meta = content.get('meta')
-    if not isinstance(meta, dict) or not {'epoch', 'iter'} <= set(meta) or 'message_hub' not in content:
-        raise SeMmError(
-            f'checkpoint {checkpoint} holds weights and no state of a training to resume; '
-            'start from it with --cfg-options load_from=...'
-        )
+    env_cfg = cfg.get('env_cfg') or {}
+    set_multi_processing(**env_cfg.get('mp_cfg', {}), distributed=True)
+    options = dict(env_cfg.get('dist_cfg') or {})
+    try:
+        if torch.cuda.is_available():
+            init_dist(launcher, **options)
+        else:
+            if launcher == 'slurm':
+                os.environ.update(RANK=os.environ['SLURM_PROCID'], WORLD_SIZE=os.environ['SLURM_NTASKS'])
+                os.environ['LOCAL_RANK'] = os.environ.get('SLURM_LOCALID', '0')
+            seconds = options.get('timeout')
+            timeout = datetime.timedelta(seconds=seconds) if seconds else None
+            torch.distributed.init_process_group('gloo', timeout=timeout)
+    except (KeyError, ValueError) as error:
+        started_by = {'pytorch': 'torchrun', 'slurm': 'tools/slurm_train.sh', 'mpi': 'mpirun'}[launcher]
+        raise SeMmError(f'--launcher {launcher}, but {error} is missing: start it with {started_by}') from error
 
 
 def build_runner(cfg: Config) -> Runner:
     """The Runner that the config asks for.
 
-    On a machine without a GPU the processes of a launcher talk over gloo; mmengine's own
-    set-up assumes CUDA, and leaves a group that exists alone.
-
     Raises:
         SeMmError: if the config asks for a model, data or hook that cannot be built.
     """
-    if cfg.get('launcher', 'none') == 'pytorch' and not torch.cuda.is_available():
-        torch.distributed.init_process_group('gloo')
     try:
         return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    except SeMmError:
-        raise
-    except PermissionError as error:
-        raise SeMmError(f'work_dir {cfg.work_dir} cannot be written to: {error}') from error
+    except Exception as error:
+        raise _explained(error, cfg.work_dir) from error
+
+
+def train(runner: Runner) -> None:
+    """Trains; what goes wrong before the first iteration is the config's, and said so.
+
+    Raises:
+        SeMmError: if the config cannot be built, a worker dies or hangs, or nothing can be written.
+    """
+    begun = _Begun()
+    runner.register_hook(begun, priority='LOWEST')
+    _run(runner, runner.train, lambda: begun.training)
+
+
+def test(runner: Runner) -> None:
+    """Evaluates; see :func:`train`."""
+    begun = _Begun()
+    runner.register_hook(begun, priority='LOWEST')
+    _run(runner, runner.test, lambda: begun.training)
+
+
+class _Begun(Hook):
+    """Knows whether the set-up is over."""
+
+    training = False
+
+    def before_train(self, runner: Runner) -> None:
+        self.training = True
+
+    def before_test(self, runner: Runner) -> None:
+        self.training = True
+
+
+def _run(runner: Runner, run: Callable[[], Any], begun: Callable[[], bool]) -> None:
+    try:
+        run()
+    except RuntimeError as error:
+        if 'DataLoader' in str(error) and (reading := _paths_being_read(runner)):
+            raise SeMmError(f'{str(error).strip()}; it was reading {listed(reading)}') from error
+        if begun():
+            raise
+        raise _explained(error, runner.work_dir) from error
+    except Exception as error:
+        if begun() and not (isinstance(error, OSError) and error.errno in _NO_ROOM):
+            raise
+        raise _explained(error, runner.work_dir) from error
+
+
+def _explained(error: Exception, work_dir: str) -> Exception:
+    """A mistake in what the user gave as one message; a bug of ours as it is."""
+    if isinstance(error, SeMmError):
+        return error
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return SeMmError(f'work_dir {work_dir} cannot be written to: {error}')
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    if Path(__file__).parent in Path(last.filename).parents:
+        return error
+    text = ' '.join(str(error).split())
+    return SeMmError(f'what the config asks for cannot be built: {type(error).__name__}: {text[:600]}')
+
+
+def _paths_being_read(runner: Runner) -> list[str]:
+    loops = (runner._train_loop, runner._val_loop, runner._test_loop)
+    loaders = [loop.dataloader for loop in loops if hasattr(loop, 'dataloader')]
+    readers = [getattr(loader.dataset, '__getitems__', None) for loader in loaders]
+    return [path for reader in readers if isinstance(reader, Reader) for path in reader.paths_being_read()]
 
 
 def use_test_time_augmentation(cfg: Config) -> None:

@@ -30,6 +30,7 @@ def main() -> None:
     cfg.work_dir = args.work_dir or cfg.work_dir
     cfg.load_from, cfg.resume = None, False
     cli.existing_file(args.checkpoint, 'checkpoint')
+    runtime.join_processes(cfg)
     preflight.check(cfg, ('test',))
     add_outputs(cfg, args.out, args.sheet, args.confusion)
     if args.tta:
@@ -38,7 +39,7 @@ def main() -> None:
     runtime.load_weights(runner, args.checkpoint)
     if args.deploy:
         runtime.deploy(runner.model)
-    runner.test()
+    runtime.test(runner)
 
 
 if __name__ == '__main__':

@@ -5,6 +5,7 @@ import argparse
 
 from se_mm import cli, preflight, runtime
 from se_mm.config import load_config
+from se_mm.training import switches
 from se_mm.weights import in_configs
 
 
@@ -23,6 +24,17 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
     parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
+    parser.add_argument('--accumulate', type=int, metavar='N', help='one step of the optimizer for N iterations')
+    parser.add_argument(
+        '--ema',
+        type=float,
+        nargs='?',
+        const=2e-4,
+        metavar='MOMENTUM',
+        help='average the weights exponentially, and validate and save the average (default: 0.0002)',
+    )
+    parser.add_argument('--sync-bn', action='store_true', help='norms over the batch of all processes')
+    parser.add_argument('--compile', action='store_true', help='torch.compile of the training step')
     parser.add_argument('--seed', type=int, help='seed of every random number generator')
     parser.add_argument('--deterministic', action='store_true', help='deterministic algorithms only')
     return parser.parse_args()
@@ -34,10 +46,12 @@ def main() -> None:
     cfg = load_config(args.config, args.cfg_options, args.data_root, args.classes, args.se)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.work_dir
-    runtime.apply_training_switches(cfg, args)
+    runtime.join_processes(cfg)
+    switches.apply_training_switches(cfg, args)
+    switches.make_survivable(cfg)
     preflight.check(cfg, ('train', 'val'))
     in_configs.fetch(cfg)
-    runtime.build_runner(cfg).train()
+    runtime.train(runtime.build_runner(cfg))
 
 
 if __name__ == '__main__':

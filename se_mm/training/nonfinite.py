@@ -1,0 +1,231 @@
+"""Losses and gradients that are not finite: the step is left out, its cause is named, and too many stop the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from mmengine.dist import all_gather_object, get_rank
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.optim import AmpOptimWrapper as _AmpOptimWrapper
+from mmengine.optim import OptimWrapper as _OptimWrapper
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+from ..errors import SeMmError, listed
+from ..registry import HOOKS, OPTIM_WRAPPERS
+from .repeatable import seed_all
+
+
+@OPTIM_WRAPPERS.register_module()
+class OptimWrapper(_OptimWrapper):
+    """mmengine's, which leaves out a step whose gradients are not all finite.
+
+    In a distributed training the gradients are the mean over the processes, so all of them
+    leave out the same steps.
+
+    Attributes:
+        skipped: whether the last step was left out.
+    """
+
+    skipped = False
+
+    def step(self, **kwargs: Any) -> None:
+        self.skipped = not all_finite(_gradients(self.optimizer))
+        if not self.skipped:
+            super().step(**kwargs)
+
+    @property
+    def tolerates(self) -> bool:
+        """Whether gradients may overflow while a loss scale is being looked for."""
+        return False
+
+
+@OPTIM_WRAPPERS.register_module()
+class AmpOptimWrapper(_AmpOptimWrapper):
+    """mmengine's, whose loss scaler leaves out such steps by itself, and which says so."""
+
+    skipped = False
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.optimizer.register_step_post_hook(self._has_stepped)
+
+    def _has_stepped(self, *_: Any) -> None:
+        self.skipped = False
+
+    def step(self, **kwargs: Any) -> None:
+        self.skipped = True
+        super().step(**kwargs)
+
+    @property
+    def tolerates(self) -> bool:
+        return self.loss_scaler.get_scale() >= 1
+
+
+def all_finite(tensors: Sequence[Tensor]) -> bool:
+    """Whether no tensor holds NaN or infinity.
+
+    Example:
+        >>> all_finite([torch.ones(3)]), all_finite([torch.ones(3), torch.tensor([1.0, float('nan')])])
+        (True, False)
+    """
+    if not tensors:
+        return True
+    largest = torch._foreach_norm(tensors, ord=float('inf'))  # a sum of squares overflows where no number does
+    return bool(torch.stack([norm.float() for norm in largest]).isfinite().all())
+
+
+def _gradients(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [p.grad for group in optimizer.param_groups for p in group['params'] if p.grad is not None]
+
+
+@HOOKS.register_module()
+class NonFiniteHook(Hook):
+    """Names what made a step non-finite, counts such steps, and stops a training of nothing else.
+
+    The batch is run through the model again to find the first module whose output is not
+    finite although its inputs are. Running means of norms that the batch has spoilt are put
+    back. Under automatic mixed precision an overflow that only lowers the loss scale is not
+    counted.
+
+    Args:
+        limit: steps left out in a row after which the training stops.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self, limit: int = 10) -> None:
+        self.limit = limit
+        self.in_a_row = 0
+        self.total = 0
+        self._earlier: list[str] = []
+
+    def before_train(self, runner: Runner) -> None:
+        if not isinstance(runner.optim_wrapper, (OptimWrapper, AmpOptimWrapper)):
+            name = type(runner.optim_wrapper).__name__
+            runner.logger.warning(f'steps that are not finite are not left out: optim_wrapper is a {name}')
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        if getattr(runner.optim_wrapper, 'skipped', False):
+            runner.optim_wrapper.skipped = False  # until the next step, where gradients are accumulated
+        self._buffers = [(buffer, buffer.clone()) for buffer in runner.model.buffers()]
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Any] | None = None
+    ) -> None:
+        if not getattr(runner.optim_wrapper, 'skipped', False):
+            self._look_at_accumulated(runner, data_batch, outputs)
+            return
+        loss_is_finite = all_finite(list(_tensors(outputs)))
+        spoilt = all_gather_object((loss_is_finite, self._report(runner, data_batch, loss_is_finite)))
+        self._put_back_buffers()
+        if all(finite for finite, _ in spoilt) and runner.optim_wrapper.tolerates:
+            return
+        self.in_a_row += 1
+        self.total += 1
+        reports = [report for finite, report in spoilt if not finite] or [report for _, report in spoilt]
+        report = (
+            f'iteration {runner.iter + 1} is left out ({self.in_a_row} in a row, {self.total} in all): '
+            + '; '.join(dict.fromkeys(reports))
+        )
+        runner.logger.warning(report)
+        if self.in_a_row >= self.limit:
+            raise SeMmError(
+                f'training stops: {report}. Lower the learning rate, clip the gradients '
+                '(--cfg-options optim_wrapper.clip_grad.max_norm=35), or look at the data that are named'
+            )
+
+    def after_train(self, runner: Runner) -> None:
+        if self.total:
+            runner.logger.warning(f'{self.total} of {runner.iter} iterations were left out: not finite')
+
+    def _look_at_accumulated(self, runner: Runner, data_batch: Any, outputs: Any) -> None:
+        """Between two steps a batch can spoil the step to come; after a step that was made all is well."""
+        if runner.optim_wrapper.should_update():
+            self.in_a_row, self._earlier = 0, []
+        elif not all_finite(list(_tensors(outputs))):
+            self._earlier += image_names(data_batch)
+            self._put_back_buffers()
+
+    def _put_back_buffers(self) -> None:
+        for buffer, before in self._buffers:
+            buffer.copy_(before)
+
+    def _report(self, runner: Runner, data_batch: Any, loss_is_finite: bool) -> str:
+        module = first_non_finite_module(runner, data_batch)
+        if module:
+            what = f'the output of {module}'
+        elif not loss_is_finite:
+            what = 'the loss'
+        else:
+            model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+            bad = [n for n, p in model.named_parameters() if p.grad is not None and not all_finite([p.grad])]
+            what = f'with a finite loss the gradient of {listed(bad[::-1], 3)}' if bad else 'the gradients'
+        images = [*self._earlier, *image_names(data_batch)]
+        self._earlier = []
+        return f'{what} is not finite for the images {listed(images)}'
+
+
+def image_names(data_batch: Any) -> list[str]:
+    """The ids of the images of a batch, or their paths where they have none."""
+    samples = data_batch.get('data_samples', ()) if isinstance(data_batch, Mapping) else ()
+    names = []
+    for sample in samples if isinstance(samples, (list, tuple)) else ():
+        known = sample.metainfo if hasattr(sample, 'metainfo') else {}
+        identity = [f'{key} {known[key]}' for key in ('img_id', 'sample_idx') if key in known][:1]
+        names.append(' '.join([*identity, *([f'({known["img_path"]})'] if 'img_path' in known else [])]))
+    return [name or 'without a name' for name in names] or ['of an unknown batch']
+
+
+def first_non_finite_module(runner: Runner, data_batch: Any) -> str | None:
+    """Runs a batch again, with the random numbers that it had, and watches the outputs of the modules.
+
+    Returns:
+        The name of the first module whose output is not finite while its inputs are;
+        ``'the data'`` where they are not finite themselves; ``None`` where all are.
+    """
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    names = {module: name for name, module in model.named_modules()}
+    found: list[str] = []
+
+    def watch(module: nn.Module, inputs: Any, output: Any) -> None:
+        if not found and module in names and not all_finite(list(_tensors(output))):
+            found.append(names[module] if all_finite(list(_tensors(inputs))) else f'what {names[module]} is given')
+
+    seed_all(runner.seed, get_rank(), runner.iter, 0)
+    with _watched(model, watch), torch.no_grad(), runner.optim_wrapper.optim_context(model):
+        data = model.data_preprocessor(data_batch, True)
+        if not all_finite(list(_tensors(data))):
+            return 'the data'
+        try:
+            model(**data, mode='loss') if isinstance(data, dict) else model(*data, mode='loss')
+        except Exception:  # whatever follows from what is not finite
+            return found[0] if found else None
+    return found[0] if found else None
+
+
+@contextmanager
+def _watched(model: nn.Module, hook: Any) -> Iterator[None]:
+    # On each module, not for all of them at once: a fused tail calls its norm and its gate where they have hooks.
+    handles = [module.register_forward_hook(hook) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        if value.is_floating_point():
+            yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _tensors(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _tensors(item)

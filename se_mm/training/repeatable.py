@@ -1,0 +1,168 @@
+"""Random numbers and the order of the data as functions of the seed and the iteration alone.
+
+What an iteration does then depends on the weights, the seed and its number, and on nothing
+that would have to be carried over from the process before: a resumed training is the one
+that was cut off, with any number of workers, and any iteration can be run again by itself.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dataset import InfiniteSampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler, get_worker_info
+
+from ..registry import DATA_SAMPLERS
+
+
+def seed_all(*position: int) -> None:
+    """Seeds Python's, numpy's and torch's global generators from non-negative integers.
+
+    Example:
+        >>> draws = []
+        >>> for position in [(0, 7), (0, 8), (0, 7)]:
+        ...     seed_all(*position)
+        ...     draws.append((random.random(), np.random.rand(), torch.rand(()).item()))
+        >>> draws[0] == draws[2], draws[0] == draws[1]
+        (True, False)
+    """
+    seed = int(np.random.SeedSequence(position).generate_state(1)[0])
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+class Draw(int):
+    """An index into a data set that knows for which iteration, and which place in its batch, it was drawn.
+
+    Example:
+        >>> draw = Draw(17, iteration=3, place=1)
+        >>> draw == 17, draw.iteration, draw.place
+        (True, 3, 1)
+    """
+
+    iteration: int
+    place: int
+
+    def __new__(cls, index: int, iteration: int, place: int) -> Draw:
+        draw = super().__new__(cls, index)
+        draw.iteration, draw.place = iteration, place
+        return draw
+
+    def __reduce__(self) -> tuple[type[Draw], tuple[int, int, int]]:
+        return Draw, (int(self), self.iteration, self.place)
+
+
+@DATA_SAMPLERS.register_module()
+class RepeatableBatchSampler(BatchSampler):
+    """Batches that know the iteration that they are drawn for, from any of them on.
+
+    Args:
+        sampler: what draws the indices.
+        batch_size: how many of them make a batch.
+        drop_last: whether a last batch that is smaller is left out.
+        batches: config of the batch sampler that stands here otherwise; ``None``: torch's.
+        endless: whether one epoch follows the other without an end, as a loop over iterations needs it.
+
+    Example:
+        >>> sampler = torch.utils.data.SequentialSampler(range(5))
+        >>> batches = RepeatableBatchSampler(sampler, batch_size=2)
+        >>> batches.go_to(iteration=10, skip=1)
+        >>> [(draw, draw.iteration, draw.place) for batch in batches for draw in batch]
+        [(2, 10, 0), (3, 10, 1), (4, 11, 0)]
+    """
+
+    def __init__(
+        self,
+        sampler: Sampler,
+        batch_size: int,
+        drop_last: bool = False,
+        batches: Mapping[str, Any] | None = None,
+        endless: bool = False,
+    ) -> None:
+        self.sampler = sampler
+        self.batch_size = batch_size
+        self.drop_last = drop_last
+        self.endless = endless
+        if batches is None:
+            self.batches = BatchSampler(sampler, batch_size, drop_last)
+        else:
+            self.batches = DATA_SAMPLERS.build(dict(batches), default_args=dict(sampler=sampler, batch_size=batch_size))
+        self.go_to(iteration=0, skip=0)
+
+    def go_to(self, iteration: int, skip: int) -> None:
+        """The next batch is the one for ``iteration``, after ``skip`` others that are passed over."""
+        self.iteration = iteration
+        self.skip = skip
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        skip, self.skip = self.skip, 0
+        for batch in islice(self._epochs() if self.endless else self.batches, skip, None):
+            iteration = self.iteration
+            self.iteration += 1
+            yield [Draw(index, iteration, place) for place, index in enumerate(batch)]
+
+    def _epochs(self) -> Iterator[list[int]]:
+        if isinstance(self.sampler, InfiniteSampler):  # it would go on where an earlier iterator left it
+            self.sampler.indices = self.sampler._indices_of_rank()
+        epoch = 0
+        while True:
+            if hasattr(self.sampler, 'set_epoch'):
+                self.sampler.set_epoch(epoch)
+            yield from self.batches
+            epoch += 1
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+class Reader:
+    """Stands between a loader and its data set: seeds each draw, and knows what each worker is reading.
+
+    Args:
+        dataset: a map-style data set.
+        seed: of the run.
+        rank: of the process.
+        workers: of the loader.
+    """
+
+    def __init__(self, dataset: Dataset, seed: int, rank: int, workers: int) -> None:
+        self.dataset = dataset
+        self.seed = seed
+        self.rank = rank
+        #: The index that each worker is reading, -1 where it reads none; in memory that they share.
+        self.reading = torch.full((max(workers, 1),), -1, dtype=torch.int64).share_memory_()
+
+    @classmethod
+    def of(cls, loader: DataLoader, seed: int, rank: int) -> Reader:
+        """The reader of a loader, set up if it has none; before its workers start."""
+        dataset = loader.dataset
+        if not isinstance(getattr(dataset, '__getitems__', None), Reader):
+            dataset.__getitems__ = cls(dataset, seed, rank, loader.num_workers)  # what torch's fetcher asks for
+        return dataset.__getitems__
+
+    def __call__(self, indices: Sequence[int]) -> list[Any]:
+        worker = get_worker_info()
+        slot = worker.id if worker else 0
+        samples = []
+        for index in indices:
+            self.reading[slot] = int(index)
+            if isinstance(index, Draw):
+                seed_all(self.seed, self.rank, index.iteration, index.place + 1)  # place 0 is the iteration itself
+            samples.append(self.dataset[index])
+        self.reading[slot] = -1
+        return samples
+
+    def paths_being_read(self) -> list[str]:
+        """The pictures that workers have begun and not finished."""
+        return [self._path(index) for index in self.reading.tolist() if index >= 0]
+
+    def _path(self, index: int) -> str:
+        info = self.dataset.get_data_info(index) if hasattr(self.dataset, 'get_data_info') else {}
+        path = info.get('img_path', f'sample {index}')
+        return ', '.join(map(str, path)) if isinstance(path, (list, tuple)) else str(path)

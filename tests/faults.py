@@ -1,0 +1,86 @@
+"""Faults that a config brings into a training, and what the training leaves to compare; imported by configs of tests."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import signal
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+
+@HOOKS.register_module()
+class SignalAt(Hook):
+    """Sends this process a signal after an iteration, once: a resumed training goes past it."""
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self, iteration: int, number: int = signal.SIGKILL, rank: int | None = None) -> None:
+        self.iteration, self.number, self.rank = iteration, number, rank
+
+    def after_train_iter(self, runner, batch_idx, **_):
+        if runner.iter + 1 == self.iteration and not runner._resume and self.rank in (None, runner.rank):
+            os.kill(os.getpid(), self.number)
+
+
+@HOOKS.register_module()
+class DieWhileSaving(Hook):
+    """SIGKILL with half of a checkpoint on the disk: where ours would rename it, or in the file itself as others do."""
+
+    def __init__(self, iteration: int, in_place: bool = False) -> None:
+        self.iteration, self.in_place = iteration, in_place
+
+    def before_save_checkpoint(self, runner, checkpoint):
+        if checkpoint['meta']['iter'] < self.iteration or runner._resume:
+            return
+
+        def die(source, target):
+            content = Path(source).read_bytes()
+            Path(target if self.in_place else source).write_bytes(content[: len(content) // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        from se_mm import atomic
+
+        atomic.os = type('Os', (), {**vars(os), 'replace': staticmethod(die)})
+
+
+@HOOKS.register_module()
+class LeaveState(Hook):
+    """Writes a hash of the random number generators at the end of a training."""
+
+    priority = 'LOWEST'
+
+    def after_train(self, runner):
+        digest = hashlib.sha256(torch.get_rng_state().numpy().tobytes())
+        digest.update(repr(random.getstate()).encode())
+        digest.update(repr(np.random.get_state()).encode())
+        Path(runner.work_dir, f'random_{runner.rank}.txt').write_text(digest.hexdigest())
+
+
+def sha256_of_training(work_dir: Path, checkpoint: str) -> str:
+    """Of the weights, their average, the optimizer, the schedule and the generators at the end of a training."""
+    state = torch.load(work_dir / checkpoint, weights_only=True)
+    digest = hashlib.sha256((work_dir / 'random_0.txt').read_bytes())
+    for part in ('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers'):
+        if part != 'ema_state_dict' or part in state:
+            _update(digest, state[part])
+    return digest.hexdigest()
+
+
+def _update(digest, node) -> None:
+    if isinstance(node, torch.Tensor):
+        digest.update(node.numpy().tobytes())
+    elif isinstance(node, dict):
+        for key, value in sorted(node.items(), key=lambda item: str(item[0])):
+            digest.update(str(key).encode())
+            _update(digest, value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            _update(digest, value)
+    else:
+        digest.update(repr(node).encode())
