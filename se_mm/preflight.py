@@ -228,7 +228,7 @@ def _check_folders_of_classes(dataset: Any, split: str) -> None:
     """mmpretrain numbers the folders in their own order and names them in the config's, and asks only for as many."""
     folders = tuple(getattr(dataset, 'folder_to_idx', ()))
     classes = tuple(dataset.metainfo.get('classes') or ())
-    if folders and all(len(name) == 1 for name in folders):
+    if folders and folders != classes and all(len(name) == 1 for name in folders):
         raise SeMmError(
             f'{split} data: {dataset.img_prefix} holds letters ({_few(folders)}), not classes; the official form of '
             "Places365 is read by type='se_mm.Places365'"

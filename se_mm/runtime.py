@@ -63,10 +63,22 @@ def build_runner(cfg: Config) -> Runner:
     Raises:
         SeMmError: if the config asks for a model, data or hook that cannot be built.
     """
+    _make_work_dir(cfg.work_dir)
     try:
         return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     except Exception as error:
         raise _explained(error, cfg.work_dir) from error
+
+
+def _make_work_dir(work_dir: str) -> None:
+    try:
+        Path(work_dir).mkdir(parents=True, exist_ok=True)
+        if not os.access(work_dir, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, 'no permission')
+    except OSError as error:
+        raise SeMmError(
+            f'work_dir {work_dir} cannot be written to: {error.strerror}; --work-dir names another'
+        ) from error
 
 
 def train(runner: Runner) -> None:
@@ -119,7 +131,7 @@ def _explained(error: Exception, work_dir: str) -> Exception:
     if isinstance(error, SeMmError):
         return error
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
-        return SeMmError(f'work_dir {work_dir} cannot be written to: {error}')
+        return SeMmError(f'work_dir {work_dir} cannot be written to: {error.strerror}')
     last = traceback.extract_tb(error.__traceback__)[-1]
     if Path(__file__).parent in Path(last.filename).parents:
         return error

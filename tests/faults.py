@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import resource
 import signal
 from pathlib import Path
 
@@ -47,6 +48,32 @@ class DieWhileSaving(Hook):
         from se_mm import atomic
 
         atomic.os = type('Os', (), {**vars(os), 'replace': staticmethod(die)})
+
+
+@HOOKS.register_module()
+class SignalInValidation(Hook):
+    """Sends this process a signal in its first validation."""
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def after_val_iter(self, runner, batch_idx, **_):
+        if not runner._resume:
+            os.kill(os.getpid(), self.number)
+
+
+@HOOKS.register_module()
+class FilesOfAtMost(Hook):
+    """From an iteration on no file can grow above a size."""
+
+    def __init__(self, size: int, iteration: int) -> None:
+        self.size, self.iteration = size, iteration
+
+    def after_train_iter(self, runner, batch_idx, **_):
+        if runner.iter + 1 > self.iteration and not runner._resume:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (self.size, self.size))
 
 
 @HOOKS.register_module()

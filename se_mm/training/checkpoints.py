@@ -15,7 +15,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from ..atomic import WholeFiles, write_whole
+from ..atomic import PART, WholeFiles, write_whole
 from ..errors import SeMmError
 from ..registry import HOOKS
 from ..weights.files import read_checkpoint
@@ -37,6 +37,9 @@ class CheckpointHook(_CheckpointHook):
 
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)
+        if is_main_process():
+            for left in Path(runner.work_dir).glob(f'*{PART}'):  # by a process that was killed
+                left.unlink(missing_ok=True)
         if isinstance(self.file_backend, WholeFiles):
             self.file_backend = _RemovesLater(Path(self.out_dir))
         _restore_gradients(runner.model, self._gradients)
@@ -148,7 +151,8 @@ def _candidates(work_dir: Path) -> Iterator[Path]:
     pointer = work_dir / LAST
     named = Path(pointer.read_text().strip()) if pointer.is_file() else None
     if named:
-        yield named if named.is_file() else work_dir / named.name  # the folder may have been moved
+        here = work_dir / named.name  # the folder may have been moved or copied
+        yield here if here.is_file() else named
     files = [file for file in work_dir.glob('*.pth') if not file.name.startswith('best_')]
     for file in sorted(files, key=lambda file: file.stat().st_mtime_ns, reverse=True):
         if not named or file.name != named.name:
