@@ -77,6 +77,28 @@ class FilesOfAtMost(Hook):
 
 
 @HOOKS.register_module()
+class Spoil(Hook):
+    """Makes a module's output, or a parameter's gradient, NaN in some iterations, in one process or all."""
+
+    priority = 'HIGHEST'
+
+    def __init__(self, iterations, module=None, parameter=None, rank=None) -> None:
+        self.iterations, self.module, self.parameter, self.rank = iterations, module, parameter, rank
+
+    def before_train(self, runner):
+        model = getattr(runner.model, 'module', runner.model)
+
+        def spoil(value):
+            wanted = runner.iter + 1 in self.iterations and self.rank in (None, runner.rank)
+            return value * float('nan') if wanted else value
+
+        if self.module:
+            model.get_submodule(self.module).register_forward_hook(lambda module, inputs, output: spoil(output))
+        if self.parameter:
+            model.get_parameter(self.parameter).register_hook(spoil)
+
+
+@HOOKS.register_module()
 class LeaveState(Hook):
     """Writes a hash of the random number generators at the end of a training."""
 

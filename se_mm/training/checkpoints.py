@@ -53,7 +53,9 @@ class CheckpointHook(_CheckpointHook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         if 'optimizer' in checkpoint and _is_accumulating(runner):
             checkpoint[GRADIENTS] = {
-                name: parameter.grad.cpu() for name, parameter in _parameters(runner.model) if parameter.grad is not None
+                name: parameter.grad.cpu()
+                for name, parameter in _parameters(runner.model)
+                if parameter.grad is not None
             }
 
     def save_now(self, runner: Runner, epoch: int, iteration: int) -> str:

@@ -90,6 +90,8 @@ class IterBasedTrainLoop(_IterBasedTrainLoop):
     def run(self) -> Any:
         self.dataloader_iterator = _FromIteration(self.dataloader, self._iter)
         return super().run()
+
+
 class _FromIteration:
     """The batches of an endless loader from an iteration on; mmengine's ways to skip the ones before cost nothing."""
 

@@ -29,13 +29,18 @@ class OptimWrapper(_OptimWrapper):
 
     Attributes:
         skipped: whether the last step was left out.
+        spoilt: the parameters whose gradients were the reason.
     """
 
     skipped = False
+    spoilt: Sequence[nn.Parameter] = ()
 
     def step(self, **kwargs: Any) -> None:
-        self.skipped = not all_finite(_gradients(self.optimizer))
-        if not self.skipped:
+        trained = _trained(self.optimizer)
+        self.skipped = not all_finite([parameter.grad for parameter in trained])
+        if self.skipped:
+            self.spoilt = _spoilt(trained)
+        else:
             super().step(**kwargs)
 
     @property
@@ -49,6 +54,7 @@ class AmpOptimWrapper(_AmpOptimWrapper):
     """mmengine's, whose loss scaler leaves out such steps by itself, and which says so."""
 
     skipped = False
+    spoilt: Sequence[nn.Parameter] = ()
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -60,6 +66,8 @@ class AmpOptimWrapper(_AmpOptimWrapper):
     def step(self, **kwargs: Any) -> None:
         self.skipped = True
         super().step(**kwargs)
+        if self.skipped:
+            self.spoilt = _spoilt(_trained(self.optimizer))
 
     @property
     def tolerates(self) -> bool:
@@ -79,8 +87,12 @@ def all_finite(tensors: Sequence[Tensor]) -> bool:
     return bool(torch.stack([norm.float() for norm in largest]).isfinite().all())
 
 
-def _gradients(optimizer: torch.optim.Optimizer) -> list[Tensor]:
-    return [p.grad for group in optimizer.param_groups for p in group['params'] if p.grad is not None]
+def _trained(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    return [p for group in optimizer.param_groups for p in group['params'] if p.grad is not None]
+
+
+def _spoilt(parameters: Sequence[nn.Parameter]) -> list[nn.Parameter]:
+    return [parameter for parameter in parameters if not all_finite([parameter.grad])]
 
 
 @HOOKS.register_module()
@@ -156,15 +168,19 @@ class NonFiniteHook(Hook):
             buffer.copy_(before)
 
     def _report(self, runner: Runner, data_batch: Any, loss_is_finite: bool) -> str:
-        module = first_non_finite_module(runner, data_batch)
-        if module:
-            what = f'the output of {module}'
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        where = first_non_finite(runner, data_batch)  # in every process: norms may talk to each other
+        damaged = [name for name, parameter in model.named_parameters() if not all_finite([parameter])]
+        if damaged:
+            what = f'the parameter {listed(damaged, 3)}'
+        elif where:
+            what = where
         elif not loss_is_finite:
             what = 'the loss'
         else:
-            model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-            bad = [n for n, p in model.named_parameters() if p.grad is not None and not all_finite([p.grad])]
-            what = f'with a finite loss the gradient of {listed(bad[::-1], 3)}' if bad else 'the gradients'
+            spoilt = {id(parameter) for parameter in runner.optim_wrapper.spoilt}
+            names = [name for name, parameter in model.named_parameters() if id(parameter) in spoilt]
+            what = f'with a finite loss the gradient of {listed(names[::-1], 3)}'  # in the order of the backward
         images = [*self._earlier, *image_names(data_batch)]
         self._earlier = []
         return f'{what} is not finite for the images {listed(images)}'
@@ -181,12 +197,12 @@ def image_names(data_batch: Any) -> list[str]:
     return [name or 'without a name' for name in names] or ['of an unknown batch']
 
 
-def first_non_finite_module(runner: Runner, data_batch: Any) -> str | None:
+def first_non_finite(runner: Runner, data_batch: Any) -> str | None:
     """Runs a batch again, with the random numbers that it had, and watches the outputs of the modules.
 
     Returns:
-        The name of the first module whose output is not finite while its inputs are;
-        ``'the data'`` where they are not finite themselves; ``None`` where all are.
+        The first module whose output is not finite while its inputs are, in words, or the
+        data where they are not finite themselves; ``None`` where all are.
     """
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     names = {module: name for name, module in model.named_modules()}
@@ -194,7 +210,8 @@ def first_non_finite_module(runner: Runner, data_batch: Any) -> str | None:
 
     def watch(module: nn.Module, inputs: Any, output: Any) -> None:
         if not found and module in names and not all_finite(list(_tensors(output))):
-            found.append(names[module] if all_finite(list(_tensors(inputs))) else f'what {names[module]} is given')
+            inside = all_finite(list(_tensors(inputs)))
+            found.append(f'the output of {names[module]}' if inside else f'the input of {names[module]}')
 
     seed_all(runner.seed, get_rank(), runner.iter, 0)
     with _watched(model, watch), torch.no_grad(), runner.optim_wrapper.optim_context(model):

@@ -40,7 +40,9 @@ def apply_training_switches(cfg: Config, args: argparse.Namespace) -> None:
         cfg.optim_wrapper.accumulative_counts = args.accumulate
     if args.sync_bn:
         if cfg.get('launcher', 'none') == 'none' or not torch.cuda.is_available():
-            raise SeMmError("--sync-bn needs several processes with a GPU each: torch's SyncBatchNorm runs on GPUs only")
+            raise SeMmError(
+                "--sync-bn needs several processes with a GPU each: torch's SyncBatchNorm runs on GPUs only"
+            )
         cfg.sync_bn = 'torch'
     if args.compile:
         cfg.compile = True

@@ -11,11 +11,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 from faults import sha256_of_training
 from helpers import REPOSITORY
+from small import draw_scenes
 
 from se_mm.datasets import shapes
 from se_mm.training.preemption import PREEMPTED_STATUS
@@ -66,15 +65,7 @@ def boxes(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope='module')
 def scenes(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp('scenes')
-    random_pixels = np.random.default_rng(0)
-    for split, count in (('train', 9), ('val', 2)):
-        for name in ('left', 'right'):
-            (root / split / name).mkdir(parents=True)
-            for i in range(count):
-                image = random_pixels.integers(0, 256, (100, 120, 3), np.uint8)
-                cv2.imwrite(str(root / split / name / f'{i}.png'), image)
-    return root
+    return draw_scenes(tmp_path_factory.mktemp('scenes'))
 
 
 def train(config: str, data: Path, work_dir: Path, *switches: str, **values) -> subprocess.CompletedProcess:
@@ -97,7 +88,9 @@ KILLED = -signal.SIGKILL
 
 
 @pytest.mark.soak
-@pytest.mark.fault('SIGKILL after an iteration, 5 random ones, average and accumulated gradients', 'same sha256 in 5 of 5')
+@pytest.mark.fault(
+    'SIGKILL after an iteration, 5 random ones, average and accumulated gradients', 'same sha256 in 5 of 5'
+)
 def test_killed_in_an_epoch(boxes, tmp_path):
     every = 'interval=2, by_epoch=False, max_keep_ckpts=2'
     switches = ('--ema', '0.1', '--accumulate', '3')  # 15 iterations, 3 epochs of 5: gradients cross the epochs
@@ -107,7 +100,9 @@ def test_killed_in_an_epoch(boxes, tmp_path):
     for point in random.Random(0).sample(range(3, 16), 5):
         work_dir = tmp_path / f'killed_{point}'
         fault = f"dict(type='SignalAt', iteration={point})"
-        assert train(EPOCHS, boxes, work_dir, '--seed', '3', *switches, checkpoint=every, fault=fault).returncode == KILLED
+        assert (
+            train(EPOCHS, boxes, work_dir, '--seed', '3', *switches, checkpoint=every, fault=fault).returncode == KILLED
+        )
         trained(EPOCHS, boxes, work_dir, '--resume', *switches, checkpoint=every, workers=0)  # of any number of workers
         found.append(sha256_of_training(work_dir, 'iter_15.pth'))
     assert found == [expected] * 5
@@ -168,7 +163,9 @@ def test_terminated(scenes, whole, tmp_path):
     assert sha256_of_training(tmp_path / 'a', 'iter_12.pth') == whole
 
 
-@pytest.mark.fault('the disk is full (a limit on the size of files) when a checkpoint is written', 'one message, status 2')
+@pytest.mark.fault(
+    'the disk is full (a limit on the size of files) when a checkpoint is written', 'one message, status 2'
+)
 def test_a_full_disk(scenes, whole, tmp_path):
     fault = "dict(type='FilesOfAtMost', size=100_000, iteration=4)"
     done = train(ITERATIONS, scenes, tmp_path / 'a', '--seed', '3', fault=fault)
@@ -199,7 +196,9 @@ def test_a_work_dir_that_is_read_only(scenes):
     assert 'Traceback' not in done.stderr
 
 
-@pytest.mark.fault('no seed was given, and the training is killed', 'the seed is in the checkpoint: the data go on in order')
+@pytest.mark.fault(
+    'no seed was given, and the training is killed', 'the seed is in the checkpoint: the data go on in order'
+)
 def test_the_seed_of_a_checkpoint_is_kept(scenes, tmp_path):
     trained(ITERATIONS, scenes, tmp_path / 'whole', checkpoint='interval=6, max_keep_ckpts=3')
     shutil.copytree(tmp_path / 'whole', tmp_path / 'half')
