@@ -39,7 +39,7 @@ def write_whole(path: str | Path, content: bytes | str) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(aside, path)
+        aside.replace(path)
     except BaseException:
         with suppress(OSError):
             aside.unlink()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import all_reduce, get_comm_device, is_main_process, master_only
+from mmengine.dist import all_gather_object, is_main_process, master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from . import pictures
 from .atomic import write_whole
-from .errors import SeMmError
+from .datasets.skipped import FILE, Skipped, noted
+from .errors import SeMmError, listed
 from .registry import HOOKS
 from .training.loops import EpochBasedTrainLoop
 
@@ -58,53 +60,69 @@ class CurvesHook(Hook):
 
 
 @HOOKS.register_module()
-class BrokenImagesHook(Hook):
-    """Names the pictures that a data set could not read, and stops a run that has too many of them.
+class SkippedDataHook(Hook):
+    """Names the pictures that could not be read, and stops a training that has too many of them.
 
-    For data sets that keep count of them (``se_mm.Places365``).
+    They are noted by :class:`se_mm.datasets.loading.LoadImageFromFile` in the work_dir; what
+    was left out in all is the last that a run says.
 
     Args:
-        most: the share of the training pictures that may be broken; above it training stops.
+        most: the share of the training pictures that may be unreadable; above it training stops.
         interval: iterations between two looks.
     """
 
-    def __init__(self, most: float = 0.001, interval: int = 100) -> None:
+    priority = 'LOWEST'
+
+    def __init__(self, most: float = 0.1, interval: int = 100) -> None:
         self.most = most
         self.interval = interval
-        self.named: set[str] = set()
+        self._position = 0
+        self._known: dict[Skipped, None] = {}  # in the order of their discovery
+
+    def before_run(self, runner: Runner) -> None:
+        self._look(runner, say=False)  # of a run that is resumed, and of the annotations
 
     def after_train_iter(self, runner: Runner, batch_idx: int, *args: Any, **kwargs: Any) -> None:
         if self.every_n_train_iters(runner, self.interval):
-            self._look(runner, runner.train_dataloader.dataset, 'train', self.most)
+            self._look(runner)
+            self._stop_if_too_many(runner)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        self._look(runner, runner.train_dataloader.dataset, 'train', self.most)
+        self._look(runner)
+        self._stop_if_too_many(runner)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        self._look(runner, runner.val_dataloader.dataset, 'val')
+        self._look(runner)
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        self._look(runner, runner.test_dataloader.dataset, 'test')
+        self._look(runner)
 
-    def _look(self, runner: Runner, dataset: Any, split: str, most: float = 1.0) -> None:
-        while not hasattr(dataset, 'broken_images') and hasattr(dataset, 'dataset'):
-            dataset = dataset.dataset
-        if not hasattr(dataset, 'broken_images'):
-            return
-        # Every process sees its own part of the data; a picture counts once, and all stop together.
-        everywhere = dataset.broken.to(get_comm_device(), copy=True)
-        all_reduce(everywhere, 'max')
-        dataset.broken.copy_(everywhere)
-        broken = dataset.broken_images()
-        for path in broken:
-            if path not in self.named:
-                self.named.add(path)
-                runner.logger.warning(f'{split} image {path} cannot be read ({len(broken)} of {len(dataset)} so far)')
-        if len(broken) > most * len(dataset):
+    def after_run(self, runner: Runner) -> None:
+        if self._known:
+            counts = Counter(f'{entry.kind}s of {entry.split}' for entry in self._known)
+            each = ', '.join(f'{count} {what}' for what, count in counts.items())
+            runner.logger.warning(f'left out of the data: {each}; each is named in {self._file(runner)}')
+
+    def _file(self, runner: Runner) -> Path:
+        return Path(runner.work_dir, FILE)
+
+    def _look(self, runner: Runner, say: bool = True) -> None:
+        found, self._position = noted(self._file(runner), self._position)
+        for entry in (entry for part in all_gather_object(found) for entry in part):  # not all see the same disk
+            if entry not in self._known:
+                self._known[entry] = None
+                if say:
+                    runner.logger.warning(f'{entry.split}: {entry.name} is left out: {entry.reason}')
+
+    def _stop_if_too_many(self, runner: Runner) -> None:
+        unreadable = [
+            f'{entry.name} ({entry.reason})' for entry in self._known if (entry.split, entry.kind) == ('train', 'image')
+        ]
+        count = len(runner.train_dataloader.dataset)
+        if len(unreadable) > self.most * count:
             raise SeMmError(
-                f'{len(broken)} of {len(dataset)} {split} images cannot be read, more than {most:.1%}: '
-                f'{", ".join(broken[:10])}{" ..." if len(broken) > 10 else ""}; '
-                'tools/prepare_data.py DATA ROOT --check looks at all of them'
+                f'{len(unreadable)} of {count} train images cannot be read, more than {self.most:.1%}: '
+                f'{listed(unreadable)}; all are named in {self._file(runner)}'
             )
 
 

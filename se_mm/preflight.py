@@ -16,13 +16,20 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.registry import DATASETS
 
+from .atomic import write_whole
 from .config import DATA_ROOT_VARIABLE, datasets_of
+from .config_tree import nodes
+from .datasets import coco_json, skipped
 from .errors import SeMmError
 
 COCO_SOURCE = (
     'COCO 2017 is train2017.zip, val2017.zip and annotations_trainval2017.zip from '
     'https://cocodataset.org/#download, unpacked into that folder'
 )
+#: What COCO itself has, and what a choice of classes leaves out.
+NORMAL = (coco_json.IGNORED, coco_json.UNKNOWN_CATEGORY)
+#: The share of the images that may be missing.
+MOST_ABSENT = 0.1
 CLASS_HEADS = ('bbox_head', 'mask_head', 'head')
 
 
@@ -37,26 +44,39 @@ def check(cfg: Config, splits: Sequence[str]) -> None:
         SeMmError: for a missing folder or file, an annotation file that is not COCO JSON or has
             no usable box, classes that do not match, images that are named but absent, a split
             that is empty, or heads with another number of classes than the data.
+
+    COCO files of which something cannot be read right are replaced in the config by copies without
+    it, in ``work_dir/annotations``; what was left out is noted in ``work_dir/skipped_data.jsonl``.
     """
-    wrong: list[SeMmError | None] = [None]
+    outcome: list[Any] = [None, {}]
     if is_main_process():
         try:
-            _check(cfg, splits)
+            _check(cfg, splits, outcome[1])
         except SeMmError as error:
-            wrong = [error]
-    broadcast_object_list(wrong)
-    if wrong[0]:
-        raise wrong[0]
+            outcome[0] = error
+    broadcast_object_list(outcome)
+    error, mended = outcome
+    if error:
+        raise error
+    if mended:
+        _use_mended(cfg, mended)
 
 
-def _check(cfg: Config, splits: Sequence[str]) -> None:
+def _check(cfg: Config, splits: Sequence[str], mended: dict[str, str]) -> None:
     described = set()
     for split in splits:
         loader = cfg.get(f'{split}_dataloader')
         for dataset_cfg in datasets_of(loader) if loader else ():
             dataset_class = _dataset_class(cfg, dataset_cfg)
             if _reads_coco_json(dataset_class):
-                _check_coco(dataset_cfg, dataset_class, split)
+                inspection = _check_coco(dataset_cfg, dataset_class, split)
+                file = _ann_file(dataset_cfg)
+                if str(file) not in mended:
+                    _say_what_is_left_out(file, inspection, split, cfg.work_dir)
+                if inspection.repaired:
+                    mended[str(file)] = _write_mended(file, inspection, split, cfg.work_dir)
+                    dataset_cfg = copy.deepcopy(dataset_cfg)
+                    dataset_cfg.ann_file = mended[str(file)]
             dataset = _build_unserialized(cfg, dataset_cfg, split)
             classes = tuple(dataset.metainfo.get('classes') or ())
             _check_heads(cfg.model, classes, split)
@@ -88,9 +108,9 @@ def _join(root: str, path: str) -> Path:
     return Path(root or '', path or '')
 
 
-def _check_coco(dataset_cfg: ConfigDict, dataset_class: type, split: str) -> None:
+def _check_coco(dataset_cfg: ConfigDict, dataset_class: type, split: str) -> coco_json.Inspection:
     root = dataset_cfg.get('data_root', '')
-    ann_file = _join(root, dataset_cfg.get('ann_file', ''))
+    ann_file = _ann_file(dataset_cfg)
     is_coco_itself = dataset_class.__name__ == 'CocoDataset' and 'classes' not in dataset_cfg.get('metainfo', {})
     how = f'{COCO_SOURCE}, ' if is_coco_itself else ''
     how = f'{how}or name another folder with --data-root or {DATA_ROOT_VARIABLE}'
@@ -102,27 +122,54 @@ def _check_coco(dataset_cfg: ConfigDict, dataset_class: type, split: str) -> Non
     if not images.is_dir():
         raise SeMmError(f'{split} data: image folder {images.absolute()} does not exist; {how}')
 
-    content = _read_coco_json(ann_file)
+    content = coco_json.read(ann_file)
     _check_classes(content, dataset_cfg, dataset_class, ann_file)
-    _check_boxes(content, dataset_cfg, dataset_class, ann_file)
-    _check_images(content, images, ann_file)
+    wanted = _class_names(dataset_cfg, dataset_class)
+    inspection = coco_json.inspect(content, {entry['id'] for entry in content['categories'] if entry['name'] in wanted})
+    unknown = sum(reason == coco_json.UNKNOWN_IMAGE for _, reason in inspection.left_out)
+    if not inspection.usable or unknown == len(inspection.content['annotations']):
+        raise SeMmError(f'{ann_file} has no usable box: {inspection.reasons() or "no annotations at all"}')
+    _check_images(inspection.content, images, ann_file)
+    return inspection
 
 
-def _read_coco_json(ann_file: Path) -> dict[str, list[dict[str, Any]]]:
-    needed = {'images': ('id', 'file_name', 'width', 'height'), 'annotations': (), 'categories': ('id', 'name')}
+def _ann_file(dataset_cfg: ConfigDict) -> Path:
+    return _join(dataset_cfg.get('data_root', ''), dataset_cfg.get('ann_file', ''))
+
+
+def _say_what_is_left_out(ann_file: Path, inspection: coco_json.Inspection, split: str, work_dir: str) -> None:
+    left_out = [*inspection.taken_out]
+    if split == 'train':  # an evaluation counts them as mmdet and pycocotools do
+        left_out += [entry for entry in inspection.left_out if entry[1] not in NORMAL]
+    if left_out:
+        counts = Counter(reason for _, reason in left_out)
+        examples = {reason: [name for name, why in left_out if why == reason] for reason in counts}
+        what = '; '.join(f'{counts[reason]} {reason} ({_few(names, 3)})' for reason, names in examples.items())
+        print(f'{ann_file}: left out of {split}: {what}')
+        with contextlib.suppress(OSError):  # a work_dir that cannot be written to is refused later
+            Path(work_dir).mkdir(parents=True, exist_ok=True)
+            skipped.note(
+                Path(work_dir, skipped.FILE), [skipped.Skipped(split, 'annotation', *entry) for entry in left_out]
+            )
+
+
+def _write_mended(ann_file: Path, inspection: coco_json.Inspection, split: str, work_dir: str) -> str:
+    path = Path(work_dir, 'annotations', f'{split}_{ann_file.name}').absolute()
     try:
-        content = json.loads(ann_file.read_bytes())
-    except (ValueError, OSError) as error:
-        raise SeMmError(f'{ann_file} is not JSON: {error}') from error
-    for key, fields in needed.items():
-        entries = content.get(key) if isinstance(content, dict) else None
-        if not isinstance(entries, list):
-            raise SeMmError(f'{ann_file} is not COCO JSON: it has no list {key!r}; expected {", ".join(needed)}')
-        for i, entry in enumerate(entries):
-            missing = [field for field in fields if not isinstance(entry, dict) or field not in entry]
-            if missing or not isinstance(entry, dict):
-                raise SeMmError(f'{ann_file} is not COCO JSON: {key}[{i}] lacks {", ".join(missing) or "its fields"}')
-    return content
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(inspection.content))
+    except OSError as error:
+        raise SeMmError(f'work_dir {work_dir} cannot be written to: {error.strerror}') from error
+    print(f'{ann_file}: {path} is used in its place')
+    return str(path)
+
+
+def _use_mended(cfg: Config, mended: dict[str, str]) -> None:
+    """In the data sets and in the evaluators, which name the file by themselves."""
+    for _, node in nodes(cfg._cfg_dict):
+        if isinstance(node.get('ann_file'), str):
+            file = str(_ann_file(node))
+            node['ann_file'] = mended.get(file, node['ann_file'])
 
 
 def _class_names(dataset_cfg: ConfigDict, dataset_class: type) -> tuple[str, ...]:
@@ -155,37 +202,6 @@ def _check_classes(
         print(f'{ann_file}: boxes of {len(ignored)} other categories are left out ({_few(ignored)})')
 
 
-def _check_boxes(
-    content: dict[str, list[dict[str, Any]]], dataset_cfg: ConfigDict, dataset_class: type, ann_file: Path
-) -> None:
-    wanted = _class_names(dataset_cfg, dataset_class)
-    category_ids = {category['id'] for category in content['categories'] if category['name'] in wanted}
-    image_ids = {image['id'] for image in content['images']}
-    reasons = Counter(_why_unusable(ann, category_ids, image_ids) for ann in content['annotations'])
-    usable = reasons.pop(None, 0)
-    unknown_image = reasons.get('of an image that the file does not list', 0)
-    if not usable or unknown_image == len(content['annotations']):
-        found = ', '.join(f'{count} {reason}' for reason, count in reasons.items()) or 'no annotations at all'
-        raise SeMmError(f'{ann_file} has no usable box: {found}')
-
-
-def _why_unusable(ann: Any, category_ids: set[Any], image_ids: set[Any]) -> str | None:
-    if not isinstance(ann, dict):
-        return 'not a dict'
-    box = ann.get('bbox')
-    if not (isinstance(box, list) and len(box) == 4 and all(isinstance(v, (int, float)) for v in box)):
-        return 'without a bbox of four numbers'
-    if not (box[2] >= 1 and box[3] >= 1):
-        return 'with a side below one pixel'
-    if ann.get('category_id') not in category_ids:
-        return "of a category that is not among the config's classes"
-    if ann.get('image_id') not in image_ids:
-        return 'of an image that the file does not list'
-    if ann.get('iscrowd') or ann.get('ignore'):
-        return 'marked crowd or ignore'
-    return None
-
-
 def _check_images(content: dict[str, list[dict[str, Any]]], folder: Path, ann_file: Path) -> None:
     if not content['images']:
         raise SeMmError(f'{ann_file} lists no image')
@@ -195,11 +211,13 @@ def _check_images(content: dict[str, list[dict[str, Any]]], folder: Path, ann_fi
         for name in (image['file_name'] for image in content['images'])
         if name not in present and not (folder / name).is_file()
     ]
-    if absent:
-        raise SeMmError(
-            f'{ann_file} names {len(content["images"])} images, of which {len(absent)} are not in '
-            f'{folder.absolute()}: {_few(absent, 3)}'
-        )
+    if not absent:
+        return
+    count = len(content['images'])
+    what = f'{ann_file} names {count} images, of which {len(absent)} are not in {folder.absolute()}: {_few(absent, 3)}'
+    if len(absent) > MOST_ABSENT * count:
+        raise SeMmError(what)
+    print(f'{what}; in the training others take their place')
 
 
 def _build_unserialized(cfg: Config, dataset_cfg: ConfigDict, split: str) -> Any:

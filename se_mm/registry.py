@@ -39,5 +39,8 @@ OPTIM_WRAPPERS = Registry(
     locations=['se_mm.training.nonfinite'],
 )
 TRANSFORMS = Registry(
-    'transform', parent=mmengine_registry.TRANSFORMS, scope='se_mm', locations=['se_mm.datasets.crops']
+    'transform',
+    parent=mmengine_registry.TRANSFORMS,
+    scope='se_mm',
+    locations=['se_mm.datasets.crops', 'se_mm.datasets.loading'],
 )

@@ -1,4 +1,4 @@
-"""Faults that a config brings into a training, and what the training leaves to compare; imported by configs of tests."""
+"""Faults that a config brings into a training, and what the training leaves to compare."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import os
 import random
 import resource
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
 import torch
+from mmcv.transforms import BaseTransform
 from mmengine.hooks import Hook
-from mmengine.registry import HOOKS
+from mmengine.registry import HOOKS, TRANSFORMS
 
 
 @HOOKS.register_module()
@@ -45,9 +47,7 @@ class DieWhileSaving(Hook):
             Path(target if self.in_place else source).write_bytes(content[: len(content) // 2])
             os.kill(os.getpid(), signal.SIGKILL)
 
-        from se_mm import atomic
-
-        atomic.os = type('Os', (), {**vars(os), 'replace': staticmethod(die)})
+        Path.replace = die
 
 
 @HOOKS.register_module()
@@ -109,6 +109,23 @@ class LeaveState(Hook):
         digest.update(repr(random.getstate()).encode())
         digest.update(repr(np.random.get_state()).encode())
         Path(runner.work_dir, f'random_{runner.rank}.txt').write_text(digest.hexdigest())
+
+
+@TRANSFORMS.register_module()
+class FailAt(BaseTransform):
+    """What a decoder or a transform may do to the process of a worker, at one image and once."""
+
+    def __init__(self, name: str, how: str) -> None:
+        self.name, self.how = name, how
+
+    def transform(self, results):
+        if not results['img_path'].endswith(self.name):
+            return results
+        if self.how == 'die':
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif self.how == 'hang':
+            time.sleep(600)
+        raise ValueError('a bug in a transform')
 
 
 def sha256_of_training(work_dir: Path, checkpoint: str) -> str:

@@ -1,7 +1,10 @@
-"""A training of seconds, in this process."""
+"""Trainings of seconds: of a config's text through the tool, or of a config in this process."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -64,3 +67,26 @@ def run(cfg: Config):
     runner = runtime.build_runner(cfg)
     runtime.train(runner)
     return runner
+
+
+def train_with(
+    config: str, data: Path, work_dir: Path, *switches: str, more: str = '', **values
+) -> subprocess.CompletedProcess:
+    """``tools/train.py`` with a config's text, in which ``values`` are filled in; ``more`` inherits from that."""
+    values = dict(fault='', checkpoint='interval=1, max_keep_ckpts=1', workers=1, sampler='InfiniteSampler') | values
+    file = values.pop('file', work_dir.with_name(f'{work_dir.name}.py'))
+    file.write_text(config.format(repository=REPOSITORY, **values))
+    if more:
+        base, file = file, file.with_name(f'more_{file.name}')
+        file.write_text(f'_base_ = {str(base)!r}\n{more}')
+    tool = [sys.executable, str(REPOSITORY / 'tools/train.py'), str(file)]
+    arguments = ['--data-root', str(data), '--work-dir', str(work_dir), '--deterministic', *switches]
+    environment = os.environ | {'PYTHONPATH': str(REPOSITORY / 'tests'), 'OMP_NUM_THREADS': '1'}
+    return subprocess.run([*tool, *arguments], capture_output=True, text=True, timeout=300, env=environment)
+
+
+def trained_with(*args, **values) -> str:
+    """What such a training says when it ends well."""
+    done = train_with(*args, **values)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout + done.stderr

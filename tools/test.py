@@ -6,6 +6,7 @@ import argparse
 from se_mm import cli, preflight, runtime
 from se_mm.config import load_config
 from se_mm.results import add_outputs
+from se_mm.training import switches
 
 
 def parse_args() -> argparse.Namespace:
@@ -33,6 +34,7 @@ def main() -> None:
     runtime.join_processes(cfg)
     preflight.check(cfg, ('test',))
     add_outputs(cfg, args.out, args.sheet, args.confusion)
+    switches.guard_data(cfg)
     if args.tta:
         runtime.use_test_time_augmentation(cfg)
     runner = runtime.build_runner(cfg)

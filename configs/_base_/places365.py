@@ -58,4 +58,4 @@ train_cfg = dict(by_epoch=True, max_epochs=90, val_interval=1)
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4))
 param_scheduler = dict(type='MultiStepLR', by_epoch=True, milestones=[30, 60], gamma=0.1)
 auto_scale_lr = dict(base_batch_size=256)
-custom_hooks = [dict(type='se_mm.BrokenImagesHook', most=0.001)]
+custom_hooks = [dict(type='se_mm.SkippedDataHook', most=0.001)]

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
 
@@ -99,10 +98,7 @@ class Places365(BaseDataset):
     Reads the archives as they unpack (``data_256/a/airfield/00000001.jpg`` with
     ``places365_train_standard.txt``, ``val_256`` with ``places365_val.txt``; ``large``
     likewise) and the easy format (``train/airfield/*.jpg``), and says which it found. All
-    give the same labels. A picture that cannot be read is replaced: by another one in
-    training, by a grey one in a test, where it counts as it is then classified.
-    :class:`se_mm.hooks.BrokenImagesHook` names such pictures and stops a run that has too
-    many.
+    give the same labels.
 
     Args:
         data_root: the folder that the archives were unpacked in.
@@ -148,8 +144,6 @@ class Places365(BaseDataset):
         print_log(f'Places365 {self.split}: {layout}: {len(self.images)} images, {labels}', logger='current')
         if self._indices is not None:
             self.images = self.images[_as_index(self._indices)]
-        #: 1 for each picture that could not be read; one memory for all workers.
-        self.broken = torch.zeros(len(self.images), dtype=torch.uint8).share_memory_()
         self._fully_initialized = True
 
     def __len__(self) -> int:
@@ -176,36 +170,13 @@ class Places365(BaseDataset):
 
     def get_subset_(self, indices: Sequence[int] | int) -> None:
         self.full_init()
-        self.images, self.broken = self.images[_as_index(indices)], self.broken[_as_index(indices)]
+        self.images = self.images[_as_index(indices)]
 
     def get_subset(self, indices: Sequence[int] | int) -> Places365:
         self.full_init()
         subset = self._copy_without_annotation()
-        subset.images, subset.broken = self.images[_as_index(indices)], self.broken[_as_index(indices)]
+        subset.images = self.images[_as_index(indices)]
         return subset
-
-    def prepare_data(self, idx: int) -> Any:
-        info = self.get_data_info(idx)
-        if not self.pipeline.transforms:
-            return info
-        load, *others = self.pipeline.transforms
-        try:
-            results = load(info)
-        except Exception:  # decoders raise as they like
-            results = None
-        if results is None:
-            self.broken[idx] = 1
-            if not self.test_mode:
-                return None  # mmengine takes another picture
-            results = {**info, 'img': np.full((256, 256, 3), 127, np.uint8), 'img_shape': (256, 256)}
-            results['ori_shape'] = (256, 256)
-        for transform in others:
-            results = transform(results)
-        return results
-
-    def broken_images(self) -> list[str]:
-        """The paths of the pictures that could not be read so far."""
-        return [self.image_path(idx) for idx in self.broken.nonzero().flatten().tolist()]
 
 
 def _as_index(indices: Sequence[int] | int) -> Any:

@@ -8,6 +8,7 @@ that was cut off, with any number of workers, and any iteration can be run again
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -154,7 +155,11 @@ class Reader:
             self.reading[slot] = int(index)
             if isinstance(index, Draw):
                 seed_all(self.seed, self.rank, index.iteration, index.place + 1)  # place 0 is the iteration itself
-            samples.append(self.dataset[index])
+            try:
+                samples.append(self.dataset[index])
+            except Exception:
+                print(f'{self._path(int(index))} could not be prepared:', file=sys.stderr, flush=True)
+                raise
         self.reading[slot] = -1
         return samples
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +11,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
 from ..cli import existing_file
+from ..datasets import skipped
+from ..datasets.loading import guard_images
 from ..errors import SeMmError
 from ..weights.files import read_checkpoint
 from ..weights.in_configs import without_pretrained
@@ -106,9 +109,23 @@ def make_survivable(cfg: Config) -> None:
     checkpoint = hooks.setdefault('checkpoint', ConfigDict(type='CheckpointHook'))
     if checkpoint and _name(checkpoint.get('type')) == 'CheckpointHook':
         checkpoint.type = 'se_mm.CheckpointHook'
-    own = [dict(type='se_mm.SeedHook'), dict(type='se_mm.NonFiniteHook'), dict(type='se_mm.PreemptionHook')]
+    _add_hooks(cfg, 'SeedHook', 'NonFiniteHook', 'PreemptionHook')
+    guard_data(cfg)
+
+
+def guard_data(cfg: Config) -> None:
+    """Lets pictures that cannot be read pass, noted by name: in a training others take their place."""
+    report = Path(cfg.work_dir, skipped.FILE).absolute()
+    guard_images((cfg.get('train_dataloader'), cfg.get('custom_hooks')), 'another', 'train', report)
+    for split in ('val', 'test'):
+        guard_images(cfg.get(f'{split}_dataloader'), 'grey', split, report)
+    guard_images(cfg.get('tta_pipeline'), 'grey', 'test', report)
+    _add_hooks(cfg, 'SkippedDataHook')
+
+
+def _add_hooks(cfg: Config, *names: str) -> None:
     present = {_name(hook.get('type')) for hook in cfg.get('custom_hooks') or [] if isinstance(hook, dict)}
-    added = [hook for hook in own if _name(hook['type']) not in present]
+    added = [dict(type=f'se_mm.{name}') for name in names if name not in present]
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), *added]
 
 

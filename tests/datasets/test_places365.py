@@ -17,6 +17,7 @@ from torchvision.datasets import Places365 as TorchvisionPlaces365
 
 from se_mm import SeMmError
 from se_mm.datasets.places365 import CLASSES, FOLDERS, Places365
+from se_mm.datasets.skipped import Skipped, noted
 
 
 @pytest.fixture(scope='module')
@@ -89,23 +90,25 @@ def test_subsets_and_pickles_keep_the_labels(trees):
 
 
 @pytest.mark.parametrize('start', ['fork', 'spawn'])
-def test_workers_see_the_list_and_share_the_count_of_broken_images(tree, start):
+def test_workers_see_the_list_and_note_broken_images_in_one_file(tree, tmp_path, start):
     broken = tree / 'data_256/b/bar/00000001.jpg'
     broken.write_bytes(b'no picture')
-    dataset = Places365(str(tree), pipeline=[dict(type='LoadImageFromFile', ignore_empty=False)])
+    load = dict(type='se_mm.LoadImageFromFile', unreadable='another', split='train', report=str(tmp_path / 'report'))
+    dataset = Places365(str(tree), pipeline=[load])
     loader = torch.utils.data.DataLoader(
         dataset, batch_size=50, num_workers=2, collate_fn=len, multiprocessing_context=start
     )
     assert sum(loader) == 730
-    assert dataset.broken_images() == [str(broken)]
+    assert noted(tmp_path / 'report')[0] == [Skipped('train', 'image', str(broken), 'no decoder reads it')]
 
 
-def test_a_broken_picture_in_a_test_is_grey_and_counted(tree):
+def test_a_broken_picture_in_a_test_is_grey_and_counted(tree, tmp_path):
     (tree / 'val_256/Places365_val_00000001.jpg').write_bytes(b'')
-    dataset = Places365(str(tree), 'val', pipeline=[dict(type='LoadImageFromFile')], test_mode=True)
+    load = dict(type='se_mm.LoadImageFromFile', unreadable='grey', split='val', report=str(tmp_path / 'report'))
+    dataset = Places365(str(tree), 'val', pipeline=[load], test_mode=True)
     assert np.unique(dataset[0]['img']).tolist() == [127]
     assert dataset[0]['gt_label'] == 0
-    assert len(dataset.broken_images()) == 1
+    assert [entry.reason for entry in noted(tmp_path / 'report')[0]] == ['empty (0 bytes)']
 
 
 def test_the_test_split_has_no_labels(tree):

@@ -15,6 +15,8 @@ import pytest
 from faults import sha256_of_training
 from helpers import REPOSITORY
 from small import draw_scenes
+from small import train_with as train
+from small import trained_with as trained
 
 from se_mm.datasets import shapes
 from se_mm.training.preemption import PREEMPTED_STATUS
@@ -66,22 +68,6 @@ def boxes(tmp_path_factory) -> Path:
 @pytest.fixture(scope='module')
 def scenes(tmp_path_factory) -> Path:
     return draw_scenes(tmp_path_factory.mktemp('scenes'))
-
-
-def train(config: str, data: Path, work_dir: Path, *switches: str, **values) -> subprocess.CompletedProcess:
-    values = dict(fault='', checkpoint='interval=1, max_keep_ckpts=1', workers=1, sampler='InfiniteSampler') | values
-    file = values.pop('file', work_dir.with_name(f'{work_dir.name}.py'))
-    file.write_text(config.format(repository=REPOSITORY, **values))
-    tool = [sys.executable, str(REPOSITORY / 'tools/train.py'), str(file)]
-    arguments = ['--data-root', str(data), '--work-dir', str(work_dir), '--deterministic', *switches]
-    environment = os.environ | {'PYTHONPATH': str(REPOSITORY / 'tests'), 'OMP_NUM_THREADS': '1'}
-    return subprocess.run([*tool, *arguments], capture_output=True, text=True, timeout=300, env=environment)
-
-
-def trained(*args, **values) -> str:
-    done = train(*args, **values)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout + done.stderr
 
 
 KILLED = -signal.SIGKILL

@@ -1,0 +1,47 @@
+"""What was left out of the data, by name: one file in the work_dir, written by whoever leaves something out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+FILE = 'skipped_data.jsonl'
+
+
+class Skipped(NamedTuple):
+    """One image (as a file) or annotation (as an entry) that was left out, of which split, and why."""
+
+    split: str
+    kind: str
+    name: str
+    reason: str
+
+
+def note(file: str | Path, entries: Iterable[Skipped]) -> None:
+    """Adds entries to a file; several processes may do so at once."""
+    lines = ''.join(f'{json.dumps(entry)}\n' for entry in entries)
+    if lines:
+        with Path(file).open('a') as stream:  # one write with O_APPEND for what is no longer than a page
+            stream.write(lines)
+
+
+def noted(file: str | Path, start: int = 0) -> tuple[list[Skipped], int]:
+    """The entries from a position of the file on, and the position after them.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     note(f'{folder}/a', [Skipped('train', 'image', 'a.jpg', 'cut off')])
+        ...     noted(f'{folder}/a')[0]
+        [Skipped(split='train', kind='image', name='a.jpg', reason='cut off')]
+    """
+    file = Path(file)
+    if not file.is_file() or file.stat().st_size <= start:
+        return [], start
+    with file.open('rb') as stream:
+        stream.seek(start)
+        content = stream.read()
+    whole = content[: content.rfind(b'\n') + 1]
+    return [Skipped(*json.loads(line)) for line in whole.splitlines()], start + len(whole)
