@@ -11,7 +11,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from . import atomic, compat
+from . import atomic, compat, plain_files
 from .errors import SeMmError
 from .version import __version__
 from .weights import schemes
@@ -19,6 +19,7 @@ from .weights import schemes
 compat.prepare()
 schemes.register()
 atomic.install()
+plain_files.install()
 
 _PUBLIC = {
     'SELayer': 'se_mm.layers',

@@ -47,6 +47,12 @@ def write_whole(path: str | Path, content: bytes | str) -> None:
     _sync_folder(path.parent)
 
 
+def unlink_link(path: str | Path) -> None:
+    """Removes a symbolic link, which others would write through; a file or a folder stays."""
+    if Path(path).is_symlink():
+        Path(path).unlink()
+
+
 def _sync_folder(folder: Path) -> None:
     """Makes a renaming last through a loss of power, where the file system can."""
     with suppress(OSError):

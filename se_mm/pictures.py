@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from rich.console import Console
 from rich.table import Table
+
+from .atomic import write_whole
 
 SMOOTHED_POINTS = 200
 
@@ -46,8 +49,7 @@ def draw_curves(losses: Mapping[str, np.ndarray], validations: Sequence[Mapping[
             axes.legend(fontsize=8)
         else:
             axes.text(0.5, 0.5, 'nothing recorded', ha='center', transform=axes.transAxes)
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    _save(figure, path, dpi=120)
 
 
 def print_table(validations: Sequence[Mapping[str, Any]]) -> None:
@@ -112,8 +114,7 @@ def draw_sheet(samples: Sequence[Any], classes: Sequence[str], path: Path, score
         scale = np.tile(np.asarray(sample.metainfo.get('scale_factor', (1.0, 1.0)), dtype=float), 2)
         _draw_boxes(truth, np.asarray(_array(gt.bboxes)) / scale, _array(gt.labels), None, classes, colours)
         _draw_boxes(predicted, _array(pred.bboxes), _array(pred.labels), _array(pred.scores), classes, colours)
-    figure.savefig(path, dpi=100)
-    plt.close(figure)
+    _save(figure, path, dpi=100)
 
 
 def _array(boxes: Any) -> np.ndarray:
@@ -148,8 +149,7 @@ def draw_best(image: np.ndarray, scores: Mapping[str, float], path: Path) -> Non
     right.set_yticks(range(len(scores)), list(scores))
     right.invert_yaxis()
     right.set(xlabel='probability', xlim=(0, 1.15))
-    figure.savefig(path, dpi=100)
-    plt.close(figure)
+    _save(figure, path, dpi=100)
 
 
 def draw_confusion(matrix: np.ndarray, classes: Sequence[str], path: Path) -> None:
@@ -176,8 +176,7 @@ def draw_confusion(matrix: np.ndarray, classes: Sequence[str], path: Path) -> No
     right.set_yticks(range(len(pairs)), names, fontsize=8)
     right.invert_yaxis()
     right.set(xlabel='share of the class', title='confused most', xlim=(0, 1.2 * max(rates, default=1)))
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    _save(figure, path, dpi=120)
 
 
 def worst_pairs(matrix: np.ndarray, most: int = 20) -> list[tuple[int, int]]:
@@ -214,5 +213,11 @@ def draw_benchmark(measured: Sequence[Any], title: str, path: Path) -> None:
     axes.margins(x=0.12)
     if len(forms) > 1:
         axes.legend(loc='lower right')
-    figure.savefig(path, dpi=120)
+    _save(figure, path, dpi=120)
+
+
+def _save(figure: plt.Figure, path: Path, dpi: int) -> None:
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=dpi, format='png')
     plt.close(figure)
+    write_whole(path, picture.getvalue())

@@ -7,6 +7,7 @@ import copy
 import io
 import json
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.registry import DATASETS
 
 from .atomic import write_whole
+from .cli import USER_ERROR
 from .config import DATA_ROOT_VARIABLE, datasets_of
 from .config_tree import nodes
 from .datasets import coco_json, skipped
@@ -56,6 +58,8 @@ def check(cfg: Config, splits: Sequence[str]) -> None:
             outcome[0] = error
     broadcast_object_list(outcome)
     error, mended = outcome
+    if error and not is_main_process():
+        sys.exit(USER_ERROR)  # the main process says it
     if error:
         raise error
     if mended:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 import errno
 import os
@@ -20,6 +21,7 @@ from mmengine.runner import Runner
 from mmengine.utils.dl_utils import set_multi_processing
 from torch import nn
 
+from .atomic import unlink_link
 from .cli import existing_file
 from .errors import SeMmError, listed
 from .training.repeatable import Reader
@@ -57,17 +59,37 @@ def join_processes(cfg: Config) -> None:
         raise SeMmError(f'--launcher {launcher}, but {error} is missing: start it with {started_by}') from error
 
 
-def build_runner(cfg: Config) -> Runner:
+def build_runner(cfg: Config, prepare: Callable[[Config], None]) -> Runner:
     """The Runner that the config asks for.
+
+    Args:
+        cfg: what the user asks for; the copies in the work_dir and in the checkpoints are of this.
+        prepare: what is done to the config that the Runner is built from
+            (:func:`se_mm.training.switches.make_survivable` or ``guard_data``).
 
     Raises:
         SeMmError: if the config asks for a model, data or hook that cannot be built.
     """
     _make_work_dir(cfg.work_dir)
+    prepared = copy.deepcopy(cfg)
+    prepare(prepared)
+    if is_distributed() and not torch.cuda.is_available():
+        _wrap_on_cpu(prepared)
+    unlink_link(Path(cfg.work_dir, Path(cfg.filename or 'config.py').name))
     try:
-        return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+        runner = RUNNERS.build(prepared) if 'runner_type' in cfg else Runner.from_cfg(prepared)
+        runner.cfg = copy.deepcopy(cfg)
+        runner.dump_config()
     except Exception as error:
         raise _explained(error, cfg.work_dir) from error
+    return runner
+
+
+def _wrap_on_cpu(cfg: Config) -> None:
+    """mmengine gives DistributedDataParallel the number of a GPU, unless it is told not to."""
+    unused = cfg.get('find_unused_parameters', False)
+    wrapper = dict(type='MMDistributedDataParallel', broadcast_buffers=False, find_unused_parameters=unused)
+    cfg.model_wrapper_cfg = {**wrapper, **(cfg.get('model_wrapper_cfg') or {}), 'device_ids': None}
 
 
 def _make_work_dir(work_dir: str) -> None:

@@ -111,6 +111,15 @@ class LeaveState(Hook):
         Path(runner.work_dir, f'random_{runner.rank}.txt').write_text(digest.hexdigest())
 
 
+@HOOKS.register_module()
+class LeaveImages(Hook):
+    """Writes the ids of the images that a process trains on."""
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, **_):
+        with Path(runner.work_dir, f'images_{runner.rank}.txt').open('a') as file:
+            file.write(''.join(f'{sample.img_id}\n' for sample in data_batch['data_samples']))
+
+
 @TRANSFORMS.register_module()
 class FailAt(BaseTransform):
     """What a decoder or a transform may do to the process of a worker, at one image and once."""

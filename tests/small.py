@@ -63,8 +63,7 @@ def scene_config(root: Path, work_dir: Path, iterations: int = 8, hooks: list[di
 
 def run(cfg: Config):
     """Trains as ``tools/train.py`` does; returns the runner."""
-    switches.make_survivable(cfg)
-    runner = runtime.build_runner(cfg)
+    runner = runtime.build_runner(cfg, switches.make_survivable)
     runtime.train(runner)
     return runner
 

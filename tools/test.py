@@ -34,10 +34,9 @@ def main() -> None:
     runtime.join_processes(cfg)
     preflight.check(cfg, ('test',))
     add_outputs(cfg, args.out, args.sheet, args.confusion)
-    switches.guard_data(cfg)
     if args.tta:
         runtime.use_test_time_augmentation(cfg)
-    runner = runtime.build_runner(cfg)
+    runner = runtime.build_runner(cfg, switches.guard_data)
     runtime.load_weights(runner, args.checkpoint)
     if args.deploy:
         runtime.deploy(runner.model)

@@ -48,10 +48,9 @@ def main() -> None:
     cfg.work_dir = args.work_dir or cfg.work_dir
     runtime.join_processes(cfg)
     switches.apply_training_switches(cfg, args)
-    switches.make_survivable(cfg)
     preflight.check(cfg, ('train', 'val'))
     in_configs.fetch(cfg)
-    runtime.train(runtime.build_runner(cfg))
+    runtime.train(runtime.build_runner(cfg, switches.make_survivable))
 
 
 if __name__ == '__main__':

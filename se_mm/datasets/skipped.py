@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from ..atomic import unlink_link
+
 FILE = 'skipped_data.jsonl'
 
 
@@ -23,7 +25,8 @@ def note(file: str | Path, entries: Iterable[Skipped]) -> None:
     """Adds entries to a file; several processes may do so at once."""
     lines = ''.join(f'{json.dumps(entry)}\n' for entry in entries)
     if lines:
-        with Path(file).open('a') as stream:  # one write with O_APPEND for what is no longer than a page
+        unlink_link(file)
+        with Path(file).open('a') as stream:  # one write with O_APPEND, for what is no longer than a page
             stream.write(lines)
 
 
@@ -38,7 +41,7 @@ def noted(file: str | Path, start: int = 0) -> tuple[list[Skipped], int]:
         [Skipped(split='train', kind='image', name='a.jpg', reason='cut off')]
     """
     file = Path(file)
-    if not file.is_file() or file.stat().st_size <= start:
+    if file.is_symlink() or not file.is_file() or file.stat().st_size <= start:
         return [], start
     with file.open('rb') as stream:
         stream.seek(start)

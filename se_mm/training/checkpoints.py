@@ -15,7 +15,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from ..atomic import PART, WholeFiles, write_whole
+from ..atomic import PART, WholeFiles, unlink_link, write_whole
 from ..errors import SeMmError
 from ..registry import HOOKS
 from ..weights.files import read_checkpoint
@@ -80,6 +80,8 @@ class CheckpointHook(_CheckpointHook):
     def _save_whole(self, runner: Runner, save: Any) -> None:
         if _is_accumulating(runner):
             _average_gradients(runner.model)
+        if is_main_process():
+            unlink_link(Path(runner.work_dir, LAST))
         try:
             save()
         except OSError as error:

@@ -75,7 +75,11 @@ def _use_mixed_precision(cfg: Config) -> None:
 
 
 def _resume(cfg: Config, checkpoint: str) -> None:
-    found = latest_checkpoint(cfg.work_dir) if checkpoint == 'auto' else existing_file(checkpoint, 'checkpoint')
+    found = (
+        latest_checkpoint(cfg.work_dir)
+        if checkpoint == 'auto'
+        else existing_file(checkpoint, 'checkpoint to resume from')
+    )
     cfg.resume = bool(found)
     if not found:
         print_log(f'--resume: no checkpoint in {cfg.work_dir} to go on from; the training starts', level=30)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import shutil
 import subprocess
@@ -15,7 +14,7 @@ import numpy as np
 import places_tree
 import pytest
 import torch
-from helpers import REPOSITORY, shared
+from helpers import REPOSITORY, shared, tool
 from mmengine.registry import MODELS
 
 from se_mm.config import load_config
@@ -36,11 +35,6 @@ QUICK = [
     'model.backbone.stem_channels=16',
     'model.neck.in_channels=[16,32,64,128]',
 ]
-
-
-def tool(name: str, *args: object, cwd: Path = REPOSITORY, **environment: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(REPOSITORY / 'tools' / f'{name}.py'), *map(str, args)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=540, env=os.environ | environment)
 
 
 @pytest.fixture(scope='session')

@@ -64,7 +64,7 @@ def test_a_set_with_many_faults_trains_and_names_them(data, tmp_path):
         if annotation['image_id'] == inverted:
             annotation['bbox'][2] *= -1
     file.write_text(json.dumps(content))
-    val_file, val_content = annotations(data, 'val')
+    _, val_content = annotations(data, 'val')
     (data / 'val' / val_content['images'][0]['file_name']).write_bytes(b'')
     work_dir = tmp_path / 'out'
     said = trained_with(BOXES, data, work_dir)

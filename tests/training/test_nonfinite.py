@@ -41,8 +41,7 @@ def test_a_module_that_makes_nan(scenes, tmp_path):
 )
 def test_a_gate_that_makes_nan(scenes, tmp_path):
     cfg = scene_config(scenes, tmp_path, 30)
-    switches.make_survivable(cfg)
-    runner = runtime.build_runner(cfg)
+    runner = runtime.build_runner(cfg, switches.make_survivable)
     nn.init.constant_(runner.model.backbone.layer3[1].se.fc2.weight, math.nan)
     runner.model._is_init = True  # the runner would draw the weights anew
     runner.model.init_weights = lambda: None

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from faults import sha256_of_training
-from helpers import REPOSITORY
 from small import draw_scenes
 from small import train_with as train
 from small import trained_with as trained
