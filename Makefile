@@ -11,7 +11,7 @@ DEMO := work_dirs/demo
 DEMO_CONFIG := configs/demo/faster_rcnn_se_r18_shapes.py
 COMPILED := .venv-mmcv-compiled
 
-.PHONY: demo test lint test-ops zoo env clean
+.PHONY: demo test lint test-ops zoo soak env clean
 .DELETE_ON_ERROR:
 
 env: $(READY)
@@ -63,6 +63,10 @@ test-ops: $(COMPILED)/mmcv/_ext.stamp
 # The SE twin of every config that mmdet and mmpretrain ship; writes docs/zoo.md.
 zoo: $(READY)
 	cd tests && ../$(BIN)/python -m zoo
+
+# Faults in trainings that take minutes; writes docs/reliability.md.
+soak: $(READY)
+	$(BIN)/python -m pytest tests -m 'fault or soak' --reliability docs/reliability.md
 
 clean:
 	rm -rf .venv .venv-* work_dirs data/shapes build *.egg-info

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from .errors import SeMmError
 
 USER_ERROR = 2
 INTERRUPTED = 130
+#: Set in the environment: what led to a message is shown before it.
+TRACEBACK_VARIABLE = 'SE_MM_TRACEBACK'
 
 
 def run(main: Callable[[], None]) -> None:
@@ -25,6 +28,8 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except SeMmError as error:
+        if os.environ.get(TRACEBACK_VARIABLE):
+            traceback.print_exc()
         print(f'error: {error}', file=sys.stderr)
         sys.exit(USER_ERROR)
     except KeyboardInterrupt:

@@ -5,19 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import NoneType
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
-from mmengine.logging import print_log
 
-from .config_tree import dotted, nodes
+from .config_options import merge_options
+from .config_tree import nodes
 from .errors import SeMmError
 from .swap import swap_backbone
 
 DATA_ROOT_VARIABLE = 'SE_MM_DATA'
-#: The scopes that a type on the command line may name.
-PROJECTS = ('mmengine', 'mmcv', 'mmdet', 'mmpretrain', 'se_mm')
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -57,7 +54,7 @@ def load_config(
     if not isinstance(cfg.get('model'), dict):
         raise SeMmError(f'{path} is not a config to run: it has no `model = dict(...)`')
     if options:
-        _merge_options(cfg, options)
+        merge_options(cfg, options)
     data_root = data_root or os.environ.get(DATA_ROOT_VARIABLE)
     if data_root:
         set_data_root(cfg, data_root)
@@ -77,45 +74,6 @@ def _locate(name: str) -> str:
     if not Path(path).is_file():
         raise SeMmError(f'config {name} does not exist (looked in {Path(path).absolute()})')
     return path
-
-
-def _merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
-    _refuse_foreign_types(cfg, options)
-    for key in options:
-        if not _has(cfg, key):
-            print_log(f'--cfg-options: {key} is new, the config has no such key', logger='current', level=30)
-    try:
-        cfg.merge_from_dict(dict(options))
-    except (KeyError, TypeError, IndexError, AssertionError) as error:
-        raise SeMmError(f'--cfg-options do not fit the config: {error}') from error
-
-
-def _refuse_foreign_types(cfg: Config, options: Mapping[str, Any]) -> None:
-    """A type with dots in it would be imported and called, whatever it is: only a config may ask for that."""
-    projects = {*PROJECTS, cfg.get('default_scope')}
-    named = [(key, value) for key, value in options.items() if key.split('.')[-1] in ('type', '_scope_')]
-    for option, value in options.items():
-        for keys, node in nodes(value):
-            named += [(dotted((option, *keys, key)), node[key]) for key in ('type', '_scope_') if key in node]
-    for key, value in named:
-        project, dot, name = str(value).partition('.')
-        if (dot and (project not in projects or '.' in name)) or not isinstance(value, (str, NoneType)):
-            raise SeMmError(
-                f'--cfg-options: {key}={value} names an object by its path, which is run as code; expected a '
-                f'registered name, alone or after one of {", ".join(sorted(filter(None, projects)))}; '
-                'write others in a config'
-            )
-
-
-def _has(cfg: Any, dotted_key: str) -> bool:
-    for key in dotted_key.split('.'):
-        if isinstance(cfg, (list, tuple)) and key.isdigit() and int(key) < len(cfg):
-            cfg = cfg[int(key)]
-        elif isinstance(cfg, (Config, dict)) and key in cfg:
-            cfg = cfg[key]
-        else:
-            return False
-    return True
 
 
 def datasets_of(loader: Mapping[str, Any]) -> Iterator[ConfigDict]:

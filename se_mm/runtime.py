@@ -6,6 +6,8 @@ import copy
 import datetime
 import errno
 import os
+import re
+import sysconfig
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -22,10 +24,12 @@ from mmengine.utils.dl_utils import set_multi_processing
 from torch import nn
 
 from .atomic import unlink_link
-from .cli import existing_file
+from .cli import TRACEBACK_VARIABLE, existing_file
 from .errors import SeMmError, listed
 from .training.repeatable import Reader
 
+#: Where the standard library and what pip installs are.
+_LIBRARIES = {Path(path) for path in sysconfig.get_paths().values()}
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG)
 
 
@@ -104,61 +108,76 @@ def _make_work_dir(work_dir: str) -> None:
 
 
 def train(runner: Runner) -> None:
-    """Trains; what goes wrong before the first iteration is the config's, and said so.
+    """Trains; what goes wrong before an iteration has gone well is the config's, and said so.
 
     Raises:
-        SeMmError: if the config cannot be built, a worker dies or hangs, or nothing can be written.
+        SeMmError: if the config cannot be built or run, asks for no iteration, a worker dies or
+            hangs, or nothing can be written.
     """
-    begun = _Begun()
-    runner.register_hook(begun, priority='LOWEST')
-    _run(runner, runner.train, lambda: begun.training)
+    _run(runner, runner.train)
 
 
 def test(runner: Runner) -> None:
     """Evaluates; see :func:`train`."""
-    begun = _Begun()
-    runner.register_hook(begun, priority='LOWEST')
-    _run(runner, runner.test, lambda: begun.training)
+    _run(runner, runner.test)
 
 
-class _Begun(Hook):
-    """Knows whether the set-up is over."""
+class _StartHook(Hook):
+    """Refuses a training of nothing, and knows whether the set-up is over."""
 
-    training = False
+    priority = 'LOWEST'
+    is_over = False
 
     def before_train(self, runner: Runner) -> None:
-        self.training = True
+        loop = runner.train_loop
+        if not len(loop.dataloader) or loop.max_iters <= 0:
+            raise SeMmError(
+                f'this training has no iteration: {len(loop.dataloader.dataset)} images make {len(loop.dataloader)} '
+                f'batches, in {loop.max_epochs} epochs; look at train_cfg, batch_size and drop_last'
+            )
+        if loop.iter >= loop.max_iters:
+            print_log(f'the training is at its end already: {loop.iter} of {loop.max_iters} iterations', level=30)
 
-    def before_test(self, runner: Runner) -> None:
-        self.training = True
+    def after_train_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
+        self.is_over = True
+
+    def after_test_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
+        self.is_over = True
 
 
-def _run(runner: Runner, run: Callable[[], Any], begun: Callable[[], bool]) -> None:
+def _run(runner: Runner, run: Callable[[], Any]) -> None:
+    start = _StartHook()
+    runner.register_hook(start)
     try:
         run()
     except RuntimeError as error:
         if 'DataLoader' in str(error) and (reading := _paths_being_read(runner)):
             raise SeMmError(f'{str(error).strip()}; it was reading {listed(reading)}') from error
-        if begun():
+        if start.is_over:
             raise
         raise _explained(error, runner.work_dir) from error
     except Exception as error:
-        if begun() and not (isinstance(error, OSError) and error.errno in _NO_ROOM):
+        if start.is_over and not (isinstance(error, OSError) and error.errno in _NO_ROOM):
             raise
         raise _explained(error, runner.work_dir) from error
 
 
 def _explained(error: Exception, work_dir: str) -> Exception:
-    """A mistake in what the user gave as one message; a bug of ours as it is."""
+    """A mistake in what the user gave as one message; a bug, of ours or in a user's own module, as it is."""
     if isinstance(error, SeMmError):
         return error
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         return SeMmError(f'work_dir {work_dir} cannot be written to: {error.strerror}')
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    if Path(__file__).parent in Path(last.filename).parents:
+    text = str(error)
+    in_worker = re.findall(r'^ *File "(.+?)", line', text, re.MULTILINE)
+    place = Path(in_worker[-1] if in_worker else traceback.extract_tb(error.__traceback__)[-1].filename)
+    if Path(__file__).parent in place.parents or not any(folder in place.parents for folder in _LIBRARIES):
         return error
-    text = ' '.join(str(error).split())
-    return SeMmError(f'what the config asks for cannot be built: {type(error).__name__}: {text[:600]}')
+    text = ' '.join((text.splitlines()[-1] if in_worker else text).split())
+    return SeMmError(
+        f'what the config asks for cannot be built or run: {type(error).__name__}: {text[:600]} '
+        f'({place}; {TRACEBACK_VARIABLE}=1 shows how it came there)'
+    )
 
 
 def _paths_being_read(runner: Runner) -> list[str]:

@@ -112,6 +112,17 @@ class LeaveState(Hook):
 
 
 @HOOKS.register_module()
+class SlowDown(Hook):
+    """Lets an iteration last, so that something can happen in it."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def after_train_iter(self, runner, batch_idx, **_):
+        time.sleep(self.seconds)
+
+
+@HOOKS.register_module()
 class LeaveImages(Hook):
     """Writes the ids of the images that a process trains on."""
 

@@ -105,3 +105,11 @@ def test_data_root_replaces_every_path_into_the_data():
     assert cfg.test_dataloader.dataset.data_root == '/elsewhere/'
     assert cfg.val_evaluator.ann_file == '/elsewhere/annotations/instances_val2017.json'
     assert 'data/coco' not in cfg.pretty_text
+
+
+def test_the_table_of_faults_names_every_fault_that_is_injected(request):
+    from reliability import rows_of
+
+    table = (REPOSITORY / 'docs/reliability.md').read_text()
+    missing = {row for item in request.session.items for row in rows_of(item) if f'| {row[0]} | {row[1]} |' not in table}
+    assert not missing, f'`make soak` writes docs/reliability.md: {missing}'

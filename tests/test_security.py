@@ -103,12 +103,13 @@ def test_plain_pickles_are_read(tmp_path):
         {'model.backbone.type': 'se_mm.cli.os.system'},
         {'train_dataloader.worker_init_fn': {'type': 'os.mkdir'}},
         {'custom_hooks': [{'type': 'antigravity.X'}]},
+        {'custom_hooks': [{'type': 'antigravity'}]},
         {'model.backbone._scope_': 'a.b'},
     ],
 )
 @pytest.mark.fault('--cfg-options with the path of a function as a type', 'refused, nothing is imported')
 def test_a_type_on_the_command_line(options):
-    with pytest.raises(SeMmError, match='names an object by its path, which is run as code'):
+    with pytest.raises(SeMmError, match='named by a path would be run as code'):
         load_config(CONFIG, options)
 
 

@@ -1,5 +1,8 @@
 #!/usr/bin/env python
-"""Time and memory of SE backbones and their plain twins: tools/benchmark.py --mode inference"""
+"""Time and memory of SE backbones and their plain twins: tools/benchmark.py --mode inference
+
+How a training scales: tools/benchmark.py --scaling CONFIG --processes 1 2 8
+"""
 
 import argparse
 import json
@@ -7,14 +10,15 @@ from pathlib import Path
 
 import torch
 
-from se_mm import bandwidth, benchmark, cli, pictures
+from se_mm import bandwidth, benchmark, cli, pictures, preflight, scaling
+from se_mm.config import load_config
 
 SIZES = {'training': (2, 480, 800), 'detector-training': (2, 800, 1344)}
 SIZE = (1, 800, 1344)
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         '--mode',
         choices=[*benchmark.MODES, 'tail'],
@@ -32,11 +36,21 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--only', default='', metavar='NAME', help='only the networks with this in their name')
     parser.add_argument('--json', type=Path, metavar='FILE', help='every round of every network')
     parser.add_argument('--chart', type=Path, metavar='PNG', help='the medians as bars')
+    parser.add_argument('--scaling', metavar='CONFIG', help='images a second of its training by several processes')
+    parser.add_argument('--processes', type=int, nargs='+', default=[1, 2], help='with --scaling (default: 1 2)')
+    parser.add_argument('--data-root', help='with --scaling: the data of the config')
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
+    if args.scaling:
+        cfg = load_config(args.scaling, data_root=args.data_root)
+        preflight.check(cfg, ('train',))
+        found = scaling.measure_scaling(cfg, args.processes)
+        where = benchmark.machine('cuda' if torch.cuda.is_available() else 'cpu')
+        print('\n'.join([f'{args.scaling}, batch {found[0].batch} a process', where, '', *scaling.table(found)]))
+        return
     size = tuple(args.size or SIZES.get(args.mode, SIZE))
     if args.mode == 'tail':
         dtype = torch.float16 if args.amp else torch.float32
