@@ -112,6 +112,19 @@ class LeaveState(Hook):
 
 
 @HOOKS.register_module()
+class Remember(Hook):
+    """Keeps a gate's weights after each iteration."""
+
+    priority = 'VERY_LOW'
+
+    def before_train(self, runner):
+        self.seen = []
+
+    def after_train_iter(self, runner, batch_idx, **_):
+        self.seen.append(runner.model.get_parameter('backbone.layer2.0.se.fc1.weight').detach().clone())
+
+
+@HOOKS.register_module()
 class SlowDown(Hook):
     """Lets an iteration last, so that something can happen in it."""
 

@@ -111,5 +111,7 @@ def test_the_table_of_faults_names_every_fault_that_is_injected(request):
     from reliability import rows_of
 
     table = (REPOSITORY / 'docs/reliability.md').read_text()
-    missing = {row for item in request.session.items for row in rows_of(item) if f'| {row[0]} | {row[1]} |' not in table}
+    missing = {
+        row for item in request.session.items for row in rows_of(item) if f'| {row[0]} | {row[1]} |' not in table
+    }
     assert not missing, f'`make soak` writes docs/reliability.md: {missing}'

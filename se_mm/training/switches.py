@@ -62,7 +62,13 @@ def apply_training_switches(cfg: Config, args: argparse.Namespace) -> None:
         if not 0 < args.ema < 1:
             raise SeMmError(f'--ema is {args.ema}; expected the share of the new weights in the average, as 0.0002')
         hooks.append(
-            dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=args.ema, update_buffers=True, priority=49)
+            dict(
+                type='EMAHook',
+                ema_type='mmengine.MomentumAnnealingEMA',
+                momentum=args.ema,
+                update_buffers=True,
+                priority=49,
+            )
         )
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), *hooks]
 

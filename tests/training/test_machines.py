@@ -72,7 +72,15 @@ def torchrun(machine: str, config: Path, *options: str) -> subprocess.Popen:
     command = ['ip', 'netns', 'exec', machine, sys.executable, '-m', 'torch.distributed.run']
     command += ['--nproc-per-node', '1', '--rdzv-backend', 'c10d', '--rdzv-endpoint', f'{MACHINES["se_mm_a"]}:29400']
     is_host = machine == 'se_mm_a'  # a namespace has no host name of its own to be known by
-    command += ['--rdzv-id', 'job', '--rdzv-conf', f'is_host={int(is_host)}', '--local-addr', MACHINES[machine], *options]
+    command += [
+        '--rdzv-id',
+        'job',
+        '--rdzv-conf',
+        f'is_host={int(is_host)}',
+        '--local-addr',
+        MACHINES[machine],
+        *options,
+    ]
     command += [
         str(REPOSITORY / 'tools/train.py'),
         str(config),

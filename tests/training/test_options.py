@@ -62,6 +62,7 @@ def trains_or_says_why(scenes, folder, options) -> str:
         ({'train_dataloader.drop_last': True, 'train_dataloader.batch_size': 99}, 'this training has no iteration'),
         ({'train_dataloader.dataset.indices': 0}, 'nothing is left'),
         ({'train_dataloader.batch_size': 0}, 'batch_size'),
+        ({'train_cfg.val_interval': 0}, 'val_interval is 0'),
         ({'model.backbone.depth': 17}, '17'),
         ({'model.head.in_channels': 3}, 'shapes cannot be multiplied'),
         ({'optim_wrapper.optimizer.type': 'Adm'}, 'Adm is not registered; did you mean Adam?'),
