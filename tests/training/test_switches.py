@@ -11,7 +11,7 @@ from mmengine.model.utils import convert_sync_batchnorm
 from small import draw_scenes, run, scene_config
 from torch import nn
 
-from se_mm import SELayer, SEResNet, SeMmError
+from se_mm import SELayer, SeMmError, SEResNet
 from se_mm.training.switches import apply_training_switches, make_survivable
 
 SWITCHES = dict(
