@@ -3,6 +3,8 @@
 
 STACK ?= onedl
 PYTHON ?= python3
+# Processes of the tests.
+JOBS ?= 2
 CONSTRAINTS := constraints/$(STACK).txt
 VENV := .venv$(if $(filter-out onedl,$(STACK)),-$(STACK))
 BIN := $(VENV)/bin
@@ -40,7 +42,7 @@ demo: $(READY)
 	@echo "predictions  $(CURDIR)/$(DEMO)/predictions.png (ground truth on the left)"
 
 test: $(READY)
-	$(BIN)/python -m pytest tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n $(JOBS) --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -66,7 +68,7 @@ zoo: $(READY)
 
 # Faults in trainings that take minutes; writes docs/reliability.md.
 soak: $(READY)
-	$(BIN)/python -m pytest tests -m 'fault or soak' --reliability docs/reliability.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m 'fault or soak' -n $(JOBS) --dist loadfile --reliability docs/reliability.md
 
 clean:
 	rm -rf .venv .venv-* work_dirs data/shapes build *.egg-info

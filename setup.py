@@ -49,7 +49,7 @@ setup(
             'setuptools<81',
         ],
         'timm': ['timm>=1.0'],
-        'dev': ['hypothesis', 'pytest', 'ruff', 'scikit-learn', 'timm>=1.0'],
+        'dev': ['hypothesis', 'pytest', 'pytest-xdist', 'ruff', 'scikit-learn', 'timm>=1.0'],
     },
     classifiers=[
         'License :: OSI Approved :: Apache Software License',

@@ -140,6 +140,12 @@ class _StartHook(Hook):
         if loop.iter >= loop.max_iters:
             print_log(f'the training is at its end already: {loop.iter} of {loop.max_iters} iterations', level=30)
 
+    def before_val_epoch(self, runner: Runner) -> None:
+        Reader.of(runner.val_dataloader, runner.seed, runner.rank)
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        Reader.of(runner.test_dataloader, runner.seed, runner.rank)
+
     def after_train_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
         self.is_over = True
 

@@ -22,7 +22,7 @@ Each of these is injected by a test; this table is what `make soak` writes when 
 
 
 class Table:
-    """Collects the outcomes of the tests marked ``fault``, and writes them."""
+    """Collects the outcomes of the tests marked ``fault``, and writes them; the tests may run in several processes."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -30,17 +30,21 @@ class Table:
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item, call):
-        report = (yield).get_result()
-        if report.when == 'call' or report.outcome != 'passed':
-            for row in rows_of(item):
-                self.outcomes[row].append(report.outcome)
+        (yield).get_result().faults = rows_of(item)
 
-    def pytest_sessionfinish(self):
+    def pytest_runtest_logreport(self, report):
+        if report.when == 'call' or report.outcome != 'passed':
+            for row in report.faults:
+                self.outcomes[tuple(row)].append(report.outcome)
+
+    def pytest_sessionfinish(self, session):
+        if hasattr(session.config, 'workerinput'):
+            return  # a process of pytest-xdist, whose reports the main one has
         cases = [outcome for outcomes in self.outcomes.values() for outcome in outcomes]
         counts = ', '.join(f'{cases.count(kind)} {kind}' for kind in dict.fromkeys(['passed', *cases]))
         where = f'Python {platform.python_version()}, torch {torch.__version__}, {os.cpu_count()} CPU cores'
         text = HEADING.format(summary=f'{len(self.outcomes)} faults, {len(cases)} cases: {counts} ({where}).')
-        for (fault, outcome, test), outcomes in self.outcomes.items():
+        for (fault, outcome, test), outcomes in sorted(self.outcomes.items(), key=lambda row: row[0][2]):
             what = outcome if set(outcomes) == {'passed'} else f'**{" ".join(sorted(set(outcomes)))}**'
             text += f'| {fault} | {what} | {len(outcomes)} | `{test}` |\n'
         self.path.write_text(text)

@@ -117,24 +117,29 @@ class NonFiniteHook(Hook):
         self._earlier: list[str] = []
 
     def before_train(self, runner: Runner) -> None:
-        if not isinstance(runner.optim_wrapper, (OptimWrapper, AmpOptimWrapper)):
+        self._watches = isinstance(runner.optim_wrapper, (OptimWrapper, AmpOptimWrapper))
+        self._buffers = list(runner.model.buffers())
+        self._before = [buffer.clone() for buffer in self._buffers]
+        if not self._watches:
             name = type(runner.optim_wrapper).__name__
             runner.logger.warning(f'steps that are not finite are not left out: optim_wrapper is a {name}')
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        if getattr(runner.optim_wrapper, 'skipped', False):
+        if self._watches:
             runner.optim_wrapper.skipped = False  # until the next step, where gradients are accumulated
-        self._buffers = [(buffer, buffer.clone()) for buffer in runner.model.buffers()]
+            _copy(self._buffers, self._before)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Any] | None = None
     ) -> None:
-        if not getattr(runner.optim_wrapper, 'skipped', False):
+        if not self._watches:
+            return
+        if not runner.optim_wrapper.skipped:
             self._look_at_accumulated(runner, data_batch, outputs)
             return
         loss_is_finite = all_finite(list(_tensors(outputs)))
         spoilt = all_gather_object((loss_is_finite, self._report(runner, data_batch, loss_is_finite)))
-        self._put_back_buffers()
+        _copy(self._before, self._buffers)
         if all(finite for finite, _ in spoilt) and runner.optim_wrapper.tolerates:
             return
         self.in_a_row += 1
@@ -161,11 +166,7 @@ class NonFiniteHook(Hook):
             self.in_a_row, self._earlier = 0, []
         elif not all_finite(list(_tensors(outputs))):
             self._earlier += image_names(data_batch)
-            self._put_back_buffers()
-
-    def _put_back_buffers(self) -> None:
-        for buffer, before in self._buffers:
-            buffer.copy_(before)
+            _copy(self._before, self._buffers)
 
     def _report(self, runner: Runner, data_batch: Any, loss_is_finite: bool) -> str:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
@@ -184,6 +185,12 @@ class NonFiniteHook(Hook):
         images = [*self._earlier, *image_names(data_batch)]
         self._earlier = []
         return f'{what} is not finite for the images {listed(images)}'
+
+
+@torch.no_grad()
+def _copy(source: Sequence[Tensor], target: Sequence[Tensor]) -> None:
+    if source:
+        torch._foreach_copy_(target, source)  # one kernel for many small tensors
 
 
 def image_names(data_batch: Any) -> list[str]:

@@ -8,7 +8,7 @@ from types import FrameType
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce, get_comm_device
+from mmengine.dist import all_reduce, barrier, get_comm_device
 from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 
@@ -61,4 +61,5 @@ class PreemptionHook(Hook):
             raise SeMmError('SIGTERM: the config has no CheckpointHook, nothing was saved')
         path = hook.save_now(runner, epoch, iteration)
         runner.logger.warning(f'SIGTERM: iteration {iteration} is saved to {path}; --resume goes on from there')
+        barrier()  # launchers end the others as soon as one has left, and the main process may still be writing
         raise SystemExit(PREEMPTED_STATUS)

@@ -11,6 +11,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
 from ..cli import existing_file
+from ..config import LOADERS as DATA_LOADERS
 from ..datasets import skipped
 from ..datasets.loading import guard_images
 from ..errors import SeMmError
@@ -108,9 +109,6 @@ def make_survivable(cfg: Config) -> None:
     Parts of other projects are left alone, and what follows from that is said.
     """
     _repeat_exactly(cfg)
-    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        if cfg.get(loader) and cfg[loader].get('num_workers'):
-            cfg[loader].setdefault('timeout', WORKER_TIMEOUT)
     wrapper = cfg.get('optim_wrapper') or ConfigDict()
     name = _name(wrapper.get('type', 'OptimWrapper'))
     if name in OPTIM_WRAPPERS:
@@ -124,12 +122,15 @@ def make_survivable(cfg: Config) -> None:
 
 
 def guard_data(cfg: Config) -> None:
-    """Lets pictures that cannot be read pass, noted by name: in a training others take their place."""
+    """Lets pictures that cannot be read pass, noted by name, and no worker hang for ever."""
     report = Path(cfg.work_dir, skipped.FILE).absolute()
     guard_images((cfg.get('train_dataloader'), cfg.get('custom_hooks')), 'another', 'train', report)
     for split in ('val', 'test'):
         guard_images(cfg.get(f'{split}_dataloader'), 'grey', split, report)
     guard_images(cfg.get('tta_pipeline'), 'grey', 'test', report)
+    for loader in DATA_LOADERS:
+        if cfg.get(loader) and cfg[loader].get('num_workers'):
+            cfg[loader].setdefault('timeout', WORKER_TIMEOUT)
     _add_hooks(cfg, 'SkippedDataHook')
 
 
