@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mmengine.config import DictAction
+from torch import distributed
 
 from .errors import SeMmError
 
@@ -27,6 +28,8 @@ def run(main: Callable[[], None]) -> None:
     """
     try:
         main()
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.barrier()
     except SeMmError as error:
         if os.environ.get(TRACEBACK_VARIABLE):
             traceback.print_exc()
@@ -35,6 +38,9 @@ def run(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)
         sys.exit(INTERRUPTED)
+    finally:
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.destroy_process_group()  # its threads would abort a process that comes to its end
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:

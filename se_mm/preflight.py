@@ -234,7 +234,7 @@ def _build_unserialized(cfg: Config, dataset_cfg: ConfigDict, split: str) -> Any
             dataset.full_init()
         except SeMmError:
             raise
-        except (OSError, ValueError, RuntimeError, AssertionError, KeyError, TypeError) as error:
+        except (AssertionError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
             hint = ' --classes takes the names of the folders.' if 'subfolders' in str(error) else ''
             raise SeMmError(f'{split} data ({dataset_cfg.type}) cannot be read: {error}{hint}') from error
     _check_folders_of_classes(dataset, split)

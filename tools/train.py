@@ -34,7 +34,7 @@ def parse_args() -> argparse.Namespace:
         help='average the weights exponentially, and validate and save the average (default: 0.0002)',
     )
     parser.add_argument('--sync-bn', action='store_true', help='norms over the batch of all processes')
-    parser.add_argument('--compile', action='store_true', help='torch.compile of the training step')
+    parser.add_argument('--compile', action='store_true', help='torch.compile of the backbones')
     parser.add_argument('--seed', type=int, help='seed of every random number generator')
     parser.add_argument('--deterministic', action='store_true', help='deterministic algorithms only')
     return parser.parse_args()

@@ -48,8 +48,6 @@ def apply_training_switches(cfg: Config, args: argparse.Namespace) -> None:
                 "--sync-bn needs several processes with a GPU each: torch's SyncBatchNorm runs on GPUs only"
             )
         cfg.sync_bn = 'torch'
-    if args.compile:
-        cfg.compile = True
     if args.seed is not None or args.deterministic:
         cfg.randomness = dict(seed=args.seed, deterministic=args.deterministic)
     if args.no_pretrained:
@@ -59,6 +57,8 @@ def apply_training_switches(cfg: Config, args: argparse.Namespace) -> None:
     if args.resume or cfg.get('resume'):
         _resume(cfg, args.resume or cfg.get('load_from') or 'auto')
     hooks = [dict(type='se_mm.CurvesHook')]
+    if args.compile:
+        hooks.append(dict(type='se_mm.CompileHook'))
     if args.ema is not None:
         if not 0 < args.ema < 1:
             raise SeMmError(f'--ema is {args.ema}; expected the share of the new weights in the average, as 0.0002')
