@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -39,8 +41,16 @@ def run(main: Callable[[], None]) -> None:
         print('interrupted', file=sys.stderr)
         sys.exit(INTERRUPTED)
     finally:
+        _end_workers()
         if distributed.is_available() and distributed.is_initialized():
             distributed.destroy_process_group()  # its threads would abort a process that comes to its end
+
+
+def _end_workers() -> None:
+    """Workers that read data leave SIGTERM to the main process; one that hangs would keep it from its end."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler takes their end for a failure
+    for worker in multiprocessing.active_children():
+        worker.kill()
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:

@@ -19,6 +19,10 @@ from .errors import SeMmError
 #: The scopes that a type on the command line may name.
 PROJECTS = ('mmengine', 'mmcv', 'mmdet', 'mmpretrain', 'se_mm')
 
+#: Keys whose values mmengine looks up, and imports where it does not find them.
+TYPES = ('type', 'constructor', 'runner_type', 'ema_type')
+SCOPES = ('_scope_', 'default_scope')
+
 
 def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
     """Lays dotted keys and their values over a config; a key that is new is named.
@@ -40,10 +44,13 @@ def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
 
 def _types_in(options: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for option, value in options.items():
-        if option.split('.')[-1] in ('type', '_scope_'):
-            yield option, value
-        for keys, node in nodes(value):
-            yield from ((dotted((option, *keys, key)), node[key]) for key in ('type', '_scope_') if key in node)
+        named = [(option, value)]
+        named += [(dotted((option, *keys, key)), node[key]) for keys, node in nodes(value) for key in node]
+        for key, kind in named:
+            last = key.split('.')[-1]
+            is_path = isinstance(kind, str) and '.' in kind
+            if last in (*TYPES, *SCOPES) or (last.endswith('_type') and is_path):
+                yield key, kind
 
 
 def _check_type(key: str, kind: Any, scope: str | None) -> None:
@@ -52,7 +59,7 @@ def _check_type(key: str, kind: Any, scope: str | None) -> None:
         return
     if not isinstance(kind, str):
         raise SeMmError(f'--cfg-options: {key}={kind!r}; expected the name of a registered type')
-    if key.split('.')[-1] == '_scope_':
+    if key.split('.')[-1] in SCOPES:
         known = kind in projects
         names = projects
     else:

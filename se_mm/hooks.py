@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import all_gather_object, is_main_process, master_only
+from mmengine.dist import all_gather_object, broadcast_object_list, is_main_process, master_only
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -37,7 +37,9 @@ class CurvesHook(Hook):
         file = Path(runner.work_dir, 'validations.json')
         if runner.iter and file.is_file():
             self.validations = [entry for entry in json.loads(file.read_text()) if entry['iter'] <= runner.iter]
-        if runner.iter and _is_due(runner) and not any(entry['iter'] == runner.iter for entry in self.validations):
+        due = [runner.iter and _is_due(runner) and not any(entry['iter'] == runner.iter for entry in self.validations)]
+        broadcast_object_list(due)  # the file may be on the disk of the main process alone
+        if due[0]:
             runner.logger.info(f'iteration {runner.iter} was not validated before the training was cut off: now')
             runner.val_loop.run()
 
@@ -79,8 +81,10 @@ class SkippedDataHook(Hook):
         self.interval = interval
         self._position = 0
         self._known: dict[Skipped, None] = {}  # in the order of their discovery
+        self._noted_now: set[Skipped] = set()
 
     def before_run(self, runner: Runner) -> None:
+        self._splits = ('train', 'val') if runner._train_loop is not None else ('test',)
         self._look(runner, say=False)  # of a run that is resumed, and of the annotations
 
     def after_train_iter(self, runner: Runner, batch_idx: int, *args: Any, **kwargs: Any) -> None:
@@ -110,6 +114,10 @@ class SkippedDataHook(Hook):
     def _look(self, runner: Runner, say: bool = True) -> None:
         found, self._position = noted(self._file(runner), self._position)
         for entry in (entry for part in all_gather_object(found) for entry in part):  # not all see the same disk
+            if entry.split not in self._splits:
+                continue
+            if say:
+                self._noted_now.add(entry)
             if entry not in self._known:
                 self._known[entry] = None
                 if say:
@@ -117,7 +125,9 @@ class SkippedDataHook(Hook):
 
     def _stop_if_too_many(self, runner: Runner) -> None:
         unreadable = [
-            f'{entry.name} ({entry.reason})' for entry in self._known if (entry.split, entry.kind) == ('train', 'image')
+            f'{entry.name} ({entry.reason})'
+            for entry in self._known
+            if entry in self._noted_now and (entry.split, entry.kind) == ('train', 'image')
         ]
         count = len(runner.train_dataloader.dataset)
         if len(unreadable) > self.most * count:

@@ -23,12 +23,17 @@ class SignalAt(Hook):
 
     priority = 'VERY_HIGH'
 
-    def __init__(self, iteration: int, number: int = signal.SIGKILL, rank: int | None = None) -> None:
-        self.iteration, self.number, self.rank = iteration, number, rank
+    def __init__(
+        self, iteration: int, number: int = signal.SIGKILL, rank: int | None = None, group: bool = False
+    ) -> None:
+        self.iteration, self.number, self.rank, self.group = iteration, number, rank, group
 
     def after_train_iter(self, runner, batch_idx, **_):
         if runner.iter + 1 == self.iteration and not runner._resume and self.rank in (None, runner.rank):
-            os.kill(os.getpid(), self.number)
+            if self.group:  # as launchers do, who reach the workers of the data too
+                os.killpg(os.getpgrp(), self.number)
+            else:
+                os.kill(os.getpid(), self.number)
 
 
 @HOOKS.register_module()

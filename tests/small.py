@@ -81,7 +81,9 @@ def train_with(
     tool = [sys.executable, str(REPOSITORY / 'tools/train.py'), str(file)]
     arguments = ['--data-root', str(data), '--work-dir', str(work_dir), '--deterministic', *switches]
     environment = os.environ | {'PYTHONPATH': str(REPOSITORY / 'tests'), 'OMP_NUM_THREADS': '1'}
-    return subprocess.run([*tool, *arguments], capture_output=True, text=True, timeout=300, env=environment)
+    return subprocess.run(
+        [*tool, *arguments], capture_output=True, text=True, timeout=300, env=environment, start_new_session=True
+    )
 
 
 def trained_with(*args, **values) -> str:

@@ -105,6 +105,9 @@ def test_plain_pickles_are_read(tmp_path):
         {'custom_hooks': [{'type': 'antigravity.X'}]},
         {'custom_hooks': [{'type': 'antigravity'}]},
         {'model.backbone._scope_': 'a.b'},
+        {'runner_type': 'os.system'},
+        {'optim_wrapper.constructor': 'os.system'},
+        {'default_scope': 'antigravity'},
     ],
 )
 @pytest.mark.fault('--cfg-options with the path of a function as a type', 'refused, nothing is imported')

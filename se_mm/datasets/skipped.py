@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from ..atomic import unlink_link
+from ..atomic import unlink_link, write_whole
 
 FILE = 'skipped_data.jsonl'
 
@@ -47,4 +48,18 @@ def noted(file: str | Path, start: int = 0) -> tuple[list[Skipped], int]:
         stream.seek(start)
         content = stream.read()
     whole = content[: content.rfind(b'\n') + 1]
-    return [Skipped(*json.loads(line)) for line in whole.splitlines()], start + len(whole)
+    return list(_entries(whole)), start + len(whole)
+
+
+def forget(file: str | Path, splits: Iterable[str]) -> None:
+    """Drops the entries of some splits, of an earlier run."""
+    entries, _ = noted(file)
+    if entries:
+        kept = [entry for entry in entries if entry.split not in splits]
+        write_whole(file, ''.join(f'{json.dumps(entry)}\n' for entry in kept))
+
+
+def _entries(lines: bytes) -> Iterator[Skipped]:
+    for line in lines.splitlines():
+        with suppress(ValueError, TypeError):  # a line that a full disk or a killed process has torn
+            yield Skipped(*json.loads(line))

@@ -49,6 +49,10 @@ class CheckpointHook(_CheckpointHook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         self._gradients = checkpoint.pop(GRADIENTS, {}) if runner._resume else {}
+        hub = checkpoint.get('message_hub')
+        info = hub.get('runtime_info') if isinstance(hub, dict) else None
+        if isinstance(info, dict) and not all(isinstance(step, int) for step in info.get('keep_ckpt_ids', ())):
+            raise SeMmError('the checkpoint names other checkpoints by something else than numbers; refused')
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         if 'optimizer' in checkpoint and _is_accumulating(runner):
@@ -111,6 +115,9 @@ class _RemovesLater(WholeFiles):
             self.paths.append(Path(filepath))
         else:
             print_log(f'{filepath} is not removed: it is outside of {self.folder}', logger='current', level=30)
+
+    def rmtree(self, dir_path: str | Path) -> None:
+        print_log(f'{dir_path} is not removed: our checkpoints are no folders', logger='current', level=30)
 
     def remove_now(self) -> None:
         while self.paths:

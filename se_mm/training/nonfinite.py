@@ -66,12 +66,14 @@ class AmpOptimWrapper(_AmpOptimWrapper):
     def step(self, **kwargs: Any) -> None:
         self.skipped = True
         super().step(**kwargs)
+        if getattr(self.optimizer, '_step_supports_amp_scaling', False):  # a fused one leaves the step out by itself
+            self.skipped = not all_finite([parameter.grad for parameter in _trained(self.optimizer)])
         if self.skipped:
             self.spoilt = _spoilt(_trained(self.optimizer))
 
     @property
     def tolerates(self) -> bool:
-        return self.loss_scaler.get_scale() >= 1
+        return self._scale_update_param is None and self.loss_scaler.get_scale() >= 1
 
 
 def all_finite(tensors: Sequence[Tensor]) -> bool:
@@ -81,6 +83,7 @@ def all_finite(tensors: Sequence[Tensor]) -> bool:
         >>> all_finite([torch.ones(3)]), all_finite([torch.ones(3), torch.tensor([1.0, float('nan')])])
         (True, False)
     """
+    tensors = [tensor for tensor in tensors if tensor.numel()]
     if not tensors:
         return True
     largest = torch._foreach_norm(tensors, ord=float('inf'))  # a sum of squares overflows where no number does
@@ -222,10 +225,10 @@ def first_non_finite(runner: Runner, data_batch: Any) -> str | None:
 
     seed_all(runner.seed, get_rank(), runner.iter, 0)
     with _watched(model, watch), torch.no_grad(), runner.optim_wrapper.optim_context(model):
-        data = model.data_preprocessor(data_batch, True)
-        if not all_finite(list(_tensors(data))):
-            return 'the data'
         try:
+            data = model.data_preprocessor(data_batch, True)
+            if not all_finite(list(_tensors(data))):
+                found.append('the data')  # and on: in a distributed run the others run the model too
             model(**data, mode='loss') if isinstance(data, dict) else model(*data, mode='loss')
         except Exception:  # whatever follows from what is not finite
             return found[0] if found else None

@@ -42,9 +42,14 @@ class PreemptionHook(Hook):
         if self._anybody_asked():
             self._leave(runner, runner.epoch, runner.iter + 1)
 
+    def before_val_epoch(self, runner: Runner) -> None:
+        fewest = torch.tensor(len(runner.val_dataloader), device=get_comm_device())
+        all_reduce(fewest, 'min')
+        self._batches_of_all = int(fewest)  # some samplers give more to one process than to another
+
     def after_val_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
         # Outside of a training (tools/test.py) there is nothing to save.
-        if runner._train_loop is not None and self._anybody_asked():
+        if runner._train_loop is not None and batch_idx < self._batches_of_all and self._anybody_asked():
             for hook in runner.hooks:
                 if isinstance(hook, EMAHook):
                     hook.after_val_epoch(runner)  # the weights of the training stand aside during a validation
@@ -61,5 +66,6 @@ class PreemptionHook(Hook):
             raise SeMmError('SIGTERM: the config has no CheckpointHook, nothing was saved')
         path = hook.save_now(runner, epoch, iteration)
         runner.logger.warning(f'SIGTERM: iteration {iteration} is saved to {path}; --resume goes on from there')
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         barrier()  # launchers end the others as soon as one has left, and the main process may still be writing
         raise SystemExit(PREEMPTED_STATUS)

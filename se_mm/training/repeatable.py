@@ -8,8 +8,9 @@ that was cut off, with any number of workers, and any iteration can be run again
 from __future__ import annotations
 
 import random
+import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -103,10 +104,13 @@ class RepeatableBatchSampler(BatchSampler):
 
     def __iter__(self) -> Iterator[list[Draw]]:
         skip, self.skip = self.skip, 0
-        for batch in islice(self._epochs() if self.endless else self.batches, skip, None):
+        batches = _with_own_numbers(self._epochs() if self.endless else self.batches, getattr(self.sampler, 'seed', 0))
+        for batch in islice(batches, skip, None):
             iteration = self.iteration
             self.iteration += 1
-            yield [Draw(index, iteration, place) for place, index in enumerate(batch)]
+            yield [
+                Draw(index, iteration, place) if isinstance(index, int) else index for place, index in enumerate(batch)
+            ]
 
     def _epochs(self) -> Iterator[list[int]]:
         if isinstance(self.sampler, InfiniteSampler):  # it would go on where an earlier iterator left it
@@ -120,6 +124,35 @@ class RepeatableBatchSampler(BatchSampler):
 
     def __len__(self) -> int:
         return len(self.batches)
+
+
+def _with_own_numbers(batches: Iterable[list[int]], seed: int | None) -> Iterator[list[int]]:
+    """Batches of samplers that draw from numpy's global generator: with a generator of their own instead."""
+    own = np.random.RandomState(seed or 0).get_state()
+    iterator = iter(batches)
+    while True:
+        everybodys = np.random.get_state()
+        np.random.set_state(own)
+        try:
+            batch = next(iterator)
+        except StopIteration:
+            return
+        finally:
+            own = np.random.get_state()
+            np.random.set_state(everybodys)
+        yield batch
+
+
+class _WorkerStart:
+    """What a worker does first: it leaves SIGTERM, which launchers send to all processes, to the main process."""
+
+    def __init__(self, then: Callable[[int], None] | None) -> None:
+        self.then = then
+
+    def __call__(self, worker: int) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if self.then:
+            self.then(worker)
 
 
 class Reader:
@@ -144,6 +177,7 @@ class Reader:
         """The reader of a loader, set up if it has none; before its workers start."""
         dataset = loader.dataset
         if not isinstance(getattr(dataset, '__getitems__', None), Reader):
+            loader.worker_init_fn = _WorkerStart(loader.worker_init_fn)
             dataset.__getitems__ = cls(dataset, seed, rank, loader.num_workers)  # what torch's fetcher asks for
         return dataset.__getitems__
 
@@ -152,13 +186,13 @@ class Reader:
         slot = worker.id if worker else 0
         samples = []
         for index in indices:
-            self.reading[slot] = int(index)
+            self.reading[slot] = index if isinstance(index, int) else -1
             if isinstance(index, Draw):
                 seed_all(self.seed, self.rank, index.iteration, index.place + 1)  # place 0 is the iteration itself
             try:
                 samples.append(self.dataset[index])
             except Exception:
-                print(f'{self._path(int(index))} could not be prepared:', file=sys.stderr, flush=True)
+                print(f'{self._path(index)} could not be prepared:', file=sys.stderr, flush=True)
                 raise
         self.reading[slot] = -1
         return samples
@@ -168,6 +202,7 @@ class Reader:
         return [self._path(index) for index in self.reading.tolist() if index >= 0]
 
     def _path(self, index: int) -> str:
-        info = self.dataset.get_data_info(index) if hasattr(self.dataset, 'get_data_info') else {}
+        has_info = isinstance(index, int) and hasattr(self.dataset, 'get_data_info')
+        info = self.dataset.get_data_info(index) if has_info else {}
         path = info.get('img_path', f'sample {index}')
         return ', '.join(map(str, path)) if isinstance(path, (list, tuple)) else str(path)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict
+from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 
 from ..cli import existing_file
@@ -48,8 +49,11 @@ def apply_training_switches(cfg: Config, args: argparse.Namespace) -> None:
                 "--sync-bn needs several processes with a GPU each: torch's SyncBatchNorm runs on GPUs only"
             )
         cfg.sync_bn = 'torch'
-    if args.seed is not None or args.deterministic:
-        cfg.randomness = dict(seed=args.seed, deterministic=args.deterministic)
+    cfg.randomness = ConfigDict({'seed': None, **(cfg.get('randomness') or {})})
+    if args.seed is not None:
+        cfg.randomness.seed = args.seed
+    if args.deterministic:
+        cfg.randomness.deterministic = True
     if args.no_pretrained:
         removed = without_pretrained(cfg.model)
         cfg.load_from = None
@@ -82,25 +86,41 @@ def _use_mixed_precision(cfg: Config) -> None:
 
 
 def _resume(cfg: Config, checkpoint: str) -> None:
-    found = (
-        latest_checkpoint(cfg.work_dir)
-        if checkpoint == 'auto'
-        else existing_file(checkpoint, 'checkpoint to resume from')
-    )
+    """The main process chooses: not all see the same disk at the same time."""
+    outcome: list[Any] = [None]
+    if is_main_process():
+        try:
+            outcome = [_what_to_resume(cfg.work_dir, checkpoint)]
+        except SeMmError as error:
+            outcome = [error]
+    broadcast_object_list(outcome)
+    if isinstance(outcome[0], SeMmError):
+        raise outcome[0]
+    found, seed = outcome[0]
     cfg.resume = bool(found)
     if not found:
         print_log(f'--resume: no checkpoint in {cfg.work_dir} to go on from; the training starts', level=30)
         return
-    if '://' not in found and (wrong := why_not_resumable(found)):
-        raise SeMmError(f'{wrong}; start from it with --cfg-options load_from=...')
     cfg.load_from = found
     without_pretrained(cfg.model)  # what it would load is replaced at once, and need not be fetched
-    seed = None if '://' in found else read_checkpoint(found)['meta'].get('seed')
     if seed is not None:
-        asked_for = cfg.setdefault('randomness', ConfigDict()).get('seed')
+        asked_for = cfg.randomness.seed
         if asked_for not in (None, seed):
             print_log(f'the seed stays {seed}, that of {found}; {asked_for} is not used', level=30)
         cfg.randomness.seed = seed
+
+
+def _what_to_resume(work_dir: str, checkpoint: str) -> tuple[str | None, int | None]:
+    """The file, and the seed of its training."""
+    if checkpoint == 'auto':
+        found = latest_checkpoint(work_dir)
+    else:
+        found = existing_file(checkpoint, 'checkpoint to resume from')
+    if not found or '://' in found:
+        return found, None
+    if wrong := why_not_resumable(found):
+        raise SeMmError(f'{wrong}; start from it with --cfg-options load_from=...')
+    return found, read_checkpoint(found)['meta'].get('seed')
 
 
 def make_survivable(cfg: Config) -> None:
@@ -114,7 +134,7 @@ def make_survivable(cfg: Config) -> None:
     if name in OPTIM_WRAPPERS:
         wrapper.type = f'se_mm.{name}'
     hooks = cfg.setdefault('default_hooks', ConfigDict())
-    checkpoint = hooks.setdefault('checkpoint', ConfigDict(type='CheckpointHook'))
+    checkpoint = hooks.setdefault('checkpoint', ConfigDict(type='CheckpointHook', interval=1))
     if checkpoint and _name(checkpoint.get('type')) == 'CheckpointHook':
         checkpoint.type = 'se_mm.CheckpointHook'
     _add_hooks(cfg, 'SeedHook', 'NonFiniteHook', 'PreemptionHook')

@@ -175,3 +175,14 @@ def test_the_report_reads_on_from_where_it_was(tmp_path):
         file.write('["half a li')
     assert entries == [first]
     assert noted(tmp_path / 'a', position)[0] == [second]
+
+
+def test_a_new_run_forgets_what_an_earlier_one_left_out(tmp_path):
+    from se_mm.datasets.skipped import forget, note
+
+    train, test = Skipped('train', 'image', 'a.jpg', 'cut off'), Skipped('test', 'image', 'b.jpg', 'missing')
+    note(tmp_path / 'a', [train, test])
+    with (tmp_path / 'a').open('a') as file:
+        file.write('["torn"]\nnot json\n')
+    forget(tmp_path / 'a', ('train', 'val'))
+    assert noted(tmp_path / 'a')[0] == [test]

@@ -136,7 +136,7 @@ def test_a_torn_checkpoint_is_passed_over(scenes, whole, tmp_path):
 @pytest.mark.fault('SIGTERM in an epoch (pre-emption)', 'saved after that iteration, status 75; same sha256')
 def test_terminated(scenes, whole, tmp_path):
     never = 'interval=100'
-    fault = f"dict(type='SignalAt', iteration=7, number={int(signal.SIGTERM)})"
+    fault = f"dict(type='SignalAt', iteration=7, number={int(signal.SIGTERM)}, group=True)"
     stopped = train(ITERATIONS, scenes, tmp_path / 'a', '--seed', '3', checkpoint=never, fault=fault)
     assert stopped.returncode == PREEMPTED_STATUS, stopped.stderr[-2000:]
     assert 'SIGTERM: iteration 7 is saved to' in stopped.stdout + stopped.stderr

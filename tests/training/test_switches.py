@@ -128,3 +128,17 @@ def test_parts_of_other_projects_are_left_alone(scenes, tmp_path, capsys):
     assert cfg.default_hooks.checkpoint.type == 'TheirCheckpointHook'
     assert 'batch_sampler' not in cfg.train_dataloader
     assert 'train_cfg.type is TheirLoop: a resumed training is not the same' in capsys.readouterr().out
+
+
+def test_a_seed_leaves_the_rest_of_the_randomness(scenes, tmp_path):
+    cfg = scene_config(scenes, tmp_path)
+    cfg.randomness = dict(seed=42, diff_rank_seed=True)
+    apply_training_switches(cfg, argparse.Namespace(**SWITCHES | dict(deterministic=True)))
+    assert cfg.randomness == dict(seed=42, diff_rank_seed=True, deterministic=True)
+
+
+def test_a_config_without_a_checkpoint_hook_saves_every_epoch_as_in_mmengine(scenes, tmp_path):
+    cfg = scene_config(scenes, tmp_path)
+    del cfg.default_hooks['checkpoint']
+    make_survivable(cfg)
+    assert cfg.default_hooks.checkpoint == dict(type='se_mm.CheckpointHook', interval=1)
