@@ -52,5 +52,5 @@ class Table:
 
 def rows_of(item) -> list[tuple[str, str, str]]:
     """The rows that a test stands for: the fault, what becomes of it, and the file of the test."""
-    file = Path(item.fspath).relative_to(Path(__file__).parent)
-    return [(*mark.args, str(file)) for mark in item.iter_markers('fault')]
+    tests = Path(__file__).parent
+    return [(*mark.args, str(Path(item.fspath).relative_to(tests))) for mark in item.iter_markers('fault')]
