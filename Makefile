@@ -64,7 +64,7 @@ test-ops: $(COMPILED)/mmcv/_ext.stamp
 
 # The SE twin of every config that mmdet and mmpretrain ship; writes docs/zoo.md.
 zoo: $(READY)
-	cd tests && ../$(BIN)/python -m zoo
+	cd tests && ../$(BIN)/python -m support.zoo
 
 # Faults in trainings that take minutes; writes docs/reliability.md.
 soak: $(READY)

@@ -11,8 +11,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from . import atomic, compat, plain_files
+from . import compat
 from .errors import SeMmError
+from .utils import atomic, plain_files
 from .version import __version__
 from .weights import schemes
 
@@ -22,11 +23,11 @@ atomic.install()
 plain_files.install()
 
 _PUBLIC = {
-    'SELayer': 'se_mm.layers',
-    'residual_tail': 'se_mm.layers',
-    'SEResNet': 'se_mm.backbones',
-    'SEResNeXt': 'se_mm.backbones',
-    'SETwin': 'se_mm.backbones',
+    'SELayer': 'se_mm.models.attention',
+    'residual_tail': 'se_mm.models.fused',
+    'SEResNet': 'se_mm.models.backbones',
+    'SEResNeXt': 'se_mm.models.backbones',
+    'SETwin': 'se_mm.models.backbones',
     'swap_backbone': 'se_mm.swap',
 }
 

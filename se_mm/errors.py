@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+#: Exit status of a tool after a mistake of the user.
+USER_ERROR = 2
+#: Set in the environment: what led to a message is shown before it.
+TRACEBACK_VARIABLE = 'SE_MM_TRACEBACK'
+
 
 class SeMmError(Exception):
     """A mistake that the user can mend.

@@ -10,37 +10,35 @@ from __future__ import annotations
 from mmengine import registry as mmengine_registry
 from mmengine.registry import Registry
 
+_HOOKS = ('checkpoint', 'compile', 'curves', 'nonfinite', 'pictures', 'preemption', 'seed', 'skipped_data')
+
 DATASETS = Registry('dataset', parent=mmengine_registry.DATASETS, scope='se_mm', locations=['se_mm.datasets.places365'])
 DATA_SAMPLERS = Registry(
     'data sampler',
     parent=mmengine_registry.DATA_SAMPLERS,
     scope='se_mm',
-    locations=['se_mm.training.repeatable'],
+    locations=['se_mm.engine.repeatable'],
 )
 HOOKS = Registry(
     'hook',
     parent=mmengine_registry.HOOKS,
     scope='se_mm',
-    locations=[
-        'se_mm.hooks',
-        'se_mm.training.checkpoints',
-        'se_mm.training.loops',
-        'se_mm.training.nonfinite',
-        'se_mm.training.preemption',
-    ],
+    locations=[f'se_mm.engine.hooks.{name}' for name in _HOOKS],
 )
-LOOPS = Registry('loop', parent=mmengine_registry.LOOPS, scope='se_mm', locations=['se_mm.training.loops'])
-METRICS = Registry('metric', parent=mmengine_registry.METRICS, scope='se_mm', locations=['se_mm.metrics'])
-MODELS = Registry('model', parent=mmengine_registry.MODELS, scope='se_mm', locations=['se_mm.models'])
+LOOPS = Registry('loop', parent=mmengine_registry.LOOPS, scope='se_mm', locations=['se_mm.engine.loops'])
+METRICS = Registry(
+    'metric', parent=mmengine_registry.METRICS, scope='se_mm', locations=['se_mm.evaluation.top_k_error']
+)
+MODELS = Registry('model', parent=mmengine_registry.MODELS, scope='se_mm', locations=['se_mm.models.registered'])
 OPTIM_WRAPPERS = Registry(
     'optim wrapper',
     parent=mmengine_registry.OPTIM_WRAPPERS,
     scope='se_mm',
-    locations=['se_mm.training.nonfinite'],
+    locations=['se_mm.engine.optim_wrappers'],
 )
 TRANSFORMS = Registry(
     'transform',
     parent=mmengine_registry.TRANSFORMS,
     scope='se_mm',
-    locations=['se_mm.datasets.crops', 'se_mm.datasets.loading'],
+    locations=['se_mm.datasets.transforms.crops', 'se_mm.datasets.transforms.loading'],
 )

@@ -22,6 +22,6 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     if config.getoption('--reliability'):
-        from reliability import Table
+        from support.reliability import Table
 
         config.pluginmanager.register(Table(Path(config.getoption('--reliability'))))

@@ -8,10 +8,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from helpers import REPOSITORY
 from mmengine.config import Config
+from support.helpers import REPOSITORY
 
-from se_mm.config import load_config
+from se_mm.config.load import load_config
 
 CONFIGS = sorted(
     p.relative_to(REPOSITORY).as_posix() for p in (REPOSITORY / 'configs').glob('**/*.py') if '_base_' not in p.parts
@@ -28,7 +28,7 @@ print(type(models.build(dict(type='se_mm.SEResNeXt', depth=50, groups=32))).__na
 print(type(models.build(dict(type='se_mm.SELayer', in_channels=64))).__name__)
 """
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
-    assert done.stdout.split()[-3:] == ['se_mm.backbones.resnet', 'SEResNeXt', 'SELayer'], done.stderr
+    assert done.stdout.split()[-3:] == ['se_mm.models.backbones.seresnet', 'SEResNeXt', 'SELayer'], done.stderr
 
 
 @pytest.mark.parametrize('name', CONFIGS)
@@ -108,7 +108,7 @@ def test_data_root_replaces_every_path_into_the_data():
 
 
 def test_the_table_of_faults_names_every_fault_that_is_injected(request):
-    from reliability import rows_of
+    from support.reliability import rows_of
 
     table = (REPOSITORY / 'docs/reliability.md').read_text()
     missing = {

@@ -11,12 +11,12 @@ import mmengine
 import numpy as np
 import pytest
 import torch
-from helpers import tool
 from mmengine.structures import InstanceData
-from small import draw_scenes, run, scene_config
+from support.helpers import tool
+from support.small import draw_scenes, run, scene_config
 
 from se_mm import SeMmError
-from se_mm.config import load_config
+from se_mm.config.load import load_config
 
 CONFIG = 'configs/demo/se_resnet18_scenes.py'
 
@@ -100,7 +100,7 @@ def test_plain_pickles_are_read(tmp_path):
         {'model.backbone.type': 'os.system'},
         {'model.backbone.type': 'subprocess.Popen'},
         {'model': {'backbone': {'type': 'builtins.eval'}}},
-        {'model.backbone.type': 'se_mm.cli.os.system'},
+        {'model.backbone.type': 'se_mm.cli.arguments.os.system'},
         {'train_dataloader.worker_init_fn': {'type': 'os.mkdir'}},
         {'custom_hooks': [{'type': 'antigravity.X'}]},
         {'custom_hooks': [{'type': 'antigravity'}]},
@@ -168,7 +168,7 @@ def test_names_that_lead_out_of_a_folder(tmp_path):
     (tmp_path / 'images').mkdir()
     secret = tmp_path / 'images' / '..hidden.png'
     cv2.imwrite(str(secret), np.zeros((8, 8, 3), np.uint8))
-    from se_mm.inference import find_images
+    from se_mm.apis.inference import find_images
 
     out = tmp_path / 'out' / 'vis'
     for name in find_images([str(tmp_path / 'images')]):

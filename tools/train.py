@@ -1,57 +1,7 @@
 #!/usr/bin/env python
 """Train a detector or a classifier: tools/train.py configs/faster_rcnn_se_r50_coco.py"""
 
-import argparse
-
-from se_mm import cli, preflight, runtime
-from se_mm.config import load_config
-from se_mm.training import switches
-from se_mm.weights import in_configs
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    cli.add_config_arguments(parser)
-    parser.add_argument(
-        '--resume',
-        nargs='?',
-        const='auto',
-        metavar='auto|FILE',
-        help='go on from the latest checkpoint in the work_dir, or from FILE',
-    )
-    parser.add_argument(
-        '--no-pretrained', action='store_true', help='start from random weights, whatever the config names'
-    )
-    parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
-    parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
-    parser.add_argument('--accumulate', type=int, metavar='N', help='one step of the optimizer for N iterations')
-    parser.add_argument(
-        '--ema',
-        type=float,
-        nargs='?',
-        const=2e-4,
-        metavar='MOMENTUM',
-        help='average the weights exponentially, and validate and save the average (default: 0.0002)',
-    )
-    parser.add_argument('--sync-bn', action='store_true', help='norms over the batch of all processes')
-    parser.add_argument('--compile', action='store_true', help='torch.compile of the backbones')
-    parser.add_argument('--seed', type=int, help='seed of every random number generator')
-    parser.add_argument('--deterministic', action='store_true', help='deterministic algorithms only')
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = parse_args()
-    cli.set_local_rank(args)
-    cfg = load_config(args.config, args.cfg_options, args.data_root, args.classes, args.se)
-    cfg.launcher = args.launcher
-    cfg.work_dir = args.work_dir or cfg.work_dir
-    runtime.join_processes(cfg)
-    switches.apply_training_switches(cfg, args)
-    preflight.check(cfg, ('train', 'val'))
-    in_configs.fetch(cfg)
-    runtime.train(runtime.build_runner(cfg, switches.make_survivable))
-
+from se_mm.cli import main
 
 if __name__ == '__main__':
-    cli.run(main)
+    main('train')

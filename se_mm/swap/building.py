@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 from torch.overrides import TorchFunctionMode
 
-from ..config_tree import Keys, dotted, value_at
+from ..config.tree import Keys, dotted, value_at
 from ..errors import SeMmError
 from .hosts import scope_of
 

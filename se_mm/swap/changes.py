@@ -8,7 +8,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ..config_tree import Keys, value_at
+from ..config.tree import Keys, value_at
 
 
 @dataclass(frozen=True)

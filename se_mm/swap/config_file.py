@@ -11,7 +11,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ..config_tree import value_at
+from ..config.tree import value_at
 from ..errors import SeMmError
 from .changes import Change, Swap, apply
 

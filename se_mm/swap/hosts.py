@@ -9,13 +9,13 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import MODELS
 
-from ..config_tree import Keys, dotted, nodes
+from ..config.tree import Keys, dotted, nodes
 from ..errors import SeMmError
 
 #: What a host inherits from, by name, so that neither library is imported for the other.
 RESIDUAL = ('mmdet.models.backbones.resnet.ResNet', 'mmpretrain.models.backbones.resnet.ResNet')
 #: Residual networks that already have SE.
-WITH_SE = ('se_mm.backbones.se_host.SEHost', 'mmpretrain.models.backbones.seresnet.SEResNet')
+WITH_SE = ('se_mm.models.hosts.attention_host.SEHost', 'mmpretrain.models.backbones.seresnet.SEResNet')
 #: Residual networks that SE does not suit, and why.
 UNSUITED = {
     'mmpretrain.models.backbones.sparse_resnet.SparseResNet': (

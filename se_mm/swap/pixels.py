@@ -7,7 +7,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ..config_tree import Keys, nodes
+from ..config.tree import Keys, nodes
 from .changes import Change
 from .hosts import Host
 from .se_weights import MEAN, STD

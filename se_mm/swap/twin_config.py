@@ -9,7 +9,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from ..config_tree import dotted, nodes
+from ..config.tree import dotted, nodes
 from ..errors import SeMmError
 from .building import check_it_builds
 from .changes import Change, Swap, apply
@@ -41,7 +41,7 @@ def swap_backbone(
 
     Args:
         cfg: it is not changed.
-        reduction: of the twin, see :class:`se_mm.backbones.se_host.SEHost`; so are the next three.
+        reduction: of the twin, see :class:`se_mm.models.hosts.attention_host.SEHost`; so are the next three.
         se_stages: ``None``: all.
         se_bias: whether the layers of the excitation have biases.
         se_init: ``None``: ``'identity'`` where plain weights are loaded.
@@ -54,7 +54,7 @@ def swap_backbone(
         SeMmError: if there is no residual network in the model, or its twin cannot be built.
 
     Example:
-        >>> from se_mm.config import load_config
+        >>> from se_mm.config.load import load_config
         >>> twin = swap_backbone(load_config('mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'))
         >>> twin.model.backbone.type, twin.model.backbone.init_cfg.checkpoint
         ('se_mm.SEResNet', 'timm://seresnet50.ra2_in1k')

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from ..errors import SeMmError
-from ..hashing import digest_of
+from ..utils.hashing import digest_of
 
 #: Beginnings of what is saved under a checkpoint's name by mistake.
 _IMPOSTORS = (

@@ -18,7 +18,7 @@ from .files import Source, source_of
 from .state_dicts import find_root, unwrap, with_idle_pooling, without_idle_pooling
 
 if TYPE_CHECKING:
-    from ..backbones.se_host import SEHost
+    from ..models.hosts.attention_host import SEHost
 
 #: Keys of the residual network itself, in our names; the number of its stage is a group.
 NETWORK = re.compile(r'(?:conv1|bn1|gn1|stem|maxpool|layer(\d+))\.')

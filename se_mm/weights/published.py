@@ -15,7 +15,7 @@ import torch
 from mmengine.dist import barrier
 
 from ..errors import SeMmError
-from ..hashing import digest_of
+from ..utils.hashing import digest_of
 
 TIMM = 'timm://'
 _LOCAL_RANKS = ('LOCAL_RANK', 'SLURM_LOCALID', 'OMPI_COMM_WORLD_LOCAL_RANK')

@@ -9,15 +9,15 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
-import places_tree
 import pytest
 import torch
 from mmengine.registry import DATASETS, init_default_scope
+from support import places_tree
 from torchvision.datasets import Places365 as TorchvisionPlaces365
 
 from se_mm import SeMmError
 from se_mm.datasets.places365 import CLASSES, FOLDERS, Places365
-from se_mm.datasets.skipped import Skipped, noted
+from se_mm.datasets.validation.skipped import Skipped, noted
 
 
 @pytest.fixture(scope='module')

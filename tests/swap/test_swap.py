@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 
 from se_mm import SeMmError
-from se_mm.config import load_config
+from se_mm.config.load import load_config
 from se_mm.swap import plan_swap, swap_backbone, write_twin
 from se_mm.swap.config_file import without_scopes
 from se_mm.swap.se_weights import PUBLISHED

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from zoo import builds, identity
-from zoo.configs import Shipped, folder_of, hosts, read
+from support.zoo import builds, identity
+from support.zoo.configs import Shipped, folder_of, hosts, read
 
 BUILDS = [
     'mmdet::mask_rcnn/mask-rcnn_r50-caffe-c4_1x_coco.py',

@@ -6,10 +6,10 @@ import mmpretrain.models as mmpretrain
 import pytest
 import timm
 import torch
-from helpers import odd_inputs, randomize
 from mmdet.models import ResNet
 from mmengine.runner import load_checkpoint
 from safetensors.torch import load_file
+from support.helpers import odd_inputs, randomize
 from test_families import largest_difference, timm_features
 from torch import nn
 

@@ -10,10 +10,10 @@ import pytest
 import timm
 import torch
 import torchvision
-from helpers import odd_inputs, randomize
 from mmdet.models import ResNet, ResNeXt
 from mmengine.runner import load_checkpoint
 from safetensors.torch import save_file
+from support.helpers import odd_inputs, randomize
 from torch import nn
 
 from se_mm import SEResNet, SEResNeXt

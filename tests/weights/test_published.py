@@ -12,14 +12,15 @@ from types import SimpleNamespace
 import pytest
 import timm
 import torch
-from helpers import REPOSITORY, randomize
 from mmengine.config import Config
 from mmengine.registry import MODELS
 from mmengine.runner import CheckpointLoader, load_checkpoint
+from support.helpers import REPOSITORY, randomize
 
 from se_mm import SeMmError, SEResNet
-from se_mm.config import load_config
-from se_mm.weights import in_configs, published
+from se_mm.config import pretrained as in_configs
+from se_mm.config.load import load_config
+from se_mm.weights import published
 
 SE_CONFIGS = sorted(path.name for path in (REPOSITORY / 'configs').glob('*_se_*.py'))
 

@@ -1,0 +1,163 @@
+"""From a config to mmengine's Runner, and what goes wrong in it as one message."""
+
+from __future__ import annotations
+
+import copy
+import errno
+import os
+import re
+import sysconfig
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import is_distributed
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from ..engine.repeatable import Reader
+from ..errors import TRACEBACK_VARIABLE, SeMmError, listed
+from ..utils.atomic import unlink_link
+
+#: Where the standard library and what pip installs are.
+_LIBRARIES = {Path(path) for path in sysconfig.get_paths().values()}
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG)
+
+
+def build_runner(cfg: Config, prepare: Callable[[Config], None]) -> Runner:
+    """The Runner that the config asks for.
+
+    Args:
+        cfg: what the user asks for; the copies in the work_dir and in the checkpoints are of this.
+        prepare: what is done to the config that the Runner is built from
+            (:func:`se_mm.engine.switches.make_survivable` or ``guard_data``).
+
+    Raises:
+        SeMmError: if the config asks for a model, data or hook that cannot be built.
+    """
+    _make_work_dir(cfg.work_dir)
+    prepared = copy.deepcopy(cfg)
+    prepare(prepared)
+    if is_distributed() and not torch.cuda.is_available():
+        _wrap_on_cpu(prepared)
+    unlink_link(Path(cfg.work_dir, Path(cfg.filename or 'config.py').name))
+    try:
+        runner = RUNNERS.build(prepared) if 'runner_type' in cfg else Runner.from_cfg(prepared)
+        runner.cfg = copy.deepcopy(cfg)
+        runner.dump_config()
+    except Exception as error:
+        raise _explained(error, cfg.work_dir) from error
+    return runner
+
+
+def _wrap_on_cpu(cfg: Config) -> None:
+    """mmengine gives DistributedDataParallel the number of a GPU, unless it is told not to."""
+    unused = cfg.get('find_unused_parameters', False)
+    wrapper = dict(type='MMDistributedDataParallel', broadcast_buffers=False, find_unused_parameters=unused)
+    cfg.model_wrapper_cfg = {**wrapper, **(cfg.get('model_wrapper_cfg') or {}), 'device_ids': None}
+
+
+def _make_work_dir(work_dir: str) -> None:
+    try:
+        Path(work_dir).mkdir(parents=True, exist_ok=True)
+        if not os.access(work_dir, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, 'no permission')
+    except OSError as error:
+        raise SeMmError(
+            f'work_dir {work_dir} cannot be written to: {error.strerror}; --work-dir names another'
+        ) from error
+
+
+def train(runner: Runner) -> None:
+    """Trains; what goes wrong before an iteration has gone well is the config's, and said so.
+
+    Raises:
+        SeMmError: if the config cannot be built or run, asks for no iteration, a worker dies or
+            hangs, or nothing can be written.
+    """
+    _run(runner, runner.train)
+
+
+def test(runner: Runner) -> None:
+    """Evaluates; see :func:`train`."""
+    _run(runner, runner.test)
+
+
+class _StartHook(Hook):
+    """Refuses a training of nothing, and knows whether the set-up is over."""
+
+    priority = 'LOWEST'
+    is_over = False
+
+    def before_train(self, runner: Runner) -> None:
+        loop = runner.train_loop
+        if not len(loop.dataloader) or loop.max_iters <= 0:
+            raise SeMmError(
+                f'this training has no iteration: {len(loop.dataloader.dataset)} images make {len(loop.dataloader)} '
+                f'batches, in {loop.max_epochs} epochs; look at train_cfg, batch_size and drop_last'
+            )
+        if runner.val_loop is not None and not (isinstance(loop.val_interval, int) and loop.val_interval > 0):
+            raise SeMmError(f'train_cfg.val_interval is {loop.val_interval!r}; expected a whole number above 0')
+        if loop.iter >= loop.max_iters:
+            print_log(f'the training is at its end already: {loop.iter} of {loop.max_iters} iterations', level=30)
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        Reader.of(runner.val_dataloader, runner.seed, runner.rank)
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        Reader.of(runner.test_dataloader, runner.seed, runner.rank)
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
+        self.is_over = True
+
+    def after_test_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
+        self.is_over = True
+
+
+def _run(runner: Runner, run: Callable[[], Any]) -> None:
+    start = _StartHook()
+    runner.register_hook(start)
+    try:
+        run()
+    except RuntimeError as error:
+        if 'DataLoader' in str(error) and (reading := _paths_being_read(runner)):
+            raise SeMmError(f'{str(error).strip()}; it was reading {listed(reading)}') from error
+        if start.is_over:
+            raise
+        raise _explained(error, runner.work_dir) from error
+    except Exception as error:
+        if start.is_over and not (isinstance(error, OSError) and error.errno in _NO_ROOM):
+            raise
+        raise _explained(error, runner.work_dir) from error
+
+
+def _explained(error: Exception, work_dir: str) -> Exception:
+    """A mistake in what the user gave as one message; a bug, of ours or in a user's own module, as it is."""
+    if isinstance(error, SeMmError):
+        return error
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return SeMmError(f'work_dir {work_dir} cannot be written to: {error.strerror}')
+    text = str(error)
+    in_worker = re.findall(r'^ *File "(.+?)", line', text, re.MULTILINE)
+    place = Path(in_worker[-1] if in_worker else traceback.extract_tb(error.__traceback__)[-1].filename)
+    if Path(__file__).parent in place.parents or not any(folder in place.parents for folder in _LIBRARIES):
+        return error
+    text = ' '.join((text.splitlines()[-1] if in_worker else text).split())
+    return SeMmError(
+        f'what the config asks for cannot be built or run: {type(error).__name__}: {text[:600]} '
+        f'({place}; {TRACEBACK_VARIABLE}=1 shows how it came there)'
+    )
+
+
+def _paths_being_read(runner: Runner) -> list[str]:
+    loops = (runner._train_loop, runner._val_loop, runner._test_loop)
+    loaders = [loop.dataloader for loop in loops if hasattr(loop, 'dataloader')]
+    readers = [getattr(loader.dataset, '__getitems__', None) for loader in loaders]
+    return [path for reader in readers if isinstance(reader, Reader) for path in reader.paths_being_read()]

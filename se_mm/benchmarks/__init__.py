@@ -1,0 +1,1 @@
+"""Time and memory of backbones, detectors and data loading."""

@@ -1,0 +1,102 @@
+"""How long a list of millions takes to read and how much memory it holds, and how fast pictures are decoded."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ..datasets.places365 import FOLDERS, Places365
+
+QUALITY = 90
+
+
+def measure_list(lines: int) -> str:
+    """Reads a generated training list of that many lines as ``Places365`` does."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        _write_list(root, lines)
+        before = _memory('VmRSS')
+        start = time.perf_counter()
+        dataset = Places365(str(root), 'train-challenge')
+        seconds = time.perf_counter() - start
+        size = dataset.images.file.stat().st_size / 2**20
+        held, peak = _memory('VmRSS') - before, _memory('VmHWM') - before
+        return (
+            f'{len(dataset)} lines ({size:.0f} MiB): read in {seconds:.1f} s; resident memory grew by {held:.0f} MiB '
+            f'(at its peak by {peak:.0f} MiB)'
+        )
+
+
+def _write_list(root: Path, lines: int) -> None:
+    counts = [len(part) for part in np.array_split(np.arange(lines), len(FOLDERS))]
+    with (root / 'places365_train_challenge.txt').open('w') as file:
+        for label, (folder, count) in enumerate(zip(FOLDERS, counts, strict=True)):
+            file.writelines(f'{folder}/{i:08d}.jpg {label}\n' for i in range(count))
+            (root / 'data_256' / folder[1:]).mkdir(parents=True)
+
+
+def _memory(field: str) -> float:
+    """MiB of this process: ``VmRSS``, resident now, or ``VmHWM``, its peak."""
+    status = dict(line.split(':', 1) for line in Path('/proc/self/status').read_text().splitlines())
+    return int(status[field].split()[0]) / 2**10
+
+
+def measure_decoders(images: Path, count: int = 200, rounds: int = 7) -> Iterator[str]:
+    """Images a second of one process by each decoder that is installed, at 256 x 256 pixels.
+
+    The rounds of the decoders are interleaved; the figure is the median, with the fastest and
+    slowest round.
+
+    Args:
+        images: a folder of pictures, searched with its subfolders.
+        count: how many of them.
+        rounds: how many times each decoder reads all of them.
+    """
+    files = sorted(path for path in images.rglob('*') if path.suffix.lower() in ('.jpg', '.jpeg'))[:count]
+    encoded = [cv2.imencode('.jpg', _square(path), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes() for path in files]
+    decoders = dict(_decoders())
+    rates: dict[str, list[float]] = {name: [] for name in decoders}
+    cv2.setNumThreads(1)
+    for _ in range(rounds):
+        for name, decode in decoders.items():
+            start = time.perf_counter()
+            for content in encoded:
+                decode(content)
+            rates[name].append(len(encoded) / (time.perf_counter() - start))
+    for name, values in sorted(rates.items(), key=lambda item: -statistics.median(item[1])):
+        yield f'{name:12} {statistics.median(values):6.0f} images/s ({min(values):.0f} to {max(values):.0f})'
+
+
+def _square(path: Path) -> np.ndarray:
+    return cv2.resize(cv2.imread(str(path)), (256, 256), interpolation=cv2.INTER_AREA)
+
+
+def _decoders() -> Iterator[tuple[str, Callable[[bytes], object]]]:
+    import mmcv
+    import torch
+    import torchvision
+
+    yield 'cv2', lambda content: mmcv.imfrombytes(content, backend='cv2')
+    yield 'pillow', lambda content: mmcv.imfrombytes(content, backend='pillow')
+    yield (
+        'torchvision',
+        # BGR in rows, as mmcv's backends give it
+        lambda content: np.ascontiguousarray(
+            torchvision.io.decode_jpeg(torch.frombuffer(bytearray(content), dtype=torch.uint8))
+            .permute(1, 2, 0)
+            .numpy()[..., ::-1]
+        ),
+    )
+    try:
+        from turbojpeg import TurboJPEG
+
+        turbojpeg = TurboJPEG()
+    except (ImportError, RuntimeError, OSError):  # not installed, or without the system's library
+        return
+    yield 'turbojpeg', turbojpeg.decode

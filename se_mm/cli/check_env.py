@@ -1,0 +1,20 @@
+"""Say what is installed, import all of it, and show the true error of what does not import."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--weights', metavar='CONFIG', help='say whether the weights that a config names can be had')
+
+
+def run(args: argparse.Namespace) -> None:
+    from ..config import pretrained
+    from ..config.load import load_config
+    from ..utils.environment import report
+
+    lines, works = pretrained.status(load_config(args.weights)) if args.weights else report()
+    print('\n'.join(lines))
+    sys.exit(0 if works else 1)

@@ -1,0 +1,41 @@
+"""Write down the SE twin of a config: tools/swap_backbone.py mmdet::retinanet/retinanet_r50_fpn_1x_coco.py -o my.py"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('config', help='a config file, or package::path of one that a package ships')
+    parser.add_argument('-o', '--output', type=Path, required=True, help='the config to write')
+    parser.add_argument('--force', action='store_true', help='write over a file that is there')
+    parser.add_argument('--reduction', type=int, nargs='+', default=[16], help='r: one, or one for each stage')
+    parser.add_argument('--se-stages', type=int, nargs='+', metavar='STAGE', help='stages with SE, from 0 (all)')
+    parser.add_argument('--no-se-bias', action='store_true', help='no biases in the layers of the excitation')
+    parser.add_argument('--se-init', choices=['default', 'identity'], help='identity: start equal to the plain network')
+    parser.add_argument('--weights', help="the checkpoint of the backbone to start from; 'none': random weights")
+
+
+def run(args: argparse.Namespace) -> None:
+    from .. import SeMmError
+    from ..config.load import load_config
+    from ..swap import plan_swap, write_twin
+
+    if args.output.exists() and not args.force:
+        raise SeMmError(f'{args.output} is there already; --force writes over it')
+    cfg = load_config(args.config)
+    swap = plan_swap(
+        cfg,
+        reduction=args.reduction[0] if len(args.reduction) == 1 else tuple(args.reduction),
+        se_stages=args.se_stages and tuple(args.se_stages),
+        se_bias=not args.no_se_bias,
+        se_init=args.se_init,
+        weights=args.weights,
+    )
+    print('\n'.join(swap.said))
+    if swap.changes:
+        write_twin(swap, cfg, args.config, args.output)
+        print(f'written: {args.output}')
+    else:
+        print('nothing to change: no file is written')

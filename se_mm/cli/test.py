@@ -1,0 +1,47 @@
+"""Evaluate a trained model: tools/test.py CONFIG CHECKPOINT"""
+
+from __future__ import annotations
+
+import argparse
+
+from ..utils.paths import existing_file
+from .arguments import add_config_arguments, set_local_rank
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_config_arguments(parser)
+    parser.add_argument('checkpoint', help='a checkpoint that tools/train.py wrote')
+    parser.add_argument('--out', metavar='FILE', help='keep the predictions: .pkl for all of them, .json in COCO form')
+    parser.add_argument('--sheet', metavar='PNG', help='one picture of predictions beside the ground truth')
+    parser.add_argument('--confusion', metavar='PNG', help="a classifier's confusion matrix and its 20 worst pairs")
+    parser.add_argument(
+        '--tta', action='store_true', help="the config's test-time augmentation (ten crops on Places365)"
+    )
+    parser.add_argument('--deploy', action='store_true', help='fold the norms of the SE backbone first')
+
+
+def run(args: argparse.Namespace) -> None:
+    from ..apis.distributed import join_processes
+    from ..apis.evaluation import deploy, load_weights, use_test_time_augmentation
+    from ..apis.runner import build_runner, test
+    from ..config.load import load_config
+    from ..datasets.validation import preflight
+    from ..engine import switches
+    from ..evaluation.outputs import add_outputs
+
+    set_local_rank(args)
+    cfg = load_config(args.config, args.cfg_options, args.data_root, args.classes, args.se)
+    cfg.launcher = args.launcher
+    cfg.work_dir = args.work_dir or cfg.work_dir
+    cfg.load_from, cfg.resume = None, False
+    existing_file(args.checkpoint, 'checkpoint')
+    join_processes(cfg)
+    preflight.check(cfg, ('test',))
+    add_outputs(cfg, args.out, args.sheet, args.confusion)
+    if args.tta:
+        use_test_time_augmentation(cfg)
+    runner = build_runner(cfg, switches.guard_data)
+    load_weights(runner, args.checkpoint)
+    if args.deploy:
+        deploy(runner.model)
+    test(runner)

@@ -1,0 +1,139 @@
+"""The pretrained weights that a config names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.runner import checkpoint as mmengine_checkpoint
+
+from ..errors import SeMmError
+from ..utils.paths import existing_file
+from ..weights import published
+
+
+def pretrained_in(node: Any, key: str = 'model') -> Iterator[tuple[str, Any, Any]]:
+    """Each ``Pretrained`` initialisation: its dotted key, the dictionary or list that holds it, and its key there.
+
+    Example:
+        >>> model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint='a.pth')))
+        >>> [name for name, _, _ in pretrained_in(model)]
+        ['model.backbone.init_cfg']
+    """
+    children = enumerate(node) if isinstance(node, list) else node.items() if isinstance(node, MutableMapping) else ()
+    for name, value in list(children):
+        is_initialisation = isinstance(value, MutableMapping) and value.get('type') == 'Pretrained'
+        if is_initialisation or (name == 'pretrained' and isinstance(value, str)):
+            yield f'{key}.{name}', node, name
+        else:
+            yield from pretrained_in(value, f'{key}.{name}')
+
+
+def named_weights(cfg: Config) -> dict[str, str]:
+    """The checkpoints that a config starts from, by the keys that name them.
+
+    Example:
+        >>> cfg = Config(dict(load_from='b.pth', model=dict(pretrained='torchvision://resnet50')))
+        >>> named_weights(cfg)
+        {'model.pretrained': 'torchvision://resnet50', 'load_from': 'b.pth'}
+    """
+    named = {}
+    for key, node, name in pretrained_in(cfg.model):
+        checkpoint = node[name] if isinstance(node[name], str) else node[name].get('checkpoint')
+        if not isinstance(checkpoint, str):
+            raise SeMmError(f'{key} is of type Pretrained and names no checkpoint: {dict(node[name])}')
+        named[key] = checkpoint
+    if cfg.get('load_from'):
+        named['load_from'] = cfg.load_from
+    return named
+
+
+def without_pretrained(model: MutableMapping[str, Any]) -> list[str]:
+    """Takes every named checkpoint out of a model's config, in place; returns the keys that held one."""
+    removed = []
+    for key, node, name in reversed(list(pretrained_in(model))):
+        if isinstance(node, list):
+            del node[name]
+        else:
+            node[name] = None
+        removed.append(key)
+    return removed[::-1]
+
+
+def resolve(name: str) -> published.Published | None:
+    """The published file behind any name that a config may give; ``None`` for a local path.
+
+    Raises:
+        SeMmError: if a scheme has no such name.
+    """
+    scheme, separator, model = name.partition('://')
+    if not separator:
+        return None
+    if scheme in ('http', 'https', 'timm'):
+        return published.find(name)
+    lists = {
+        'torchvision': mmengine_checkpoint.get_torchvision_models,
+        'modelzoo': mmengine_checkpoint.get_torchvision_models,
+        'open-mmlab': mmengine_checkpoint.get_external_models,
+        'openmmlab': mmengine_checkpoint.get_external_models,
+        'mmcls': mmengine_checkpoint.get_mmcls_models,
+    }
+    if scheme not in lists:
+        return None
+    model = mmengine_checkpoint.get_deprecated_model_names().get(model, model) if 'mmlab' in scheme else model
+    url = lists[scheme]().get(model)
+    if url is None:
+        raise SeMmError(f'{scheme}:// has no weights named {model}')
+    return published.find(url)
+
+
+def fetch(cfg: Config) -> None:
+    """Puts every checkpoint that a config names into the cache, before anything is built.
+
+    Raises:
+        SeMmError: if one is missing or cannot be fetched; the message names the key.
+    """
+    if not published.is_first_on_machine():
+        return  # the processes meet when the model is initialised
+    for key, name in named_weights(cfg).items():
+        try:
+            weights = resolve(name)
+            if weights is not None:
+                weights.fetch()
+            else:
+                existing_file(str(Path(name).expanduser()), 'checkpoint')
+        except SeMmError as error:
+            raise SeMmError(f'{key}: {error}') from error
+
+
+def status(cfg: Config) -> tuple[list[str], bool]:
+    """A line for each checkpoint that a config names (cached, whole, reachable), and whether all can be had."""
+    lines, all_there = [], True
+    for key, name in named_weights(cfg).items():
+        there, line = _status(name)
+        lines.append(f'{key} = {name}: {line}')
+        all_there &= there
+    return lines or ['the config names no weights'], all_there
+
+
+def _status(name: str) -> tuple[bool, str]:
+    try:
+        weights = resolve(name)
+    except SeMmError as error:
+        return False, f'unknown ({error})'
+    if weights is None:
+        if '://' in name:
+            return False, "cannot be checked: the scheme is mmengine's own"
+        there = Path(name).expanduser().is_file()
+        return there, 'a local file, there' if there else f'a local file, missing ({Path(name).absolute()})'
+    if weights.file.is_file():
+        whole = weights.is_whole()
+        known = f'sha256 begins with {weights.sha256}' if weights.sha256 else 'no hash is published'
+        state = f'cached, {known}' if whole else f'cached, but DAMAGED (sha256 must begin with {weights.sha256})'
+        return whole, f'{state}: {weights.file}'
+    if weights.is_reachable():
+        return True, f'not cached, reachable: {weights.url}'
+    wanted = f', sha256 {weights.sha256}...' if weights.sha256 else ''
+    return False, f'not cached, NOT reachable: {weights.url} (put it in {weights.file}{wanted})'

@@ -1,0 +1,1 @@
+"""Getting data: archives, formats, generated sets."""

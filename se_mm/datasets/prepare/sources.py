@@ -1,0 +1,215 @@
+"""Where COCO and Places365 come from, what should lie where, and whether it does."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+from tqdm import tqdm
+
+from ...errors import SeMmError
+from .download import download
+
+_PLACES = 'http://data.csail.mit.edu/places/places365/'
+_COCO = 'http://images.cocodataset.org/'
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A file to fetch and unpack.
+
+    Attributes:
+        url: where it is.
+        gives: what is there once it is unpacked, from the root of the data.
+        md5: as published (Places365: the authors' page, and torchvision); COCO publishes none.
+        unpacks_as: the name of ``gives`` in the archive, where that is another one.
+    """
+
+    url: str
+    gives: str
+    md5: str | None = None
+    unpacks_as: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.url.rpartition('/')[2]
+
+
+def _places(name: str, gives: str, md5: str) -> Archive:
+    return Archive(_PLACES + name, gives, md5)
+
+
+#: By data set and part.
+SOURCES: dict[str, dict[str, tuple[Archive, ...]]] = {
+    'places365': {
+        'train-standard': (
+            _places(
+                'filelist_places365-standard.tar', 'places365_train_standard.txt', '35a0585fee1fa656440f3ab298f8479c'
+            ),
+            _places('train_256_places365standard.tar', 'data_256', '53ca1c756c3d1e7809517cc47c5561c5'),
+        ),
+        'val': (
+            _places('filelist_places365-standard.tar', 'places365_val.txt', '35a0585fee1fa656440f3ab298f8479c'),
+            _places('val_256.tar', 'val_256', 'e27b17d8d44f4af9a78502beb927f808'),
+        ),
+        'train-challenge': (
+            _places(
+                'filelist_places365-challenge.tar', 'places365_train_challenge.txt', '70a8307e459c3de41690a7c76c931734'
+            ),
+            Archive(
+                f'{_PLACES}train_256_places365challenge.tar',
+                'data_256_challenge',  # both training sets unpack as data_256
+                '741915038a5e3471ec7332404dfb64ef',
+                unpacks_as='data_256',
+            ),
+        ),
+        'test': (
+            _places('filelist_places365-standard.tar', 'places365_test.txt', '35a0585fee1fa656440f3ab298f8479c'),
+            _places('test_256.tar', 'test_256', 'f532f6ad7b582262a2ec8009075e186b'),
+        ),
+    },
+    'coco': {
+        'train2017': (
+            Archive(f'{_COCO}zips/train2017.zip', 'train2017'),
+            Archive(f'{_COCO}annotations/annotations_trainval2017.zip', 'annotations/instances_train2017.json'),
+        ),
+        'val2017': (
+            Archive(f'{_COCO}zips/val2017.zip', 'val2017'),
+            Archive(f'{_COCO}annotations/annotations_trainval2017.zip', 'annotations/instances_val2017.json'),
+        ),
+    },
+}
+#: What is looked at and fetched unless other parts are named.
+USUAL_PARTS = {'places365': ('train-standard', 'val'), 'coco': ('train2017', 'val2017')}
+
+
+def archives(data: str, parts: Sequence[str]) -> list[Archive]:
+    """The archives of some parts of a data set, each once.
+
+    Raises:
+        SeMmError: for a part that the data set does not have.
+    """
+    unknown = [part for part in parts if part not in SOURCES[data]]
+    if unknown:
+        raise SeMmError(f'{data} has no part {", ".join(unknown)}; it has {", ".join(SOURCES[data])}')
+    return list(dict.fromkeys(archive for part in parts for archive in SOURCES[data][part]))
+
+
+def report(data: str, root: Path, parts: Sequence[str]) -> tuple[list[str], bool]:
+    """A line for each piece of the data: what should be where, and whether it is; and whether all is there."""
+    lines, complete = [], True
+    found = {part: layout for part in parts if data == 'places365' and (layout := _layout(root, part))}
+    lines += [f'there    {part}: {layout}' for part, layout in found.items()]
+    for archive in archives(data, [part for part in parts if part not in found]):
+        there = (root / archive.gives).exists()
+        complete &= there
+        checksum = f', md5 {archive.md5}' if archive.md5 else ', no checksum is published'
+        lines.append(f'{"there  " if there else "MISSING"}  {root / archive.gives}  ({archive.url}{checksum})')
+    return lines, complete
+
+
+def _layout(root: Path, part: str) -> str | None:
+    """Places365 in any of its layouts."""
+    from ..places365 import find_layout
+
+    try:
+        return str(find_layout(root, part))
+    except SeMmError:
+        return None
+
+
+def fetch(data: str, root: Path, parts: Sequence[str]) -> None:
+    """Downloads and unpacks what is missing; the archives stay in ``root``.
+
+    Raises:
+        SeMmError: if one cannot be fetched or unpacked.
+    """
+    for archive in archives(data, [part for part in parts if data != 'places365' or not _layout(root, part)]):
+        if (root / archive.gives).exists():
+            continue
+        file = download(archive.url, root / archive.name, archive.md5)
+        print(f'unpacking {file}')
+        try:
+            _unpack(file, root, archive)
+        except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
+            raise SeMmError(f'{file} cannot be unpacked: {error}; delete it to fetch it again') from error
+        if not (root / archive.gives).exists():
+            raise SeMmError(f'{file} was unpacked, and there is still no {root / archive.gives}; look into {root}')
+
+
+def _unpack(file: Path, root: Path, archive: Archive) -> None:
+    """Beside the data first, so that an interrupted unpacking leaves nothing that looks complete."""
+    aside = root / f'.unpacking-{file.name}'
+    shutil.rmtree(aside, ignore_errors=True)
+    if file.suffix == '.zip':
+        with zipfile.ZipFile(file) as content:
+            content.extractall(aside)
+    else:
+        with tarfile.open(file) as content:
+            content.extractall(aside, filter='data')  # nothing outside of it
+    if archive.unpacks_as:
+        (aside / archive.unpacks_as).rename(aside / archive.gives)
+    _move_into(aside, root)
+    shutil.rmtree(aside)
+
+
+def _move_into(source: Path, target: Path) -> None:
+    for entry in source.iterdir():
+        there = target / entry.name
+        if entry.is_dir() and there.is_dir():
+            _move_into(entry, there)
+        else:
+            entry.replace(there)
+
+
+def broken_images(data: str, root: Path, parts: Sequence[str], workers: int = 16) -> tuple[int, list[str]]:
+    """Reads the header of every picture that the lists name, in parallel, with a progress bar.
+
+    Returns:
+        How many were looked at, and a line for each that is missing or cannot be read.
+
+    Raises:
+        SeMmError: if a list is missing or damaged.
+    """
+    count, broken = 0, []
+    with ThreadPoolExecutor(workers) as pool:
+        for part in parts:
+            paths = list(_images(data, root, part))
+            count += len(paths)
+            looked_at = tqdm(pool.map(_what_is_wrong, paths), total=len(paths), desc=part, unit=' images')
+            broken += [f'{path}: {wrong}' for path, wrong in zip(paths, looked_at, strict=True) if wrong]
+    return count, broken
+
+
+def _images(data: str, root: Path, part: str) -> Iterator[Path]:
+    if data == 'places365':
+        from ..places365 import Places365
+
+        dataset = Places365(str(root), part)
+        yield from (Path(dataset.image_path(i)) for i in range(len(dataset)))
+        return
+    list_file = root / 'annotations' / f'instances_{part}.json'
+    try:
+        images = json.loads(list_file.read_bytes())['images']
+    except (OSError, ValueError, KeyError) as error:
+        raise SeMmError(f'{list_file.absolute()} cannot be read: {error!r}') from error
+    yield from (root / part / image['file_name'] for image in images)
+
+
+def _what_is_wrong(path: Path) -> str | None:
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+    except FileNotFoundError:
+        return 'is missing'
+    except Exception as error:  # decoders raise as they like
+        return f'cannot be read ({error})'
+    return None if width and height else 'has no pixels'

@@ -1,0 +1,1 @@
+"""What is checked of the data before anything trains on it."""

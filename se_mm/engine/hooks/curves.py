@@ -1,0 +1,70 @@
+"""The metrics of every validation, as a table and as curves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import broadcast_object_list, is_main_process, master_only
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from ...registry import HOOKS
+from ...utils.atomic import write_whole
+from ...visualization.curves import draw_curves, print_table
+from ..loops import EpochBasedTrainLoop
+
+
+@HOOKS.register_module()
+class CurvesHook(Hook):
+    """Keeps the metrics of every validation; at the end prints them and draws them with the loss.
+
+    The metrics are kept in ``work_dir/validations.json``, so that a resumed run shows the
+    whole of its training; the picture is ``work_dir/curves.png``.
+    """
+
+    priority = 'VERY_LOW'
+
+    def __init__(self) -> None:
+        self.validations: list[dict[str, Any]] = []
+
+    def before_train(self, runner: Runner) -> None:
+        file = Path(runner.work_dir, 'validations.json')
+        if runner.iter and file.is_file():
+            self.validations = [entry for entry in json.loads(file.read_text()) if entry['iter'] <= runner.iter]
+        due = [runner.iter and _is_due(runner) and not any(entry['iter'] == runner.iter for entry in self.validations)]
+        broadcast_object_list(due)  # the file may be on the disk of the main process alone
+        if due[0]:
+            runner.logger.info(f'iteration {runner.iter} was not validated before the training was cut off: now')
+            runner.val_loop.run()
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        numbers = {key: float(value) for key, value in (metrics or {}).items() if isinstance(value, (int, float))}
+        self.validations.append({'epoch': runner.epoch, 'iter': runner.iter, **numbers})
+        if is_main_process():
+            write_whole(Path(runner.work_dir, 'validations.json'), json.dumps(self.validations, indent=1))
+
+    @master_only
+    def after_train(self, runner: Runner) -> None:
+        losses = {
+            name.removeprefix('train/'): buffer.data[0]
+            for name, buffer in runner.message_hub.log_scalars.items()
+            if 'loss' in name and name.startswith('train/')
+        }
+        path = Path(runner.work_dir, 'curves.png')
+        draw_curves(losses, self.validations, path)
+        print_table(self.validations)
+        runner.logger.info(f'curves: {path}')
+
+
+def _is_due(runner: Runner) -> bool:
+    """Whether a training that came here without a stop would have been validated just now."""
+    loop = runner.train_loop
+    if runner.val_loop is None:
+        return False
+    if not isinstance(loop, EpochBasedTrainLoop):
+        return loop.iter >= loop.val_begin and (loop.iter % loop.val_interval == 0 or loop.iter == loop.max_iters)
+    at_its_end = loop.batches_done() == 0
+    due = loop.epoch % loop.val_interval == 0 or loop.epoch == loop.max_epochs
+    return at_its_end and loop.epoch >= loop.val_begin and due

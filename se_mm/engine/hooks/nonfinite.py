@@ -1,0 +1,179 @@
+"""Losses and gradients that are not finite: the cause is named, and too many stop the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from mmengine.dist import all_gather_object, get_rank
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+from ...errors import SeMmError, listed
+from ...registry import HOOKS
+from ..optim_wrappers import AmpOptimWrapper, OptimWrapper, all_finite
+from ..repeatable import seed_all
+
+
+@HOOKS.register_module()
+class NonFiniteHook(Hook):
+    """Names what made a step non-finite, counts such steps, and stops a training of nothing else.
+
+    The batch is run through the model again to find the first module whose output is not
+    finite although its inputs are. Running means of norms that the batch has spoilt are put
+    back. Under automatic mixed precision an overflow that only lowers the loss scale is not
+    counted.
+
+    Args:
+        limit: steps left out in a row after which the training stops.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self, limit: int = 10) -> None:
+        self.limit = limit
+        self.in_a_row = 0
+        self.total = 0
+        self._earlier: list[str] = []
+
+    def before_train(self, runner: Runner) -> None:
+        self._watches = isinstance(runner.optim_wrapper, (OptimWrapper, AmpOptimWrapper))
+        self._buffers = list(runner.model.buffers())
+        self._before = [buffer.clone() for buffer in self._buffers]
+        if not self._watches:
+            name = type(runner.optim_wrapper).__name__
+            runner.logger.warning(f'steps that are not finite are not left out: optim_wrapper is a {name}')
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        if self._watches:
+            runner.optim_wrapper.skipped = False  # until the next step, where gradients are accumulated
+            _copy(self._buffers, self._before)
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Any] | None = None
+    ) -> None:
+        if not self._watches:
+            return
+        if not runner.optim_wrapper.skipped:
+            self._look_at_accumulated(runner, data_batch, outputs)
+            return
+        loss_is_finite = all_finite(list(_tensors(outputs)))
+        spoilt = all_gather_object((loss_is_finite, self._report(runner, data_batch, loss_is_finite)))
+        _copy(self._before, self._buffers)
+        if all(finite for finite, _ in spoilt) and runner.optim_wrapper.tolerates:
+            return
+        self.in_a_row += 1
+        self.total += 1
+        reports = [report for finite, report in spoilt if not finite] or [report for _, report in spoilt]
+        report = (
+            f'iteration {runner.iter + 1} is left out ({self.in_a_row} in a row, {self.total} in all): '
+            + '; '.join(dict.fromkeys(reports))
+        )
+        runner.logger.warning(report)
+        if self.in_a_row >= self.limit:
+            raise SeMmError(
+                f'training stops: {report}. Lower the learning rate, clip the gradients '
+                '(--cfg-options optim_wrapper.clip_grad.max_norm=35), or look at the data that are named'
+            )
+
+    def after_train(self, runner: Runner) -> None:
+        if self.total:
+            runner.logger.warning(f'{self.total} of {runner.iter} iterations were left out: not finite')
+
+    def _look_at_accumulated(self, runner: Runner, data_batch: Any, outputs: Any) -> None:
+        """Between two steps a batch can spoil the step to come; after a step that was made all is well."""
+        if runner.optim_wrapper.should_update():
+            self.in_a_row, self._earlier = 0, []
+        elif not all_finite(list(_tensors(outputs))):
+            self._earlier += image_names(data_batch)
+            _copy(self._before, self._buffers)
+
+    def _report(self, runner: Runner, data_batch: Any, loss_is_finite: bool) -> str:
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        where = first_non_finite(runner, data_batch)  # in every process: norms may talk to each other
+        damaged = [name for name, parameter in model.named_parameters() if not all_finite([parameter])]
+        if damaged:
+            what = f'the parameter {listed(damaged, 3)}'
+        elif where:
+            what = where
+        elif not loss_is_finite:
+            what = 'the loss'
+        else:
+            spoilt = {id(parameter) for parameter in runner.optim_wrapper.spoilt}
+            names = [name for name, parameter in model.named_parameters() if id(parameter) in spoilt]
+            what = f'with a finite loss the gradient of {listed(names[::-1], 3)}'  # in the order of the backward
+        images = [*self._earlier, *image_names(data_batch)]
+        self._earlier = []
+        return f'{what} is not finite for the images {listed(images)}'
+
+
+@torch.no_grad()
+def _copy(source: Sequence[Tensor], target: Sequence[Tensor]) -> None:
+    if source:
+        torch._foreach_copy_(target, source)  # one kernel for many small tensors
+
+
+def image_names(data_batch: Any) -> list[str]:
+    """The ids of the images of a batch, or their paths where they have none."""
+    samples = data_batch.get('data_samples', ()) if isinstance(data_batch, Mapping) else ()
+    names = []
+    for sample in samples if isinstance(samples, (list, tuple)) else ():
+        known = sample.metainfo if hasattr(sample, 'metainfo') else {}
+        identity = [f'{key} {known[key]}' for key in ('img_id', 'sample_idx') if key in known][:1]
+        names.append(' '.join([*identity, *([f'({known["img_path"]})'] if 'img_path' in known else [])]))
+    return [name or 'without a name' for name in names] or ['of an unknown batch']
+
+
+def first_non_finite(runner: Runner, data_batch: Any) -> str | None:
+    """Runs a batch again, with the random numbers that it had, and watches the outputs of the modules.
+
+    Returns:
+        The first module whose output is not finite while its inputs are, in words, or the
+        data where they are not finite themselves; ``None`` where all are.
+    """
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    names = {module: name for name, module in model.named_modules()}
+    found: list[str] = []
+
+    def watch(module: nn.Module, inputs: Any, output: Any) -> None:
+        if not found and module in names and not all_finite(list(_tensors(output))):
+            inside = all_finite(list(_tensors(inputs)))
+            found.append(f'the output of {names[module]}' if inside else f'the input of {names[module]}')
+
+    seed_all(runner.seed, get_rank(), runner.iter, 0)
+    with _watched(model, watch), torch.no_grad(), runner.optim_wrapper.optim_context(model):
+        try:
+            data = model.data_preprocessor(data_batch, True)
+            if not all_finite(list(_tensors(data))):
+                found.append('the data')  # and on: in a distributed run the others run the model too
+            model(**data, mode='loss') if isinstance(data, dict) else model(*data, mode='loss')
+        except Exception:  # whatever follows from what is not finite
+            return found[0] if found else None
+    return found[0] if found else None
+
+
+@contextmanager
+def _watched(model: nn.Module, hook: Any) -> Iterator[None]:
+    # On each module, not for all of them at once: a fused tail calls its norm and its gate where they have hooks.
+    handles = [module.register_forward_hook(hook) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        if value.is_floating_point():
+            yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _tensors(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _tensors(item)

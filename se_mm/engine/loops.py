@@ -1,0 +1,106 @@
+"""mmengine's training loops, resumed at the very batch that comes next."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmengine.dist import get_rank
+from mmengine.logging import print_log
+from mmengine.runner import EpochBasedTrainLoop as _EpochBasedTrainLoop
+from mmengine.runner import IterBasedTrainLoop as _IterBasedTrainLoop
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+from ..registry import LOOPS
+from .repeatable import Reader, RepeatableBatchSampler
+
+#: Under this name the message hub, and with it each checkpoint, keeps how far its epoch had come.
+POSITION = 'batches_of_epoch'
+
+
+@LOOPS.register_module()
+class EpochBasedTrainLoop(_EpochBasedTrainLoop):
+    """Epochs, each iteration a function of the seed and its number; resumed in the middle of one.
+
+    The loader's batches come from :class:`~se_mm.engine.repeatable.RepeatableBatchSampler`.
+    """
+
+    def __init__(self, runner: Runner, dataloader: DataLoader | Mapping[str, Any], **kwargs: Any) -> None:
+        super().__init__(runner, _build_loader(runner, dataloader), **kwargs)
+
+    def run_epoch(self) -> None:
+        done = self.batches_done()
+        batches: RepeatableBatchSampler = self.dataloader.batch_sampler
+        batches.go_to(self._iter, skip=done)
+        self.runner.call_hook('before_train_epoch')
+        self.runner.model.train()
+        for idx, data_batch in enumerate(self.dataloader, start=done):
+            self.run_iter(idx, data_batch)
+        self.runner.call_hook('after_train_epoch')
+        self._epoch += 1
+
+    def run_iter(self, idx: int, data_batch: Sequence[dict]) -> None:
+        position = {'epoch': self._epoch, 'done': idx + 1, 'all': len(self.dataloader)}
+        self.runner.message_hub.update_info(POSITION, position)  # as it is after this iteration, where hooks may save
+        super().run_iter(idx, data_batch)
+
+    def batches_done(self) -> int:
+        """Of the epoch that comes next, the batches that were trained on before the run was cut off."""
+        position = self.runner.message_hub.runtime_info.get(POSITION)
+        if not position or position['epoch'] != self._epoch:
+            return 0
+        if position['all'] != len(self.dataloader):
+            print_log(
+                f'epoch {self._epoch + 1} starts anew: it had {position["all"]} batches when the checkpoint was '
+                f'written and has {len(self.dataloader)} now',
+                logger='current',
+                level=logging.WARNING,
+            )
+            return 0
+        return position['done']
+
+
+@LOOPS.register_module()
+class IterBasedTrainLoop(_IterBasedTrainLoop):
+    """Iterations, each a function of the seed and its number; resumed without reading what was trained on.
+
+    The loader's batches come from :class:`~se_mm.engine.repeatable.RepeatableBatchSampler`,
+    without an end.
+    """
+
+    def __init__(self, runner: Runner, dataloader: DataLoader | Mapping[str, Any], **kwargs: Any) -> None:
+        super().__init__(runner, _build_loader(runner, dataloader), **kwargs)
+
+    def run(self) -> Any:
+        self.dataloader_iterator = _FromIteration(self.dataloader, self._iter)
+        return super().run()
+
+
+class _FromIteration:
+    """The batches of an endless loader from an iteration on; mmengine's ways to skip the ones before cost nothing."""
+
+    def __init__(self, loader: DataLoader, iteration: int) -> None:
+        loader.batch_sampler.go_to(iteration, skip=iteration)
+        self.loader = loader
+        self.batches = None
+        self.to_skip = iteration
+
+    def skip_iter(self, count: int) -> None:
+        self.to_skip -= count
+
+    def __next__(self) -> Any:
+        if self.to_skip > 0:  # mmengine 0.10.7 draws what it skips
+            self.to_skip -= 1
+            return None
+        if self.batches is None:
+            self.batches = iter(self.loader)
+        return next(self.batches)
+
+
+def _build_loader(runner: Runner, dataloader: DataLoader | Mapping[str, Any]) -> DataLoader:
+    different_seeds = runner._randomness_cfg.get('diff_rank_seed', False)
+    loader = runner.build_dataloader(dataloader, seed=runner.seed, diff_rank_seed=different_seeds)
+    Reader.of(loader, runner.seed, get_rank())
+    return loader

@@ -1,0 +1,185 @@
+"""What ``tools/train.py`` lays over a config: its switches, and the parts that make a training survive."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.logging import print_log
+
+from ..config.load import LOADERS as DATA_LOADERS
+from ..config.pretrained import without_pretrained
+from ..datasets.transforms.loading import guard_images
+from ..datasets.validation import skipped
+from ..errors import SeMmError
+from ..utils.paths import existing_file
+from ..weights.files import read_checkpoint
+from .hooks.checkpoint import latest_checkpoint, why_not_resumable
+
+#: mmengine's parts and ours in their place.
+LOOPS = ('EpochBasedTrainLoop', 'IterBasedTrainLoop')
+OPTIM_WRAPPERS = ('OptimWrapper', 'AmpOptimWrapper')
+#: Seconds after which a worker that brings no batch is taken for hung.
+WORKER_TIMEOUT = 1800
+
+
+def apply_training_switches(cfg: Config, args: argparse.Namespace) -> None:
+    """Lays ``tools/train.py``'s switches over the config.
+
+    Raises:
+        SeMmError: if a switch asks for what the config or the machine does not have.
+    """
+    if args.amp:
+        _use_mixed_precision(cfg)
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+            raise SeMmError('--auto-scale-lr needs `auto_scale_lr = dict(base_batch_size=...)` in the config')
+        cfg.auto_scale_lr.enable = True
+    if args.accumulate is not None:
+        if args.accumulate < 1:
+            raise SeMmError(f'--accumulate is {args.accumulate}; expected the number of iterations a step, 1 or more')
+        cfg.optim_wrapper.accumulative_counts = args.accumulate
+    if args.sync_bn:
+        if cfg.get('launcher', 'none') == 'none' or not torch.cuda.is_available():
+            raise SeMmError(
+                "--sync-bn needs several processes with a GPU each: torch's SyncBatchNorm runs on GPUs only"
+            )
+        cfg.sync_bn = 'torch'
+    cfg.randomness = ConfigDict({'seed': None, **(cfg.get('randomness') or {})})
+    if args.seed is not None:
+        cfg.randomness.seed = args.seed
+    if args.deterministic:
+        cfg.randomness.deterministic = True
+    if args.no_pretrained:
+        removed = without_pretrained(cfg.model)
+        cfg.load_from = None
+        print_log(f'--no-pretrained: random weights in place of {", ".join(removed) or "none that the config names"}')
+    if args.resume or cfg.get('resume'):
+        _resume(cfg, args.resume or cfg.get('load_from') or 'auto')
+    hooks = [dict(type='se_mm.CurvesHook')]
+    if args.compile:
+        hooks.append(dict(type='se_mm.CompileHook'))
+    if args.ema is not None:
+        if not 0 < args.ema < 1:
+            raise SeMmError(f'--ema is {args.ema}; expected the share of the new weights in the average, as 0.0002')
+        hooks.append(
+            dict(
+                type='EMAHook',
+                ema_type='mmengine.MomentumAnnealingEMA',
+                momentum=args.ema,
+                update_buffers=True,
+                priority=49,
+            )
+        )
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), *hooks]
+
+
+def _use_mixed_precision(cfg: Config) -> None:
+    if not torch.cuda.is_available():
+        raise SeMmError('--amp needs a GPU: mmengine has mixed precision on accelerators only; leave it out here')
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def _resume(cfg: Config, checkpoint: str) -> None:
+    """The main process chooses: not all see the same disk at the same time."""
+    outcome: list[Any] = [None]
+    if is_main_process():
+        try:
+            outcome = [_what_to_resume(cfg.work_dir, checkpoint)]
+        except SeMmError as error:
+            outcome = [error]
+    broadcast_object_list(outcome)
+    if isinstance(outcome[0], SeMmError):
+        raise outcome[0]
+    found, seed = outcome[0]
+    cfg.resume = bool(found)
+    if not found:
+        print_log(f'--resume: no checkpoint in {cfg.work_dir} to go on from; the training starts', level=30)
+        return
+    cfg.load_from = found
+    without_pretrained(cfg.model)  # what it would load is replaced at once, and need not be fetched
+    if seed is not None:
+        asked_for = cfg.randomness.seed
+        if asked_for not in (None, seed):
+            print_log(f'the seed stays {seed}, that of {found}; {asked_for} is not used', level=30)
+        cfg.randomness.seed = seed
+
+
+def _what_to_resume(work_dir: str, checkpoint: str) -> tuple[str | None, int | None]:
+    """The file, and the seed of its training."""
+    if checkpoint == 'auto':
+        found = latest_checkpoint(work_dir)
+    else:
+        found = existing_file(checkpoint, 'checkpoint to resume from')
+    if not found or '://' in found:
+        return found, None
+    if wrong := why_not_resumable(found):
+        raise SeMmError(f'{wrong}; start from it with --cfg-options load_from=...')
+    return found, read_checkpoint(found)['meta'].get('seed')
+
+
+def make_survivable(cfg: Config) -> None:
+    """Puts our loop, batches, checkpoints and steps in the place of mmengine's own.
+
+    Parts of other projects are left alone, and what follows from that is said.
+    """
+    _repeat_exactly(cfg)
+    wrapper = cfg.get('optim_wrapper') or ConfigDict()
+    name = _name(wrapper.get('type', 'OptimWrapper'))
+    if name in OPTIM_WRAPPERS:
+        wrapper.type = f'se_mm.{name}'
+    hooks = cfg.setdefault('default_hooks', ConfigDict())
+    checkpoint = hooks.setdefault('checkpoint', ConfigDict(type='CheckpointHook', interval=1))
+    if checkpoint and _name(checkpoint.get('type')) == 'CheckpointHook':
+        checkpoint.type = 'se_mm.CheckpointHook'
+    _add_hooks(cfg, 'SeedHook', 'NonFiniteHook', 'PreemptionHook')
+    guard_data(cfg)
+
+
+def guard_data(cfg: Config) -> None:
+    """Lets pictures that cannot be read pass, noted by name, and no worker hang for ever."""
+    report = Path(cfg.work_dir, skipped.FILE).absolute()
+    guard_images((cfg.get('train_dataloader'), cfg.get('custom_hooks')), 'another', 'train', report)
+    for split in ('val', 'test'):
+        guard_images(cfg.get(f'{split}_dataloader'), 'grey', split, report)
+    guard_images(cfg.get('tta_pipeline'), 'grey', 'test', report)
+    for loader in DATA_LOADERS:
+        if cfg.get(loader) and cfg[loader].get('num_workers'):
+            cfg[loader].setdefault('timeout', WORKER_TIMEOUT)
+    _add_hooks(cfg, 'SkippedDataHook')
+
+
+def _add_hooks(cfg: Config, *names: str) -> None:
+    present = {_name(hook.get('type')) for hook in cfg.get('custom_hooks') or [] if isinstance(hook, dict)}
+    added = [dict(type=f'se_mm.{name}') for name in names if name not in present]
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), *added]
+
+
+def _repeat_exactly(cfg: Config) -> None:
+    loop, loader = cfg.get('train_cfg'), cfg.get('train_dataloader')
+    if not loop or not loader:
+        return
+    by_epoch = loop.pop('by_epoch', True)
+    loop.setdefault('type', LOOPS[0] if by_epoch else LOOPS[1])
+    name = _name(loop.type)
+    if name not in LOOPS:
+        print_log(f'train_cfg.type is {name}: a resumed training is not the same as one that went through', level=30)
+        return
+    loop.type = f'se_mm.{name}'
+    loop.pop('fast_forward_on_resume', None)
+    loader.batch_sampler = ConfigDict(
+        type='se_mm.RepeatableBatchSampler',
+        drop_last=loader.pop('drop_last', False),
+        batches=loader.get('batch_sampler'),
+        endless=name == 'IterBasedTrainLoop',
+    )
+
+
+def _name(kind: Any) -> str:
+    """A type's name without its scope, whether a config gives it as text or as the class itself."""
+    return str(getattr(kind, '__name__', kind)).rpartition('.')[2]

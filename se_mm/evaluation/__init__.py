@@ -1,0 +1,1 @@
+"""Metrics, and where a test leaves its predictions."""

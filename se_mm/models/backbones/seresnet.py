@@ -1,0 +1,46 @@
+"""SE-ResNet (Hu et al., arXiv 1709.01507, table 1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmdet.models.backbones import ResNet
+
+from ...errors import SeMmError
+from ..hosts.attention_host import SEHost
+
+
+class SEResNet(SEHost, ResNet):
+    """ResNet with squeeze-and-excitation in its residual units.
+
+    Takes every argument of ``mmdet.models.ResNet``, with the same meaning and defaults, and
+    those of :class:`se_mm.models.hosts.attention_host.SEHost`: ``reduction``, ``se_stages``,
+    ``se_bias`` and ``se_init``. The plain part keeps the names of its parameters, so a plain
+    checkpoint fits; loaded, it gives the plain network's outputs until the gates have learnt.
+
+    Args:
+        depth: 18, 34, 50, 101 or 152.
+        **kwargs: see above.
+
+    Raises:
+        SeMmError: for a depth that does not exist, or an SE argument out of range.
+
+    Example:
+        >>> import torch
+        >>> backbone = SEResNet(depth=18).eval()
+        >>> for feature in backbone(torch.rand(1, 3, 64, 96)):
+        ...     print(tuple(feature.shape))
+        (1, 64, 16, 24)
+        (1, 128, 8, 12)
+        (1, 256, 4, 6)
+        (1, 512, 2, 3)
+    """
+
+    def __init__(self, depth: int, **kwargs: Any) -> None:
+        _check_depth(depth, self.arch_settings, type(self).__name__)
+        super().__init__(depth=depth, **kwargs)
+
+
+def _check_depth(depth: int, arch_settings: dict[int, Any], name: str) -> None:
+    if depth not in arch_settings:
+        raise SeMmError(f'{name} has no depth {depth!r}; it has {sorted(arch_settings)}')

@@ -1,0 +1,155 @@
+"""The tail of an SE residual unit as one function of autograd, from the norm at the end of the branch on."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from ..attention.operators import accumulated_in
+
+
+def fused_tail(
+    v: Tensor,
+    shortcut: Tensor,
+    affine: tuple[Tensor, Tensor] | None,
+    norm: Callable[[Tensor], Tensor],
+    excitation: Callable[..., Tensor],
+    weights: tuple[Tensor | None, ...],
+) -> Tensor:
+    r"""``relu(shortcut + s * u)`` for ``u = norm(v)``, s the gate of u.
+
+    A norm with frozen statistics is affine, ``u = a v + b``, and so is its squeeze:
+
+    .. math::
+        z = a \cdot \mathrm{mean}(v) + b, \quad s = \mathrm{excitation}(z), \quad
+        out = \mathrm{relu}(shortcut + (s a)\, v + s b)
+
+    So its backward needs v, which a plain network keeps for its norm, and the output, which the
+    next convolution keeps: no map more than the plain tail. With g the gradient of the output
+    and g' = g (out > 0), it takes one pass for g' and its sums with 1 and with v per channel,
+    and one for the gradient of v, ``s a g' + dmean / HW``.
+
+    Args:
+        v: what comes into the norm, (N, C, H, W).
+        shortcut: (N, C, H, W).
+        affine: a and b, (C,) each; ``None``: the norm is the identity.
+        norm: makes u of v, as a map of its own unless it is the identity; used in the forward,
+            whose result is then the plain network's in every bit where s is 1/2.
+        excitation: from z, (N, C, 1, 1), and ``weights`` to s, (N, C, 1, 1).
+        weights: its parameters.
+
+    Returns:
+        The output of the unit, (N, C, H, W). It can be differentiated once.
+
+    Example:
+        >>> v = torch.tensor([1.0, 3.0]).view(1, 1, 1, 2).requires_grad_()
+        >>> out = fused_tail(v, torch.ones(1, 1, 1, 2), None, torch.nn.Identity(), lambda z: z / 4, ())
+        >>> out.flatten().tolist()  # z = 2, s = 1/2
+        [1.5, 2.5]
+        >>> torch.autograd.grad(out.sum(), v)[0].flatten()  # s + (1 + 3) / 4 / 2
+        tensor([1., 1.])
+    """
+    a, b = affine or (None, None)
+    return _FusedTail.apply(v, shortcut, norm, excitation, a, b, *weights)
+
+
+class _FusedTail(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        v: Tensor,
+        shortcut: Tensor,
+        norm: Callable[[Tensor], Tensor],
+        excitation: Callable[..., Tensor],
+        a: Tensor | None,
+        b: Tensor | None,
+        *weights: Tensor | None,
+    ) -> Tensor:
+        mean = v.mean((2, 3), keepdim=True, dtype=accumulated_in(v))
+        kernels = _kernels(v)
+        if kernels and v.dtype == shortcut.dtype:
+            slope, *offset = _slope_and_offset(excitation, mean, a, b, *weights)
+            out = kernels.scale_add_relu(v, shortcut, slope, *offset or (None,))
+        else:
+            s = excitation(_affine(mean, a, b), *weights).to(v.dtype)
+            if a is None:
+                out = torch.addcmul(shortcut, v, s).relu_()
+            else:
+                u = norm(v)
+                out = torch.addcmul(shortcut, u, s, out=u).relu_()
+        ctx.excitation = excitation
+        ctx.save_for_backward(v, out, mean, a, b, *weights)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        v, out, *small = ctx.saved_tensors
+        kernels = _kernels(v)
+        if kernels:
+            grad, *sums = kernels.relu_gradient_and_sums(grad, out, v)
+        else:
+            grad = torch.ops.aten.threshold_backward(grad, out, 0)
+            product = grad * v
+            sums = [product.sum((2, 3), keepdim=True, dtype=accumulated_in(v))]
+            if small[1] is not None:
+                sums.append(grad.sum((2, 3), keepdim=True, dtype=accumulated_in(v)))
+
+        with torch.enable_grad():  # through the small tensors once more: mean, a, b and the weights
+            small = [
+                tensor if tensor is None else tensor.detach().requires_grad_(tensor.is_floating_point())
+                for tensor in small
+            ]
+            slope_and_offset = _slope_and_offset(ctx.excitation, *small)
+            inputs = [tensor for tensor in small if tensor is not None]
+            found = torch.autograd.grad(
+                slope_and_offset, inputs, [total.to(part) for total, part in zip(sums, slope_and_offset, strict=False)]
+            )
+        of_inputs = iter(found)
+        of_mean, *of_small = [None if tensor is None else next(of_inputs) for tensor in small]
+        grad_v = None
+        if ctx.needs_input_grad[0]:
+            of_each, slope = of_mean / (v.size(2) * v.size(3)), slope_and_offset[0].detach()
+            if kernels:
+                grad_v = kernels.affine(grad, slope, of_each)
+            else:
+                grad_v = torch.addcmul(of_each.to(v.dtype), grad, slope.to(v.dtype), out=product)
+        return grad_v, grad, None, None, *of_small
+
+
+def _kernels(v: Tensor) -> ModuleType | None:
+    """The GPU kernels for a map that is on one."""
+    return _working_kernels(v.device, v.dtype) if v.is_cuda else None
+
+
+@cache
+def _working_kernels(device: torch.device, dtype: torch.dtype) -> ModuleType | None:
+    """The kernels, if they compile on a device and give there what torch's operators give."""
+    try:
+        kernels = import_module('.triton_tail', __package__)
+        kernels.check(device, dtype)
+    except Exception as error:  # no Triton, no compiler for it, or a GPU that it does not know
+        reason = f'{type(error).__name__}: {error}'.splitlines()[0]
+        warnings.warn(f"the SE tail runs without its GPU kernels, on torch's operators: {reason}", stacklevel=2)
+        return None
+    return kernels
+
+
+def _slope_and_offset(
+    excitation: Callable[..., Tensor], mean: Tensor, a: Tensor | None, b: Tensor | None, *weights: Tensor | None
+) -> tuple[Tensor, ...]:
+    """What the gate makes of the norm's affine map, for each picture and channel."""
+    s = excitation(_affine(mean, a, b), *weights)
+    return (s,) if a is None else (s * a.view(1, -1, 1, 1), s * b.view(1, -1, 1, 1))
+
+
+def _affine(mean: Tensor, a: Tensor | None, b: Tensor | None) -> Tensor:
+    return mean if a is None else torch.addcmul(b.view(1, -1, 1, 1), mean, a.view(1, -1, 1, 1))

@@ -1,0 +1,1 @@
+"""Curves, sheets of pictures, charts."""

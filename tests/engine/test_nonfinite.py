@@ -1,0 +1,110 @@
+"""Steps that are not finite are left out, said why, and stop a training that makes no others."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from support.small import draw_scenes, run, scene_config
+from torch import nn
+
+from se_mm import SELayer, SeMmError
+from se_mm.apis import runner as runtime
+from se_mm.engine import switches
+from se_mm.engine.optim_wrappers import OptimWrapper, all_finite
+
+
+@pytest.fixture(scope='module')
+def scenes(tmp_path_factory):
+    return draw_scenes(tmp_path_factory.mktemp('scenes'))
+
+
+def warnings_of(work_dir) -> str:
+    return '\n'.join(
+        line for file in work_dir.glob('*/*.log') for line in file.read_text().splitlines() if 'WARNING' in line
+    )
+
+
+@pytest.mark.fault('a module makes NaN in one iteration', 'step left out; module and images named; norms put back')
+def test_a_module_that_makes_nan(scenes, tmp_path):
+    hook = dict(type='Spoil', iterations=[3], module='backbone.layer2.0.conv1')
+    runner = run(scene_config(scenes, tmp_path, hooks=[hook]))
+    said = warnings_of(tmp_path)
+    assert 'iteration 3 is left out (1 in a row, 1 in all): the output of backbone.layer2.0.conv1 is not finite' in said
+    assert f'{scenes}/train/' in said
+    assert '1 of 8 iterations were left out' in said
+    assert all_finite([t for t in runner.model.state_dict().values() if t.is_floating_point()])
+
+
+@pytest.mark.fault(
+    "the weights of a gate become NaN (a damaged memory, a user's hook)", 'the gate is named, training stops'
+)
+def test_a_gate_that_makes_nan(scenes, tmp_path):
+    cfg = scene_config(scenes, tmp_path, 30)
+    runner = runtime.build_runner(cfg, switches.make_survivable)
+    nn.init.constant_(runner.model.backbone.layer3[1].se.fc2.weight, math.nan)
+    runner.model._is_init = True  # the runner would draw the weights anew
+    runner.model.init_weights = lambda: None
+    with pytest.raises(SeMmError, match=r'10 in a row.* the parameter backbone.layer3.1.se.fc2.weight is not'):
+        runtime.train(runner)
+
+
+@pytest.mark.fault('a gradient is NaN with a finite loss', 'step left out; the parameter is named')
+def test_a_gradient_that_is_nan(scenes, tmp_path):
+    hook = dict(type='Spoil', iterations=[2], parameter='backbone.layer1.0.se.fc1.weight')
+    runner = run(scene_config(scenes, tmp_path, 4, hooks=[hook]))
+    expected = 'with a finite loss the gradient of backbone.layer1.0.se.fc1.weight is not finite'
+    assert expected in warnings_of(tmp_path)
+    assert all_finite(list(runner.model.parameters()))
+
+
+@pytest.mark.fault('every iteration makes NaN', 'training stops after 10 in a row with that report, status 2')
+def test_a_training_of_nothing_else_stops(scenes, tmp_path):
+    hook = dict(type='Spoil', iterations=range(3, 99), module='backbone.layer1.0.conv1')
+    with pytest.raises(SeMmError, match=r'training stops: iteration 12 is left out .10 in a row, 10 in all.*conv1'):
+        run(scene_config(scenes, tmp_path, 30, hooks=[hook]))
+
+
+@pytest.mark.fault('NaN in the first of two accumulated batches', "step left out; that batch's images are named")
+def test_an_accumulated_batch(scenes, tmp_path):
+    hook = dict(type='Spoil', iterations=[3], module='backbone.layer1.0.conv1')
+    options = {'optim_wrapper.accumulative_counts': 2, 'train_dataloader.batch_size': 1}
+    runner = run(scene_config(scenes, tmp_path, 8, hooks=[hook], **options))
+    said = warnings_of(tmp_path)
+    assert 'iteration 4 is left out (1 in a row, 1 in all)' in said
+    assert said.count(f'{scenes}/train/') == 2
+    assert all_finite([t for t in runner.model.state_dict().values() if t.is_floating_point()])
+
+
+@pytest.mark.fault('gradients are infinite and clipped by value', 'step left out: clipping does not hide it')
+def test_clipping_by_value_does_not_hide_infinity():
+    parameter = nn.Parameter(torch.ones(2))
+    wrapper = OptimWrapper(optimizer=torch.optim.SGD([parameter], lr=1.0), clip_grad=dict(type='value', clip_value=1.0))
+    wrapper.update_params((parameter * torch.tensor([math.inf, 1.0])).sum())
+    assert wrapper.skipped
+    assert parameter.tolist() == [1.0, 1.0]
+    wrapper.update_params(parameter.sum())
+    assert not wrapper.skipped
+    assert parameter.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize('value', [1e-4, 1.0, 65504.0])
+def test_a_gradient_that_is_large_or_small_is_finite(value):
+    many = torch.full((1 << 16,), value, dtype=torch.float16)  # a sum of squares would overflow
+    assert all_finite([many, torch.full((4,), 1e38)])
+
+
+@pytest.mark.fault('float16 autocast with activations of 6e4', 'the squeeze is in float32: gates stay finite')
+@pytest.mark.parametrize('training', [True, False])
+def test_gates_stay_finite_in_half_precision(training):
+    from se_mm import SEResNet
+
+    layer = SELayer(64)
+    u = torch.full((2, 64, 100, 100), 6e4, dtype=torch.float16, requires_grad=training)
+    with torch.autocast('cpu', dtype=torch.float16):
+        gate = layer.gate(u)
+    reference = layer.double().gate(torch.full((2, 64, 1, 1), float(u[0, 0, 0, 0]), dtype=torch.float64))
+    assert torch.allclose(gate.double(), reference, atol=2e-3)
+    block = SEResNet(18, base_channels=16, stem_channels=16).train(training).layer1[0]
+    assert SELayer.squeeze(block.se, torch.full((1, 16, 300, 300), 6e4, dtype=torch.float16)).isfinite().all()

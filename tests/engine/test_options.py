@@ -1,0 +1,98 @@
+"""Any value for any key of a config: a training, or one message."""
+
+from __future__ import annotations
+
+import math
+import shutil
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mmengine.config import ConfigDict
+from support.small import draw_scenes, run, scene_config
+
+from se_mm import SeMmError
+from se_mm.config.options import merge_options
+from se_mm.datasets.validation import preflight
+
+
+@pytest.fixture(scope='module')
+def scenes(tmp_path_factory):
+    return draw_scenes(tmp_path_factory.mktemp('scenes'), train=3, val=1)
+
+
+def leaves(node, key=''):
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, (list, tuple)) else ()
+    if key and not items:
+        yield key
+    for name, value in items:
+        yield from leaves(value, f'{key}.{name}' if key else str(name))
+
+
+# The folder and the launcher are the test's; a file that is loaded and code that is imported have tests of their own.
+KEPT = (
+    'work_dir',
+    'launcher',
+    'load_from',
+    'custom_imports',
+    'default_hooks.visualization',
+    'visualizer',
+    'vis_backends',
+)
+KEYS = sorted(key for key in leaves(ConfigDict(scene_config('data', 'out')._cfg_dict)) if not key.startswith(KEPT))
+VALUES = [0, -1, 1, 2, 0.5, math.nan, 'abc', '', None, [], [1, 2], [2, 2, 2, 2], True, False, {}, {'type': 'abc'}]
+
+
+def trains_or_says_why(scenes, folder, options) -> str:
+    shutil.rmtree(folder, ignore_errors=True)
+    cfg = scene_config(scenes, folder, 2)
+    try:
+        merge_options(cfg, options)
+        preflight.check(cfg, ('train', 'val'))
+        runner = run(cfg)
+    except SeMmError as error:
+        return str(error)
+    assert runner.iter > 0
+    return ''
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ({'train_cfg.max_iters': 0}, 'this training has no iteration'),
+        ({'train_dataloader.drop_last': True, 'train_dataloader.batch_size': 99}, 'this training has no iteration'),
+        ({'train_dataloader.dataset.indices': 0}, 'nothing is left'),
+        ({'train_dataloader.batch_size': 0}, 'batch_size'),
+        ({'train_cfg.val_interval': 0}, 'val_interval is 0'),
+        ({'model.backbone.depth': 17}, '17'),
+        ({'model.head.in_channels': 3}, 'shapes cannot be multiplied'),
+        ({'optim_wrapper.optimizer.type': 'Adm'}, 'Adm is not registered; did you mean Adam?'),
+        ({'optim_wrapper.optimizer.lr': math.nan}, ''),
+    ],
+)
+@pytest.mark.fault('options that leave nothing to train on, or do not fit', 'one message, status 2')
+def test_options_that_do_not_fit(scenes, tmp_path, options, message):
+    said = trains_or_says_why(scenes, tmp_path / 'out', options)
+    assert message in said
+    assert bool(said) == bool(message)
+
+
+def fuzz(examples: int):
+    def decorate(test):
+        return settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))(
+            given(options=st.dictionaries(st.sampled_from(KEYS), st.sampled_from(VALUES), min_size=1, max_size=2))(test)
+        )
+
+    return decorate
+
+
+@pytest.mark.fault('any value for any key of a config (hypothesis)', 'a training, or one message')
+@fuzz(25)
+def test_any_option(scenes, tmp_path_factory, options):
+    trains_or_says_why(scenes, tmp_path_factory.getbasetemp() / 'fuzzed', options)
+
+
+@pytest.mark.soak
+@fuzz(400)
+def test_any_option_for_long(scenes, tmp_path_factory, options):
+    trains_or_says_why(scenes, tmp_path_factory.getbasetemp() / 'fuzzed', options)

@@ -1,0 +1,218 @@
+"""A training that was killed and resumed is the one that was not, bit for bit."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+from support.faults import sha256_of_training
+from support.small import draw_scenes
+from support.small import train_with as train
+from support.small import trained_with as trained
+
+from se_mm.datasets.prepare import shapes
+from se_mm.engine.hooks.preemption import PREEMPTED_STATUS
+
+EPOCHS = """
+_base_ = '{repository}/configs/demo/faster_rcnn_se_r18_shapes.py'
+custom_imports = dict(imports=['se_mm', 'support.faults'], allow_failed_imports=False)
+model = dict(
+    backbone=dict(base_channels=16, stem_channels=16), neck=dict(in_channels=[16, 32, 64, 128]),
+)
+train_dataloader = dict(num_workers={workers}, persistent_workers={workers} > 0)
+train_cfg = dict(max_epochs=3, val_interval=2)
+default_hooks = dict(checkpoint=dict({checkpoint}, save_best=None))
+custom_hooks = [dict(type='LeaveState'), {fault}]
+"""
+ITERATIONS = """
+_base_ = '{repository}/configs/demo/se_resnet18_scenes.py'
+custom_imports = dict(imports=['se_mm', 'support.faults'], allow_failed_imports=False)
+classes = ('left', 'right')
+model = dict(
+    data_preprocessor=dict(num_classes=2), backbone=dict(base_channels=16, stem_channels=16),
+    head=dict(num_classes=2, in_channels=128, topk=(1,)),
+)
+train_dataloader = dict(
+    batch_size=4, num_workers={workers}, persistent_workers={workers} > 0,
+    dataset=dict(metainfo=dict(classes=classes)), sampler=dict(type='{sampler}', shuffle=True),
+)
+val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(metainfo=dict(classes=classes)))
+val_evaluator = dict(_delete_=True, type='Accuracy')
+test_dataloader = val_dataloader
+test_evaluator = val_evaluator
+train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=12, val_interval=7)
+param_scheduler = [dict(type='CosineAnnealingLR', T_max=12, by_epoch=False)]
+default_hooks = dict(checkpoint=dict(by_epoch=False, {checkpoint}, save_best=None))
+custom_hooks = [dict(type='LeaveState'), {fault}]
+"""
+
+
+@pytest.fixture(scope='module')
+def boxes(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp('shapes')
+    counts = dict(shapes.SPLITS)
+    shapes.SPLITS.update(train=18, val=2)
+    shapes.draw(root, seed=1)
+    shapes.SPLITS.update(counts)
+    return root
+
+
+@pytest.fixture(scope='module')
+def scenes(tmp_path_factory) -> Path:
+    return draw_scenes(tmp_path_factory.mktemp('scenes'))
+
+
+KILLED = -signal.SIGKILL
+
+
+@pytest.mark.soak
+@pytest.mark.fault(
+    'SIGKILL after an iteration, 5 random ones, average and accumulated gradients', 'same sha256 in 5 of 5'
+)
+def test_killed_in_an_epoch(boxes, tmp_path):
+    every = 'interval=2, by_epoch=False, max_keep_ckpts=2'
+    switches = ('--ema', '0.1', '--accumulate', '3')  # 15 iterations, 3 epochs of 5: gradients cross the epochs
+    trained(EPOCHS, boxes, tmp_path / 'whole', '--seed', '3', *switches, checkpoint=every)
+    expected = sha256_of_training(tmp_path / 'whole', 'iter_15.pth')
+    found = []
+    for point in random.Random(0).sample(range(3, 16), 5):
+        work_dir = tmp_path / f'killed_{point}'
+        fault = f"dict(type='SignalAt', iteration={point})"
+        assert (
+            train(EPOCHS, boxes, work_dir, '--seed', '3', *switches, checkpoint=every, fault=fault).returncode == KILLED
+        )
+        trained(EPOCHS, boxes, work_dir, '--resume', *switches, checkpoint=every, workers=0)  # of any number of workers
+        found.append(sha256_of_training(work_dir, 'iter_15.pth'))
+    assert found == [expected] * 5
+
+
+@pytest.fixture(scope='module')
+def whole(scenes, tmp_path_factory) -> str:
+    work_dir = tmp_path_factory.mktemp('whole') / 'whole'
+    trained(ITERATIONS, scenes, work_dir, '--seed', '3')
+    return sha256_of_training(work_dir, 'iter_12.pth')
+
+
+@pytest.mark.fault('SIGKILL between two checkpoints', 'same sha256 as not killed')
+def test_killed_between_checkpoints(scenes, whole, tmp_path):
+    every = 'interval=4, max_keep_ckpts=1'
+    fault = "dict(type='SignalAt', iteration=7)"
+    killed = train(ITERATIONS, scenes, tmp_path / 'a', '--seed', '3', checkpoint=every, fault=fault)
+    assert killed.returncode == KILLED
+    said = trained(ITERATIONS, scenes, tmp_path / 'a', '--resume', checkpoint=every, workers=2)
+    assert 'iter: 4' in said
+    assert sha256_of_training(tmp_path / 'a', 'iter_12.pth') == whole
+
+
+@pytest.mark.fault('SIGKILL while a checkpoint is written', 'the one before it is whole and used; same sha256')
+def test_killed_while_saving(scenes, whole, tmp_path):
+    fault = "dict(type='DieWhileSaving', iteration=6)"
+    assert train(ITERATIONS, scenes, tmp_path / 'a', '--seed', '3', fault=fault).returncode == KILLED
+    files = sorted(file.name for file in (tmp_path / 'a').glob('*.pth*'))
+    assert files[0] == 'iter_5.pth'
+    assert files[1].endswith('.part')
+    assert 'iter: 5' in trained(ITERATIONS, scenes, tmp_path / 'a', '--resume')
+    assert sha256_of_training(tmp_path / 'a', 'iter_12.pth') == whole
+    assert not list((tmp_path / 'a').glob('*.part'))
+
+
+@pytest.mark.fault('a checkpoint that is cut off (of another tool, a full disk)', 'named and passed over; same sha256')
+def test_a_torn_checkpoint_is_passed_over(scenes, whole, tmp_path):
+    keep = 'interval=3, max_keep_ckpts=3'
+    fault = "dict(type='DieWhileSaving', iteration=9, in_place=True)"
+    assert train(ITERATIONS, scenes, tmp_path / 'a', '--seed', '3', checkpoint=keep, fault=fault).returncode == KILLED
+    (tmp_path / 'a' / 'last_checkpoint').write_text(str(tmp_path / 'a' / 'iter_9.pth'))
+    said = trained(ITERATIONS, scenes, tmp_path / 'a', '--resume', checkpoint=keep)
+    assert 'iter_9.pth is passed over: ' in said
+    assert 'damaged or cut off' in said
+    assert 'iter: 6' in said
+    assert sha256_of_training(tmp_path / 'a', 'iter_12.pth') == whole
+
+
+@pytest.mark.fault('SIGTERM in an epoch (pre-emption)', 'saved after that iteration, status 75; same sha256')
+def test_terminated(scenes, whole, tmp_path):
+    never = 'interval=100'
+    fault = f"dict(type='SignalAt', iteration=7, number={int(signal.SIGTERM)}, group=True)"
+    stopped = train(ITERATIONS, scenes, tmp_path / 'a', '--seed', '3', checkpoint=never, fault=fault)
+    assert stopped.returncode == PREEMPTED_STATUS, stopped.stderr[-2000:]
+    assert 'SIGTERM: iteration 7 is saved to' in stopped.stdout + stopped.stderr
+    assert 'Traceback' not in stopped.stderr
+    assert 'iter: 7' in trained(ITERATIONS, scenes, tmp_path / 'a', '--resume', checkpoint=never)
+    assert sha256_of_training(tmp_path / 'a', 'iter_12.pth') == whole
+
+
+@pytest.mark.fault(
+    'the disk is full (a limit on the size of files) when a checkpoint is written', 'one message, status 2'
+)
+def test_a_full_disk(scenes, whole, tmp_path):
+    fault = "dict(type='FilesOfAtMost', size=100_000, iteration=4)"
+    done = train(ITERATIONS, scenes, tmp_path / 'a', '--seed', '3', fault=fault)
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert 'error: the checkpoint of iteration 5 cannot be written to' in last
+    assert f'the last good one is {tmp_path / "a" / "iter_4.pth"}' in last
+    assert 'Traceback' not in done.stderr
+    assert [file.name for file in (tmp_path / 'a').glob('*.pth*')] == ['iter_4.pth']
+    trained(ITERATIONS, scenes, tmp_path / 'a', '--resume')
+    assert sha256_of_training(tmp_path / 'a', 'iter_12.pth') == whole
+
+
+@pytest.mark.fault('the work_dir is a file', 'one message, status 2')
+def test_a_work_dir_that_is_a_file(scenes, tmp_path):
+    (tmp_path / 'a').write_text('')
+    done = train(ITERATIONS, scenes, tmp_path / 'a')
+    assert done.returncode == 2
+    assert f'error: work_dir {tmp_path / "a"} cannot be written to' in done.stderr
+    assert 'Traceback' not in done.stderr
+
+
+@pytest.mark.fault('the work_dir is on a read-only file system', 'one message, status 2')
+def test_a_work_dir_that_is_read_only(scenes):
+    done = train(ITERATIONS, scenes, Path('/proc/se_mm/a'), file=scenes / 'read_only.py')
+    assert done.returncode == 2
+    assert 'error: work_dir /proc/se_mm/a cannot be written to' in done.stderr
+    assert 'Traceback' not in done.stderr
+
+
+@pytest.mark.fault(
+    'no seed was given, and the training is killed', 'the seed is in the checkpoint: the data go on in order'
+)
+def test_the_seed_of_a_checkpoint_is_kept(scenes, tmp_path):
+    trained(ITERATIONS, scenes, tmp_path / 'whole', checkpoint='interval=6, max_keep_ckpts=3')
+    shutil.copytree(tmp_path / 'whole', tmp_path / 'half')
+    (tmp_path / 'half' / 'iter_12.pth').unlink()
+    (tmp_path / 'half' / 'last_checkpoint').unlink()
+    assert 'iter: 6' in trained(ITERATIONS, scenes, tmp_path / 'half', '--resume')
+    assert sha256_of_training(tmp_path / 'half', 'iter_12.pth') == sha256_of_training(tmp_path / 'whole', 'iter_12.pth')
+
+
+@pytest.mark.soak
+@pytest.mark.fault('SIGKILL, batches of a sampler with epochs in a loop of iterations', 'same sha256')
+def test_a_sampler_with_epochs(scenes, tmp_path):
+    finite = dict(sampler='DefaultSampler', checkpoint='interval=4, max_keep_ckpts=5')
+    trained(ITERATIONS, scenes, tmp_path / 'whole', '--seed', '1', **finite)
+    shutil.copytree(tmp_path / 'whole', tmp_path / 'half')
+    for iteration in (8, 12):
+        (tmp_path / 'half' / f'iter_{iteration}.pth').unlink()
+    (tmp_path / 'half' / 'last_checkpoint').unlink()
+    trained(ITERATIONS, scenes, tmp_path / 'half', '--resume', **finite)
+    assert sha256_of_training(tmp_path / 'half', 'iter_12.pth') == sha256_of_training(tmp_path / 'whole', 'iter_12.pth')
+
+
+@pytest.mark.soak
+@pytest.mark.fault('SIGTERM in a validation, with averaged weights', 'saved, status 75; resumed with that validation')
+def test_terminated_in_a_validation(boxes, tmp_path):
+    switches = ('--ema', '0.1')
+    trained(EPOCHS, boxes, tmp_path / 'whole', '--seed', '3', *switches)
+    fault = f"dict(type='SignalInValidation', number={int(signal.SIGTERM)})"
+    stopped = train(EPOCHS, boxes, tmp_path / 'a', '--seed', '3', *switches, fault=fault)
+    assert stopped.returncode == PREEMPTED_STATUS, stopped.stderr[-2000:]
+    said = trained(EPOCHS, boxes, tmp_path / 'a', '--resume', *switches)
+    assert 'iteration 10 was not validated before the training was cut off' in said
+    assert sha256_of_training(tmp_path / 'a', 'epoch_3.pth') == sha256_of_training(tmp_path / 'whole', 'epoch_3.pth')
+    validated = [json.loads((tmp_path / name / 'validations.json').read_text()) for name in ('whole', 'a')]
+    assert validated[0] == validated[1]

@@ -1,0 +1,144 @@
+"""What each switch of ``tools/train.py`` does, and what it does to the gates."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+import torch
+from mmengine.model import revert_sync_batchnorm
+from mmengine.model.utils import convert_sync_batchnorm
+from support.small import draw_scenes, run, scene_config
+from torch import nn
+
+from se_mm import SELayer, SeMmError, SEResNet
+from se_mm.engine.switches import apply_training_switches, make_survivable
+
+SWITCHES = dict(
+    amp=False,
+    auto_scale_lr=False,
+    accumulate=None,
+    ema=None,
+    sync_bn=False,
+    compile=False,
+    seed=None,
+    deterministic=False,
+    no_pretrained=False,
+    resume=None,
+)
+
+
+@pytest.fixture(scope='module')
+def scenes(tmp_path_factory):
+    return draw_scenes(tmp_path_factory.mktemp('scenes'), train=4, val=1)
+
+
+def config(scenes, folder, iterations=4, **switches):
+    cfg = scene_config(scenes, folder, iterations)
+    apply_training_switches(cfg, argparse.Namespace(**SWITCHES | switches))
+    return cfg
+
+
+def gate_weights(runner) -> torch.Tensor:
+    return torch.cat([m.fc1.weight.flatten() for m in runner.model.modules() if isinstance(m, SELayer)]).detach()
+
+
+def test_an_average_holds_the_gates(scenes, tmp_path):
+    """average <- (1 - m) average + m weights after each iteration, m = max(momentum, 100 / (100 + steps))."""
+    cfg = config(scenes, tmp_path, 3, ema=0.25)
+    cfg.custom_hooks.append(dict(type='Remember'))
+    runner = run(cfg)
+    saved = torch.load(tmp_path / 'iter_3.pth', weights_only=True)
+    hooks = {type(hook).__name__: hook for hook in runner.hooks}
+    seen, averaged = hooks['Remember'].seen, hooks['EMAHook'].ema_model.module
+    momentum = [max(0.25, 100 / (100 + step)) for step in range(3)]
+    expected = seen[0].double()
+    for weights, m in zip(seen[1:], momentum[1:], strict=True):
+        expected = (1 - m) * expected + m * weights.double()
+    name = 'backbone.layer2.0.se.fc1.weight'
+    assert torch.allclose(saved['state_dict'][name].double(), expected, atol=1e-6)
+    assert torch.equal(saved['state_dict'][name], averaged.get_parameter(name))
+    assert not torch.equal(saved['state_dict'][name], runner.model.get_parameter(name))
+
+
+def test_accumulated_gradients_are_those_of_the_larger_batch(scenes, tmp_path):
+    """Two batches of 2 with --accumulate 2 make the step of one batch of 4, where the norms do not see the batch."""
+    steps = {}
+    for name, (batch, accumulate, iterations) in {'large': (4, None, 1), 'accumulated': (2, 2, 2)}.items():
+        cfg = config(scenes, tmp_path / name, iterations, accumulate=accumulate)
+        cfg.model.backbone.norm_eval = True
+        cfg.train_dataloader.batch_size = batch
+        cfg.train_dataloader.sampler.shuffle = False
+        cfg.train_dataloader.dataset.pipeline = cfg.val_dataloader.dataset.pipeline
+        steps[name] = gate_weights(run(cfg))
+    assert torch.allclose(steps['large'], steps['accumulated'], atol=1e-6)
+
+
+def test_norms_over_all_processes_leave_the_gates_alone():
+    backbone = SEResNet(18, base_channels=16, stem_channels=16).eval()
+    converted = convert_sync_batchnorm(SEResNet(18, base_channels=16, stem_channels=16)).eval()
+    norms = [module for module in converted.modules() if isinstance(module, nn.SyncBatchNorm)]
+    assert len(norms) == sum(isinstance(module, nn.BatchNorm2d) for module in backbone.modules())
+    converted.load_state_dict(backbone.state_dict())
+    image = torch.randn(2, 3, 64, 64)
+    for ours, theirs in zip(backbone(image), revert_sync_batchnorm(converted)(image), strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+def test_the_learning_rate_scales_with_the_batch(scenes, tmp_path):
+    cfg = config(scenes, tmp_path, 1, auto_scale_lr=True)
+    cfg.auto_scale_lr.base_batch_size = 16
+    runner = run(cfg)
+    assert runner.optim_wrapper.get_lr()['lr'][0] == pytest.approx(0.04 * 4 / 16)
+
+
+@pytest.mark.soak
+def test_a_compiled_step_is_the_step(scenes, tmp_path):
+    steps = {}
+    for compiled in (False, True):
+        cfg = config(scenes, tmp_path / str(compiled), 2, compile=compiled)
+        cfg.train_dataloader.sampler.shuffle = False
+        steps[compiled] = gate_weights(run(cfg))
+    assert torch.allclose(steps[False], steps[True], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ('switches', 'message'),
+    [
+        (dict(accumulate=0), '--accumulate is 0'),
+        (dict(ema=1.5), '--ema is 1.5'),
+        (dict(sync_bn=True), '--sync-bn needs several processes'),
+        pytest.param(
+            dict(amp=True), '--amp needs a GPU', marks=pytest.mark.skipif(torch.cuda.is_available(), reason='a GPU')
+        ),
+    ],
+)
+def test_switches_that_cannot_be(scenes, tmp_path, switches, message):
+    with pytest.raises(SeMmError, match=message):
+        config(scenes, tmp_path, **switches)
+
+
+def test_parts_of_other_projects_are_left_alone(scenes, tmp_path, capsys):
+    cfg = scene_config(scenes, tmp_path)
+    cfg.train_cfg = dict(type='TheirLoop', max_iters=3)
+    cfg.optim_wrapper.type = 'ApexOptimWrapper'
+    cfg.default_hooks.checkpoint.type = 'TheirCheckpointHook'
+    make_survivable(cfg)
+    assert (cfg.train_cfg.type, cfg.optim_wrapper.type) == ('TheirLoop', 'ApexOptimWrapper')
+    assert cfg.default_hooks.checkpoint.type == 'TheirCheckpointHook'
+    assert 'batch_sampler' not in cfg.train_dataloader
+    assert 'train_cfg.type is TheirLoop: a resumed training is not the same' in capsys.readouterr().out
+
+
+def test_a_seed_leaves_the_rest_of_the_randomness(scenes, tmp_path):
+    cfg = scene_config(scenes, tmp_path)
+    cfg.randomness = dict(seed=42, diff_rank_seed=True)
+    apply_training_switches(cfg, argparse.Namespace(**SWITCHES | dict(deterministic=True)))
+    assert cfg.randomness == dict(seed=42, diff_rank_seed=True, deterministic=True)
+
+
+def test_a_config_without_a_checkpoint_hook_saves_every_epoch_as_in_mmengine(scenes, tmp_path):
+    cfg = scene_config(scenes, tmp_path)
+    del cfg.default_hooks['checkpoint']
+    make_survivable(cfg)
+    assert cfg.default_hooks.checkpoint == dict(type='se_mm.CheckpointHook', interval=1)

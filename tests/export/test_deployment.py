@@ -1,0 +1,131 @@
+"""A deployed backbone gives the same maps, and cannot be mistaken for one that can be trained."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from mmdet.models import ResNet
+from mmdet.models.backbones.resnet import BasicBlock
+from support.helpers import as_tuple, randomize
+from torch import nn
+
+from se_mm import SeMmError, SEResNet, SEResNeXt, SETwin
+from se_mm.export.deployment import fold_norms
+
+NETWORKS = {
+    'SE-ResNet-18': lambda: SEResNet(18),
+    'SE-ResNet-50': lambda: SEResNet(50),
+    'caffe': lambda: SEResNet(50, style='caffe', stem_pool='caffe'),
+    'deep stem': lambda: SEResNet(50, deep_stem=True, avg_down=True),
+    'two stages': lambda: SEResNet(18, se_stages=(1, 2)),
+    'SE-ResNeXt-50': lambda: SEResNeXt(50, groups=32, base_width=4),
+    'group norm': lambda: SEResNet(18, norm_cfg=dict(type='GN', num_groups=32)),
+    'weight standardisation': lambda: SEResNet(18, conv_cfg=dict(type='ConvWS')),
+    'dcn': lambda: SEResNet(50, dcn=dict(type='DCNv2', deform_groups=1), stage_with_dcn=(False, True, True, True)),
+    'Res2Net': lambda: SETwin('mmdet.Res2Net', depth=50),
+    'ResNeSt': lambda: SETwin('mmpretrain.ResNeSt', depth=50),
+    'mmpretrain': lambda: SETwin('mmpretrain.ResNetV1d', depth=50),
+}
+
+
+def image():
+    return torch.randn(2, 3, 96, 128, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize('name', NETWORKS)
+def test_outputs_are_equal_to_rounding(name):
+    network = randomize(NETWORKS[name]()).eval()
+    deployed = copy.deepcopy(network).deploy()
+    with torch.no_grad():
+        for ours, theirs in zip(as_tuple(deployed(image())), as_tuple(network(image())), strict=True):
+            assert (ours - theirs).abs().max() <= 1e-4 * theirs.abs().max()
+    folded = not any(isinstance(module, nn.BatchNorm2d) for module in deployed.modules())
+    assert folded is (name not in ('weight standardisation', 'dcn', 'Res2Net'))
+    assert not any(parameter.requires_grad for parameter in deployed.parameters())
+
+
+def test_it_refuses_to_train_and_to_be_given_weights():
+    network = SEResNet(18)
+    weights = copy.deepcopy(network.state_dict())
+    network.deploy().eval()
+    with pytest.raises(SeMmError, match='this SEResNet is deployed: its norms are part of its convolutions'):
+        network.train()
+    with pytest.raises(SeMmError, match='load its weights before'):
+        network.load_state_dict(weights)
+    expected = network.deploy()(image())  # a second time does nothing
+    assert all(torch.equal(a, b) for a, b in zip(network(image()), expected, strict=True))
+
+
+class Shuffled(BasicBlock):
+    """Its modules are registered in an order in which they do not run."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        norms = self._modules.pop('bn1'), self._modules.pop('bn2')
+        self._modules['bn2'], self._modules['bn1'] = norms[1], norms[0]
+        self._modules['conv2'] = self._modules.pop('conv2')
+        self._modules['bn1'] = self._modules.pop('bn1')
+
+
+class ShuffledHost(ResNet):
+    arch_settings = {10: (Shuffled, (1, 1, 1, 1))}
+
+
+def test_a_network_that_does_not_run_in_its_order_is_refused():
+    network = randomize(SETwin(ShuffledHost, depth=10, strides=(1, 1, 2, 2)))
+    with pytest.raises(SeMmError, match='SEShuffledHost cannot be deployed: folding its norms changes output 0 by'):
+        network.deploy()
+
+
+def test_norms_are_folded_into_plain_convolutions_only():
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8), nn.BatchNorm2d(8), nn.ConvTranspose2d(8, 8, 1)
+    ).eval()
+    randomize(network.double())
+    x = torch.randn(2, 3, 4, 4, dtype=torch.float64)
+    expected = network(x)
+    assert fold_norms(network) == 1
+    assert isinstance(network[2], nn.BatchNorm2d)
+    torch.testing.assert_close(network(x), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_compiled_it_is_the_same():
+    import shutil
+
+    if shutil.which('g++') is None:
+        pytest.skip('torch.compile needs a C++ compiler')
+    network = randomize(SEResNet(18, base_channels=16, stem_channels=16)).eval()
+    compiled = copy.deepcopy(network).deploy(compiled=True)
+    with torch.no_grad():
+        for ours, theirs in zip(compiled(image()), network(image()), strict=True):
+            assert (ours - theirs).abs().max() <= 1e-4 * theirs.abs().max()
+
+
+def test_a_model_without_se_has_nothing_to_deploy():
+    from se_mm.apis.evaluation import deploy
+
+    with pytest.raises(SeMmError, match='the model has none'):
+        deploy(nn.Sequential(ResNet(18)))
+    model = nn.Sequential(SEResNet(18))
+    deploy(model)
+    assert model[0].is_deployed
+
+
+@pytest.mark.parametrize('deployed', [False, True])
+def test_what_a_hook_was_given_stays_as_it_was(deployed):
+    network = randomize(SEResNet(50)).eval()
+    if deployed:
+        network.deploy()
+    with torch.no_grad():
+        expected = network(image())
+        seen = {}
+        for name in ('conv1', 'conv2', 'conv3'):
+            module = getattr(network.layer2[1], name)
+            module.register_forward_hook(lambda m, args, out, name=name: seen.update({name: (out, out.clone())}))
+        for ours, theirs in zip(network(image()), expected, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+    if not deployed:
+        assert len(seen) == 3
+        assert all(torch.equal(given, copied) for given, copied in seen.values())

@@ -1,0 +1,116 @@
+"""The block: its equations, its rounding, its range, and its use as a plugin."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mmpretrain.models.utils import SELayer as MMPretrainSELayer
+from timm.layers import SEModule
+
+from se_mm import SELayer, SeMmError, residual_tail
+from se_mm.models.attention import squeeze_channels
+
+many = settings(max_examples=40, deadline=None)
+
+
+@many
+@given(
+    n=st.integers(0, 3), c=st.sampled_from([8, 24, 64]), h=st.integers(1, 9), w=st.integers(1, 9),
+    bias=st.booleans(), seed=st.integers(0, 99),
+)  # fmt: skip
+def test_it_is_the_papers_equations(n, c, h, w, bias, seed):
+    torch.manual_seed(seed)
+    layer = SELayer(c, reduction=4, bias=bias).double()
+    u = torch.randn(n, c, h, w, dtype=torch.float64)
+    z = u.sum((2, 3)) / (h * w)
+    w1, w2 = layer.fc1.weight[..., 0, 0], layer.fc2.weight[..., 0, 0]
+    b1, b2 = (layer.fc1.bias, layer.fc2.bias) if bias else (0.0, 0.0)
+    hidden = (z @ w1.T + b1).clamp(min=0)
+    s = 1 / (1 + torch.exp(-(hidden @ w2.T + b2)))
+    torch.testing.assert_close(layer(u), u * s[:, :, None, None], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize('channels', [64, 128, 256, 512, 1024, 2048])
+@pytest.mark.parametrize('reduction', [2, 4, 8, 16, 32])
+def test_the_bottleneck_is_as_wide_as_timms_and_mmpretrains(channels, reduction):
+    width = squeeze_channels(channels, reduction)
+    assert SEModule(channels, rd_ratio=1 / reduction).fc1.out_channels == width
+    assert MMPretrainSELayer(channels, ratio=reduction).conv1.conv.out_channels == width
+
+
+@pytest.mark.parametrize('reduction', [0, -1, 2.5, True, '16', None, 65])
+def test_a_reduction_that_cannot_be_is_refused(reduction):
+    with pytest.raises(SeMmError, match='reduction'):
+        SELayer(64, reduction=reduction)
+
+
+def test_timms_state_dict_fits():
+    theirs, ours = SEModule(64).double(), SELayer(64).double()
+    ours.load_state_dict(theirs.state_dict())
+    u = torch.randn(2, 64, 5, 3, dtype=torch.float64)
+    torch.testing.assert_close(ours(u), theirs(u), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_the_gate_stays_finite_where_the_map_is_as_large_as_half_precision_goes(dtype):
+    layer = SELayer(256)
+    torch.nn.init.constant_(layer.fc1.weight, 1.0)
+    u = torch.full((1, 256, 32, 32), 6e4, dtype=dtype)
+    with torch.autocast('cpu', dtype=dtype):
+        s = layer.gate(u)
+    assert s.dtype is dtype
+    assert s.isfinite().all()
+
+
+def test_a_float64_map_is_squeezed_in_float64():
+    u = torch.randn(1, 8, 50, 50, dtype=torch.float64)
+    assert torch.equal(SELayer(8, reduction=4).squeeze(u)[0, :, 0, 0], u.mean((2, 3))[0])
+
+
+def test_half_open_gates_are_exactly_one_half():
+    layer = SELayer(64).double()
+    layer.start_half_open()
+    assert (layer.gate(1e6 * torch.randn(3, 64, 4, 4, dtype=torch.float64)) == 0.5).all()
+
+
+@many
+@given(shape=st.tuples(st.integers(0, 2), st.integers(1, 5), st.integers(1, 6), st.integers(1, 6)), last=st.booleans())
+def test_the_tail_is_its_equation_recorded_or_not(shape, last):
+    layout = torch.channels_last if last else torch.contiguous_format
+    u, shortcut = (torch.randn(shape, dtype=torch.float64).to(memory_format=layout) for _ in range(2))
+    s = torch.rand(*shape[:2], 1, 1, dtype=torch.float64)
+    expected = torch.relu(shortcut + s * u)
+    kept = shortcut.clone()
+    recorded = residual_tail(u.clone().requires_grad_(), shortcut, s, torch.nn.ReLU(inplace=True))
+    torch.testing.assert_close(recorded, expected)
+    torch.testing.assert_close(residual_tail(u, shortcut, s, torch.nn.ReLU(inplace=True)), expected)
+    assert torch.equal(shortcut, kept)
+
+
+def test_the_tail_allocates_no_map_when_nothing_is_recorded():
+    u, shortcut = torch.randn(1, 4, 8, 8), torch.randn(1, 4, 8, 8)
+    out = residual_tail(u, shortcut, torch.rand(1, 4, 1, 1), torch.relu_)
+    assert out.data_ptr() == u.data_ptr()
+
+
+def test_the_tails_gradients_are_right():
+    torch.manual_seed(0)
+    u, shortcut = (torch.randn(2, 3, 4, 2, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    s = torch.rand(2, 3, 1, 1, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda *args: residual_tail(*args, torch.relu), (u, shortcut, s))
+
+
+def test_as_a_plugin_of_any_mmdet_resnet():
+    from mmdet.models import ResNet
+
+    plain = ResNet(50).double()
+    plugin = dict(cfg=dict(type='se_mm.SELayer', reduction=8), stages=(False, True, True, True), position='after_conv3')
+    hosted = ResNet(50, plugins=[plugin]).double()
+    added = sum(p.numel() for p in hosted.parameters()) - sum(p.numel() for p in plain.parameters())
+    blocks = {512: 4, 1024: 6, 2048: 3}
+    assert added == sum(n * (2 * c * (c // 8) + c + c // 8) for c, n in blocks.items())
+    assert hosted.layer2[0].se.reduction == 8
+    hosted.eval()
+    assert [f.shape[1] for f in hosted(torch.randn(1, 3, 64, 64, dtype=torch.float64))] == [256, 512, 1024, 2048]

@@ -1,0 +1,140 @@
+"""With ``se_init='identity'`` the network is its plain twin, bit for bit, and its gates learn."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from mmdet.models import ResNet, ResNeXt
+from support.helpers import odd_inputs, randomize
+
+from se_mm import SEResNet, SEResNeXt
+from se_mm.models.hosts.residual_units import SEUnit
+
+PLUGINS = [
+    dict(cfg=dict(type='ContextBlock', ratio=1 / 16), position='after_conv1', stages=(False, True, True, False)),
+    dict(cfg=dict(type='NonLocal2d'), position='after_conv2', stages=(False, False, True, False)),
+    dict(
+        cfg=dict(type='ContextBlock', ratio=1 / 16, postfix=2),
+        position='after_conv3',
+        stages=(False, False, True, True),
+    ),
+]
+DCN = dict(stage_with_dcn=(False, True, True, True))
+ARGUMENTS = {
+    'plain': dict(depth=50),
+    'depth 18': dict(depth=18),
+    'depth 34': dict(depth=34),
+    'caffe style': dict(depth=50, style='caffe'),
+    'deep stem': dict(depth=50, deep_stem=True),
+    'average downsampling': dict(depth=50, avg_down=True),
+    'dilated': dict(depth=50, strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4), out_indices=(1, 3)),
+    'three stages': dict(depth=50, num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1), out_indices=(0, 2)),
+    'narrow': dict(depth=18, base_channels=32, stem_channels=16, in_channels=4),
+    'group norm': dict(depth=50, norm_cfg=dict(type='GN', num_groups=32)),
+    'weight standardisation': dict(depth=18, conv_cfg=dict(type='ConvWS')),
+    'dcn': dict(depth=50, dcn=dict(type='DCN', deform_groups=1, fallback_on_stride=False), **DCN),
+    'dcn v2': dict(depth=50, dcn=dict(type='DCNv2', deform_groups=1, fallback_on_stride=True), **DCN),
+    'plugins': dict(depth=50, plugins=PLUGINS),
+    'checkpointed': dict(depth=50, with_cp=True),
+    'frozen': dict(depth=50, frozen_stages=2),
+    'norms in training': dict(depth=18, norm_eval=False),
+    'two stages with SE': dict(depth=50, se_stages=(2, 3), reduction=8),
+    'no biases': dict(depth=50, se_bias=False, reduction=(4, 8, 16, 32)),
+    'resnext': dict(depth=50, groups=32, base_width=4),
+    'resnext with plugins and dcn': dict(
+        depth=50, groups=32, base_width=4, plugins=PLUGINS, dcn=dict(type='DCN', deform_groups=1), **DCN
+    ),
+}
+SE_ARGUMENTS = ('reduction', 'se_stages', 'se_bias')
+
+
+def twins(name: str):
+    arguments = ARGUMENTS[name]
+    se_class, plain_class = (SEResNeXt, ResNeXt) if 'groups' in arguments else (SEResNet, ResNet)
+    plain_arguments = {key: value for key, value in arguments.items() if key not in SE_ARGUMENTS}
+    plain = randomize(plain_class(**copy.deepcopy(plain_arguments)).double())
+    se = se_class(se_init='identity', **copy.deepcopy(arguments)).double()
+    return se, plain
+
+
+@pytest.mark.parametrize('name', ARGUMENTS)
+@pytest.mark.parametrize('training', [False, True])
+def test_loaded_with_plain_weights_it_is_the_plain_network(name, training):
+    se, plain = twins(name)
+    given = plain.state_dict()
+    before = {key: value.clone() for key, value in given.items()}
+    se.load_state_dict(given)
+    assert all(torch.equal(given[key], value) for key, value in before.items())  # the user's tensors are untouched
+    for x in odd_inputs(ARGUMENTS[name].get('in_channels', 3)):
+        for recorded in (False, True):
+            with torch.set_grad_enabled(recorded):
+                se.train(training), plain.train(training)
+                ours, theirs = se(x), plain(x)
+            assert [torch.equal(a, b) for a, b in zip(ours, theirs, strict=True)] == [True] * len(ours)
+
+
+@pytest.mark.parametrize('name', ['plain', 'depth 18', 'resnext', 'group norm'])
+def test_initialised_it_is_the_plain_network_of_its_own_weights(name):
+    se, plain = twins(name)
+    se.init_weights()
+    halved = copy.deepcopy(se)
+    for module in halved.modules():
+        if isinstance(module, SEUnit):
+            assert not module.se.fc2.weight.any()
+            module.last_norm.weight.data /= 2
+            module.last_norm.bias.data /= 2
+    plain.load_state_dict({k: v for k, v in halved.state_dict().items() if '.se.' not in k})
+    x = odd_inputs()[0]
+    assert all(torch.equal(a, b) for a, b in zip(se(x), plain(x), strict=True))
+
+
+@pytest.mark.parametrize('name', ['plain', 'depth 34', 'caffe style', 'dcn', 'plugins', 'resnext', 'no biases'])
+def test_two_steps_reach_every_se_weight(name):
+    se, plain = twins(name)
+    se.load_state_dict(plain.state_dict())
+    start = {key: value.clone() for key, value in se.named_parameters() if '.se.' in key}
+    optimizer = torch.optim.SGD(se.parameters(), lr=1e-3)
+    for x in odd_inputs():
+        optimizer.zero_grad()
+        sum(feature.square().mean() for feature in se(x)).backward()
+        optimizer.step()
+    still = [key for key, value in se.named_parameters() if '.se.' in key and torch.equal(value, start[key])]
+    assert start
+    assert not still
+
+
+def test_default_gates_differ_from_the_plain_network():
+    torch.manual_seed(0)
+    se, plain = SEResNet(18).double(), randomize(ResNet(18).double())
+    weights = {**se.state_dict(), **plain.state_dict()}
+    se.load_state_dict(weights)  # with SE weights in it, the checkpoint is taken as it is
+    x = odd_inputs()[0]
+    se.eval(), plain.eval()
+    assert not torch.allclose(se(x)[-1], plain(x)[-1])
+    assert torch.equal(se.layer1[0].bn2.weight, plain.layer1[0].bn2.weight)
+
+
+def test_its_own_weights_are_not_doubled_again():
+    se, plain = twins('plain')
+    se.load_state_dict(plain.state_dict())
+    again = SEResNet(50, se_init='identity').double()
+    again.load_state_dict(se.state_dict())
+    x = odd_inputs()[0]
+    again.eval(), plain.eval()
+    assert all(torch.equal(a, b) for a, b in zip(again(x), plain(x), strict=True))
+
+
+def test_mmengine_loads_plain_weights_into_a_detectors_backbone(tmp_path):
+    from mmengine.runner import load_checkpoint
+    from torch import nn
+
+    se, plain = twins('depth 18')
+    torch.save({'state_dict': {f'backbone.{k}': v for k, v in plain.state_dict().items()}}, tmp_path / 'plain.pth')
+    detector = nn.Module()
+    detector.backbone = se
+    load_checkpoint(detector, str(tmp_path / 'plain.pth'), strict=True)
+    x = odd_inputs()[0]
+    se.eval(), plain.eval()
+    assert all(torch.equal(a, b) for a, b in zip(se(x), plain(x), strict=True))
