@@ -1,0 +1,64 @@
+"""What every attention layer can be asked for by the host that it stands in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from ...errors import SeMmError
+
+
+class Attention(nn.Module):
+    """A layer that rescales a map (N, C, H, W) and keeps its shape and dtype.
+
+    A layer that multiplies defines :meth:`gate`; one that does not (it adds, or blends) defines
+    :meth:`forward`.
+
+    Args:
+        in_channels: C, the channels of the map.
+
+    Example:
+        >>> import torch
+        >>> class Half(Attention):
+        ...     def gate(self, u):
+        ...         return u.new_full((u.shape[0], u.shape[1], 1, 1), 0.5)
+        >>> Half(8)(torch.ones(1, 8, 2, 2)).unique()
+        tensor([0.5000])
+    """
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+
+    def gate(self, u: Tensor) -> Tensor:
+        """What ``u`` is multiplied by, in its dtype: (N, C, 1, 1), or a shape that broadcasts to (N, C, H, W).
+
+        Raises:
+            SeMmError: if the layer does not multiply.
+        """
+        raise SeMmError(f'{type(self).__name__} has no gate: it does not multiply the map')
+
+    def forward(self, u: Tensor) -> Tensor:
+        """The rescaled map, of the shape and dtype of ``u``."""
+        return u * self.gate(u)
+
+    def zero_init_gate(self) -> float:
+        """Sets the weights such that ``layer(u) == c * u`` for every map, exactly, and the layer still learns.
+
+        Returns:
+            c, a power of two: 1/2 for one sigmoid at zero.
+
+        Raises:
+            SeMmError: if no such weights exist.
+        """
+        raise SeMmError(f"{type(self).__name__} has no weights at which its gate is constant; use start='blend'")
+
+    def gate_of_mean(self) -> tuple[Callable[..., Tensor], tuple[Tensor | None, ...]] | None:
+        """The gate as a function of the channel means, where nothing else determines it; else ``None``.
+
+        Returns:
+            ``(function, weights)`` with ``gate(u) == function(mean, *weights)`` for the means
+            of ``u`` over height and width, (N, C, 1, 1) and float32 for half-precision maps.
+        """
+        return None
