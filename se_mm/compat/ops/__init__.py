@@ -7,18 +7,9 @@ values and gradients (``make test-ops``).
 
 from __future__ import annotations
 
-from .attention import ms_deform_attn_backward, ms_deform_attn_forward
-from .boxes import bbox_overlaps, nms, nms_match, softnms
-from .deform_conv import (
-    deform_conv_backward_input,
-    deform_conv_backward_parameters,
-    deform_conv_forward,
-    modulated_deform_conv_backward,
-    modulated_deform_conv_forward,
-)
-from .focal_loss import sigmoid_focal_loss_backward, sigmoid_focal_loss_forward
-from .masked_conv import masked_col2im_forward, masked_im2col_forward
-from .roi import roi_align_backward, roi_align_forward, roi_pool_backward, roi_pool_forward
+import inspect
+
+from . import attention, boxes, deform_conv, focal_loss, masked_conv, roi
 
 
 def get_compiler_version() -> str:
@@ -26,29 +17,10 @@ def get_compiler_version() -> str:
     return 'none: torchvision stands in (se_mm.compat)'
 
 
-get_compiling_cuda_version = get_compiler_version
-
+#: The public functions of the modules, by name.
 OPERATORS = {
-    function.__name__: function
-    for function in (
-        bbox_overlaps,
-        deform_conv_backward_input,
-        deform_conv_backward_parameters,
-        deform_conv_forward,
-        masked_col2im_forward,
-        masked_im2col_forward,
-        modulated_deform_conv_backward,
-        modulated_deform_conv_forward,
-        ms_deform_attn_backward,
-        ms_deform_attn_forward,
-        nms,
-        nms_match,
-        roi_align_backward,
-        roi_align_forward,
-        roi_pool_backward,
-        roi_pool_forward,
-        sigmoid_focal_loss_backward,
-        sigmoid_focal_loss_forward,
-        softnms,
-    )
-} | {'get_compiler_version': get_compiler_version, 'get_compiling_cuda_version': get_compiling_cuda_version}
+    name: function
+    for module in (attention, boxes, deform_conv, focal_loss, masked_conv, roi)
+    for name, function in inspect.getmembers(module, inspect.isfunction)
+    if function.__module__ == module.__name__ and not name.startswith('_')
+} | {'get_compiler_version': get_compiler_version, 'get_compiling_cuda_version': get_compiler_version}

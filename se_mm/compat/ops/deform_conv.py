@@ -2,177 +2,136 @@
 
 Maps are (N, C, H, W), weights (C_out, C / group, kH, kW); offsets (N, 2 G kH kW, H', W') hold
 y before x for each kernel point of each of the G deformable groups, masks (N, G kH kW, H', W').
+
+Two things differ between mmcv's kernels and torchvision's and are evened out here:
+
+- A sample at a coordinate of exactly -1 is outside for mmcv: no gradient by its offset. torchvision
+  gives it the slope towards pixel 0.
+- The modulated form of mmcv takes offsets and masks of more than H' x W' positions (mmdet's ``DyHead``
+  has them). It reads each image's numbers in their order as if they were of H' x W' positions, and
+  leaves the rest; it does not crop the map.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
+import torch.nn.functional as F
 import torchvision  # noqa: F401  registers torch.ops.torchvision
 from torch import Tensor
+
+from .dtypes import widen
 
 _tv = torch.ops.torchvision
 
 
-def _widen(*tensors: Tensor) -> list[Tensor]:
-    """torchvision has no bfloat16 kernels, and no float16 ones on the CPU."""
-    narrow = {torch.bfloat16, torch.float16 if tensors[0].device.type == 'cpu' else torch.bfloat16}
-    return [t.float() if t.dtype in narrow else t for t in tensors]
+class _Geometry(NamedTuple):
+    """In the order of torchvision's arguments."""
+
+    stride_h: int
+    stride_w: int
+    pad_h: int
+    pad_w: int
+    dilation_h: int
+    dilation_w: int
+    group: int
+    deformable_group: int
 
 
-def _plain(input: Tensor, weight: Tensor, offset: Tensor) -> list[Tensor]:
-    """Operands of torchvision's kernels for the form without mask and bias."""
-    no_mask, no_bias = input.new_zeros(input.size(0), 1), input.new_zeros(weight.size(0))
-    return _widen(input, weight, offset, no_mask, no_bias)
+#: mmcv's names of the same for the form without a mask.
+_PLAIN = ('dH', 'dW', 'padH', 'padW', 'dilationH', 'dilationW', 'group', 'deformable_group')
+
+
+def _geometry(options: dict[str, int], names: tuple[str, ...] = _Geometry._fields) -> _Geometry:
+    return _Geometry(*(options[name] for name in names))
+
+
+def _operands(
+    input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None = None, bias: Tensor | None = None
+) -> list[Tensor]:
+    """torchvision wants a mask and a bias always."""
+    mask = input.new_zeros(input.size(0), 1) if mask is None else mask
+    bias = weight.new_zeros(weight.size(0)) if bias is None else bias
+    return widen(input, weight, offset, mask, bias)
+
+
+def _backward(grad_output: Tensor, operands: list[Tensor], geometry: _Geometry, modulated: bool) -> list[Tensor]:
+    """Gradients by input, weight, offset, mask and bias, with mmcv's rule for samples at -1."""
+    gradients = list(_tv._deform_conv2d_backward(*widen(grad_output), *operands, *geometry, modulated))
+    _, weight, offset, *_ = operands
+    gradients[2] = gradients[2].masked_fill(_coordinates(weight, offset, geometry) == -1, 0)
+    return gradients
+
+
+def _coordinates(weight: Tensor, offset: Tensor, g: _Geometry) -> Tensor:
+    """Where each kernel point samples, in pixels of the input; of the shape of ``offset``."""
+    (kernel_h, kernel_w), (height, width) = weight.shape[-2:], offset.shape[-2:]
+
+    def grid(points: int, dilation: int, positions: int, stride: int, pad: int) -> Tensor:
+        index = torch.arange(points, device=offset.device)[:, None] * dilation - pad
+        return index + torch.arange(positions, device=offset.device) * stride
+
+    y = grid(kernel_h, g.dilation_h, height, g.stride_h, g.pad_h)[:, None, :, None]
+    x = grid(kernel_w, g.dilation_w, width, g.stride_w, g.pad_w)[None, :, None, :]
+    undeformed = torch.stack(torch.broadcast_tensors(y, x), dim=2).reshape(-1, height, width)
+    return offset + undeformed.repeat(g.deformable_group, 1, 1)
 
 
 def deform_conv_forward(
-    input: Tensor,
-    weight: Tensor,
-    offset: Tensor,
-    output: Tensor,
-    columns: Tensor,
-    ones: Tensor,
-    *,
-    kW: int,
-    kH: int,
-    dW: int,
-    dH: int,
-    padW: int,
-    padH: int,
-    dilationW: int,
-    dilationH: int,
-    group: int,
-    deformable_group: int,
-    im2col_step: int,
+    input: Tensor, weight: Tensor, offset: Tensor, output: Tensor, columns: Tensor, ones: Tensor, **options: int
 ) -> None:
     """Fills ``output``, (N, C_out, H', W')."""
-    geometry = (dH, dW, padH, padW, dilationH, dilationW, group, deformable_group, False)
-    output.copy_(_tv.deform_conv2d(*_plain(input, weight, offset), *geometry))
+    output.copy_(_tv.deform_conv2d(*_operands(input, weight, offset), *_geometry(options, _PLAIN), False))
 
 
-def deform_conv_backward_input(
-    input: Tensor,
-    offset: Tensor,
-    grad_output: Tensor,
-    grad_input: Tensor,
-    grad_offset: Tensor,
-    weight: Tensor,
-    columns: Tensor,
-    *,
-    kW: int,
-    kH: int,
-    dW: int,
-    dH: int,
-    padW: int,
-    padH: int,
-    dilationW: int,
-    dilationH: int,
-    group: int,
-    deformable_group: int,
-    im2col_step: int,
-) -> None:
+def deform_conv_backward_input(*tensors: Tensor, **options: int) -> None:
     """Fills ``grad_input`` and ``grad_offset``."""
-    geometry = (dH, dW, padH, padW, dilationH, dilationW, group, deformable_group, False)
-    by_input, by_weight, by_offset, *_ = _tv._deform_conv2d_backward(
-        *_widen(grad_output), *_plain(input, weight, offset), *geometry
-    )
+    input, offset, grad_output, grad_input, grad_offset, weight, columns = tensors
+    operands = _operands(input, weight, offset)
+    by_input, by_weight, by_offset, *_ = _backward(grad_output, operands, _geometry(options, _PLAIN), False)
     grad_input.copy_(by_input)
     grad_offset.copy_(by_offset)
-    # torchvision has one backward for all: its third result waits in mmcv's scratch tensor for the call below.
+    # torchvision has one backward for all: its second result waits in mmcv's scratch tensor for the call below.
     columns.resize_(by_weight.shape).copy_(by_weight)
 
 
-def deform_conv_backward_parameters(
-    input: Tensor,
-    offset: Tensor,
-    grad_output: Tensor,
-    grad_weight: Tensor,
-    columns: Tensor,
-    ones: Tensor,
-    *,
-    kW: int,
-    kH: int,
-    dW: int,
-    dH: int,
-    padW: int,
-    padH: int,
-    dilationW: int,
-    dilationH: int,
-    group: int,
-    deformable_group: int,
-    scale: float,
-    im2col_step: int,
-) -> None:
+def deform_conv_backward_parameters(*tensors: Tensor, scale: float, **options: int) -> None:
     """Adds ``scale`` times the gradient to ``grad_weight``."""
-    by_weight = columns
+    input, offset, grad_output, grad_weight, by_weight, _ = tensors
     if by_weight.shape != grad_weight.shape:  # neither input nor offset needed a gradient
-        geometry = (dH, dW, padH, padW, dilationH, dilationW, group, deformable_group, False)
         # The gradient by the weight does not depend on the weight, which mmcv does not pass.
-        operands = _plain(input, torch.zeros_like(grad_weight), offset)
-        by_weight = _tv._deform_conv2d_backward(*_widen(grad_output), *operands, *geometry)[1]
+        operands = _operands(input, torch.zeros_like(grad_weight), offset)
+        by_weight = _backward(grad_output, operands, _geometry(options, _PLAIN), False)[1]
     grad_weight.add_(by_weight, alpha=scale)
 
 
-def modulated_deform_conv_forward(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    ones: Tensor,
-    offset: Tensor,
-    mask: Tensor,
-    output: Tensor,
-    columns: Tensor,
-    *,
-    kernel_h: int,
-    kernel_w: int,
-    stride_h: int,
-    stride_w: int,
-    pad_h: int,
-    pad_w: int,
-    dilation_h: int,
-    dilation_w: int,
-    group: int,
-    deformable_group: int,
-    with_bias: bool,
-) -> None:
+def modulated_deform_conv_forward(*tensors: Tensor, with_bias: bool, **options: int) -> None:
     """Fills ``output``, (N, C_out, H', W'); ``bias`` is empty where ``with_bias`` is false."""
-    geometry = (stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, group, deformable_group, True)
-    bias = bias if with_bias else weight.new_zeros(weight.size(0))
-    output.copy_(_tv.deform_conv2d(*_widen(input, weight, offset, mask, bias), *geometry))
+    input, weight, bias, _, offset, mask, output, _ = tensors
+    offset, mask = (_as_positions(t, output) for t in (offset, mask))
+    operands = _operands(input, weight, offset, mask, bias if with_bias else None)
+    output.copy_(_tv.deform_conv2d(*operands, *_geometry(options), True))
 
 
-def modulated_deform_conv_backward(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    ones: Tensor,
-    offset: Tensor,
-    mask: Tensor,
-    columns: Tensor,
-    grad_input: Tensor,
-    grad_weight: Tensor,
-    grad_bias: Tensor,
-    grad_offset: Tensor,
-    grad_mask: Tensor,
-    grad_output: Tensor,
-    *,
-    kernel_h: int,
-    kernel_w: int,
-    stride_h: int,
-    stride_w: int,
-    pad_h: int,
-    pad_w: int,
-    dilation_h: int,
-    dilation_w: int,
-    group: int,
-    deformable_group: int,
-    with_bias: bool,
-) -> None:
+def modulated_deform_conv_backward(*tensors: Tensor, with_bias: bool, **options: int) -> None:
     """Fills the five gradients; ``grad_bias`` only where ``with_bias`` is true."""
-    geometry = (stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, group, deformable_group, True)
-    some_bias = bias if with_bias else weight.new_zeros(weight.size(0))
-    operands = _widen(grad_output, input, weight, offset, mask, some_bias)
-    gradients = _tv._deform_conv2d_backward(*operands, *geometry)
+    input, weight, bias, _, offset, mask, _, *targets, grad_output = tensors
+    grad_input, grad_weight, grad_bias, grad_offset, grad_mask = targets
+    offset, mask = (_as_positions(t, grad_output) for t in (offset, mask))
+    operands = _operands(input, weight, offset, mask, bias if with_bias else None)
+    gradients = _backward(grad_output, operands, _geometry(options), True)
     targets = [grad_input, grad_weight, grad_offset, grad_mask, *([grad_bias] if with_bias else [])]
     for target, gradient in zip(targets, gradients, strict=False):
-        target.copy_(gradient)
+        unread = target.numel() - gradient.numel()  # positions past H' x W' have no gradient
+        if unread:
+            gradient = F.pad(gradient.flatten(1), (0, unread // len(target)))
+        target.copy_(gradient.view_as(target))
+
+
+def _as_positions(values: Tensor, output: Tensor) -> Tensor:
+    """The first numbers of each image, as many as the positions of ``output`` need."""
+    channels, (height, width) = values.size(1), output.shape[-2:]
+    if values.shape[-2:] == (height, width):
+        return values
+    return values.flatten(1)[:, : channels * height * width].reshape(-1, channels, height, width)
