@@ -30,10 +30,10 @@ def deploy(model: nn.Module) -> None:
         SeMmError: if it has none.
     """
     from ..models.hosts.attention_host import (
-        SEHost,  # brings mmdet with it, which the other tools do without for a while
+        AttentionHost,  # brings mmdet with it, which the other tools do without for a while
     )
 
-    backbones = {name: module for name, module in model.named_modules() if isinstance(module, SEHost)}
+    backbones = {name: module for name, module in model.named_modules() if isinstance(module, AttentionHost)}
     if not backbones:
         raise SeMmError('--deploy folds the norms of SE backbones, and the model has none')
     for backbone in backbones.values():

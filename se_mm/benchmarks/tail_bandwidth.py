@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ..models.attention import SELayer, excitation
+from ..models.attention import SELayer
 from ..models.fused import frozen_affine, fused_tail
 from .networks import check_device, seconds_of
 
@@ -80,7 +80,7 @@ def measure_tail(
         norm, se = nn.BatchNorm2d(shape[1], device=device).eval(), SELayer(shape[1]).to(device)
         forms: dict[str, Callable[[], Tensor]] = {
             'fused': lambda v=v, sc=shortcut, norm=norm, se=se: fused_tail(
-                v, sc, frozen_affine(norm), norm, excitation, se.weights()
+                v, sc, frozen_affine(norm), norm, *se.gate_of_mean()
             ),
             'operators': lambda v=v, sc=shortcut, norm=norm, se=se: _operators(v, sc, norm, se),
         }

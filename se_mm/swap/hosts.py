@@ -15,7 +15,7 @@ from ..errors import SeMmError
 #: What a host inherits from, by name, so that neither library is imported for the other.
 RESIDUAL = ('mmdet.models.backbones.resnet.ResNet', 'mmpretrain.models.backbones.resnet.ResNet')
 #: Residual networks that already have SE.
-WITH_SE = ('se_mm.models.hosts.attention_host.SEHost', 'mmpretrain.models.backbones.seresnet.SEResNet')
+WITH_SE = ('se_mm.models.hosts.attention_host.AttentionHost', 'mmpretrain.models.backbones.seresnet.SEResNet')
 #: Residual networks that SE does not suit, and why.
 UNSUITED = {
     'mmpretrain.models.backbones.sparse_resnet.SparseResNet': (

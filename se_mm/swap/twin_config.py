@@ -41,7 +41,7 @@ def swap_backbone(
 
     Args:
         cfg: it is not changed.
-        reduction: of the twin, see :class:`se_mm.models.hosts.attention_host.SEHost`; so are the next three.
+        reduction: of the twin, see :class:`se_mm.models.hosts.attention_host.AttentionHost`; so are the next three.
         se_stages: ``None``: all.
         se_bias: whether the layers of the excitation have biases.
         se_init: ``None``: ``'identity'`` where plain weights are loaded.

@@ -18,7 +18,7 @@ from .files import Source, source_of
 from .state_dicts import find_root, unwrap, with_idle_pooling, without_idle_pooling
 
 if TYPE_CHECKING:
-    from ..models.hosts.attention_host import SEHost
+    from ..models.hosts.attention_host import AttentionHost
 
 #: Keys of the residual network itself, in our names; the number of its stage is a group.
 NETWORK = re.compile(r'(?:conv1|bn1|gn1|stem|maxpool|layer(\d+))\.')
@@ -31,7 +31,9 @@ _ADDED = re.compile(r'\.(conv_offset|rfp_conv|switch|pre_context|post_context|of
 _DERIVED = ('.weight_gamma', '.weight_beta')
 
 
-def adapt(backbone: SEHost, state_dict: MutableMapping[str, Any], prefix: str, metadata: Mapping[str, Any]) -> None:
+def adapt(
+    backbone: AttentionHost, state_dict: MutableMapping[str, Any], prefix: str, metadata: Mapping[str, Any]
+) -> None:
     """Rewrites what a load-state-dict hook was given into exactly the tensors of the backbone.
 
     Args:
@@ -60,7 +62,7 @@ def adapt(backbone: SEHost, state_dict: MutableMapping[str, Any], prefix: str, m
         own = {key: value for key, value in own.items() if key in weights or not key.endswith(_DERIVED)}
         gates_are_plain = not any(_GATE.fullmatch(key) for key in weights)
         if gates_are_plain:
-            _add_identity_gates(backbone, weights, own)
+            weights |= backbone.identity_state(weights)
         else:
             _add_zero_biases(weights, own)
         added = _keep_what_the_config_adds(backbone, weights, own)
@@ -76,7 +78,7 @@ def adapt(backbone: SEHost, state_dict: MutableMapping[str, Any], prefix: str, m
     log = [f'{name}: {len(own) - len(added)} tensors from {source or "the given weights"}', f'family: {family.name}']
     if where:
         log.append(f'found under {where}')
-    if gates_are_plain and (count := sum(1 for _ in backbone.se_units())):
+    if gates_are_plain and (count := sum(1 for _ in backbone.attention_sites())):
         log.append(f"the {count} gates start as se_init='identity' does: the network equals the plain one")
     if added:
         log.append(f'keep their initial values: {listed(added)}')
@@ -109,7 +111,11 @@ def _locate(
 
 
 def _check_style(
-    backbone: SEHost, family: Family, facts: Mapping[str, str], weights: Mapping[str, Tensor], source: Source | None
+    backbone: AttentionHost,
+    family: Family,
+    facts: Mapping[str, str],
+    weights: Mapping[str, Tensor],
+    source: Source | None,
 ) -> None:
     other = OTHER_GRAPHS.search(source.name) if source else None
     if other:
@@ -127,7 +133,7 @@ def _check_style(
 
 
 def facts_in_file(source: Source | None, module: str) -> Mapping[str, str]:
-    """What ``SEHost`` saved of itself, for a state dict that lost its metadata on the way from the file."""
+    """What ``AttentionHost`` saved of itself, for a state dict that lost its metadata on the way from the file."""
     facts = {name: data['se_mm'] for name, data in (source.metadata if source else {}).items() if 'se_mm' in data}
     if module in facts:
         return facts[module]
@@ -166,17 +172,6 @@ def _in_hosts_form(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> 
     return weights if 'layer1.0.downsample.2.weight' in own else without_idle_pooling(weights)
 
 
-def _add_identity_gates(backbone: SEHost, weights: dict[str, Tensor], own: Mapping[str, Tensor]) -> None:
-    """Makes a plain network's weights those of the equal SE network; see ``SEUnit.start_as_plain``."""
-    for name, unit in backbone.se_units():
-        for norm in (f'{name}.{unit.last_norm_name}.{part}' for part in ('weight', 'bias')):
-            if norm in weights:
-                weights[norm] = 2 * weights[norm]
-        for key, value in own.items():
-            if key.startswith(f'{name}.se.'):
-                weights[key] = torch.zeros_like(value) if '.fc2.' in key else value.clone()
-
-
 def _add_zero_biases(weights: dict[str, Tensor], own: Mapping[str, Tensor]) -> None:
     """A gate without biases is one whose biases are zero."""
     if any(_GATE.fullmatch(key) and key.endswith('bias') for key in weights):
@@ -186,7 +181,9 @@ def _add_zero_biases(weights: dict[str, Tensor], own: Mapping[str, Tensor]) -> N
     )
 
 
-def _keep_what_the_config_adds(backbone: SEHost, weights: dict[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
+def _keep_what_the_config_adds(
+    backbone: AttentionHost, weights: dict[str, Tensor], own: Mapping[str, Tensor]
+) -> list[str]:
     """Plugins and what else no published classifier has, as they are."""
     plugins = tuple(backbone.plugin_names())
     added = [key for key in own if _ADDED.search(key) or (plugins and key.startswith(plugins))]
@@ -196,7 +193,9 @@ def _keep_what_the_config_adds(backbone: SEHost, weights: dict[str, Tensor], own
     return added
 
 
-def _account(backbone: SEHost, weights: dict[str, Tensor], own: Mapping[str, Tensor], family: Family) -> list[str]:
+def _account(
+    backbone: AttentionHost, weights: dict[str, Tensor], own: Mapping[str, Tensor], family: Family
+) -> list[str]:
     """Matches the two sets of tensors; returns the keys that the backbone has no use for."""
     counters = [key for key in own if key.endswith('num_batches_tracked') and key not in weights]
     weights.update({key: own[key].clone() for key in counters})  # files from before torch 0.4.1 have none
@@ -215,7 +214,7 @@ def _account(backbone: SEHost, weights: dict[str, Tensor], own: Mapping[str, Ten
 
 
 def _mismatch(
-    backbone: SEHost,
+    backbone: AttentionHost,
     weights: Mapping[str, Tensor],
     own: Mapping[str, Tensor],
     missing: list[str],
@@ -242,7 +241,7 @@ def _mismatch(
     return parts
 
 
-def _other_reduction(backbone: SEHost, key: str, theirs: Tensor, ours: Tensor) -> str:
+def _other_reduction(backbone: AttentionHost, key: str, theirs: Tensor, ours: Tensor) -> str:
     if theirs.ndim != 4 or theirs.shape[1] != ours.shape[1]:
         return 'its gates are of another width'
     channels, reduction = ours.size(1), backbone.get_submodule(key.removesuffix('.fc1.weight')).reduction

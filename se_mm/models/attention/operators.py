@@ -10,39 +10,45 @@ from torch.nn import functional
 
 from ...errors import SeMmError
 
-_HALF = (torch.float16, torch.bfloat16)
 
+def squeeze_channels(channels: int, reduction: int, divisor: int = 8) -> int:
+    """Width of the layer between squeeze and gate.
 
-def squeeze_channels(channels: int, reduction: int) -> int:
-    """Width of the bottleneck between the two fully connected layers of the excitation.
-
-    C / r, rounded to the nearest multiple of 8 and at least 8, as timm's ``SEModule`` and
-    mmpretrain's ``SELayer`` do: for the paper's r = 16 this shows only at C = 64.
+    C / r, rounded to the nearest multiple of ``divisor`` and at least ``divisor``: timm's
+    ``SEModule`` with ``rd_divisor``. mmpretrain's ``SELayer`` has the same widths for the
+    paper's networks, but rounds up where rounding loses more than a tenth (176 channels give
+    16 there and 8 here). The networks of the authors' release and of the CIFAR papers have
+    ``C // r``: ``divisor=1``.
 
     Args:
         channels: C, the channels of the map that is scaled.
         reduction: r, the reduction ratio.
+        divisor: see above.
 
     Returns:
         The number of channels after the first layer.
 
     Raises:
-        SeMmError: if ``reduction`` is not a positive integer, or larger than ``channels``.
+        SeMmError: if ``reduction`` or ``divisor`` is no positive integer.
 
     Example:
         >>> [squeeze_channels(c, 16) for c in (64, 256, 2048)]
         [8, 16, 128]
+        >>> [squeeze_channels(c, 16, divisor=1) for c in (8, 216, 1088)]
+        [1, 13, 68]
     """
-    if isinstance(reduction, bool) or not isinstance(reduction, int) or reduction < 1:
-        raise SeMmError(f'reduction must be a positive integer, got {reduction!r}')
-    if reduction > channels:
-        raise SeMmError(f'reduction {reduction} is larger than the {channels} channels that it is to reduce')
-    return max(8, int(channels / reduction + 4) // 8 * 8)
+    for name, value in (('reduction', reduction), ('divisor', divisor)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise SeMmError(f'{name} must be a positive integer, got {value!r}')
+    if divisor == 1:
+        return max(1, channels // reduction)
+    return max(divisor, int(channels / reduction + divisor / 2) // divisor * divisor)
 
 
 def accumulated_in(u: Tensor) -> torch.dtype | None:
     """The dtype for sums over a map: float32 for half-precision maps, else the map's own (``None``)."""
-    return torch.float32 if u.dtype in _HALF else None
+    # A proxy of torch.fx stands for a tensor of any dtype.
+    return torch.float32 if isinstance(u, Tensor) and u.dtype in (torch.float16, torch.bfloat16) else None
 
 
 def excitation(z: Tensor, w1: Tensor, b1: Tensor | None, w2: Tensor, b2: Tensor | None) -> Tensor:
@@ -62,14 +68,15 @@ def excitation(z: Tensor, w1: Tensor, b1: Tensor | None, w2: Tensor, b2: Tensor 
         >>> excitation(torch.ones(1, 2, 1, 1), torch.ones(1, 2, 1, 1), None, torch.zeros(2, 1, 1, 1), None).flatten()
         tensor([0.5000, 0.5000])
     """
-    with _no_autocast(z.device.type):
+    with no_autocast(z):
         # On maps of one element a product of matrices is quicker than a convolution.
         hidden = functional.linear(z.to(w1.dtype).flatten(1), w1.flatten(1), b1).relu_()
         return functional.linear(hidden, w2.flatten(1), b2).sigmoid_()[..., None, None]
 
 
-def _no_autocast(device_type: str) -> nullcontext | torch.autocast:
+def no_autocast(z: Tensor) -> nullcontext | torch.autocast:
+    """Switches autocast off for the device of a tensor."""
     # Entered only where autocast is on: some devices ('meta') have none, and the context is not free.
-    if device_type != 'meta' and torch.is_autocast_enabled(device_type):
-        return torch.autocast(device_type, enabled=False)
+    if isinstance(z, Tensor) and z.device.type != 'meta' and torch.is_autocast_enabled(z.device.type):
+        return torch.autocast(z.device.type, enabled=False)
     return nullcontext()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from .operators import accumulated_in, excitation, squeeze_channels
+from .base import Attention
+from .operators import accumulated_in, excitation, no_autocast, squeeze_channels
 
 
-class SELayer(nn.Module):
+class SELayer(Attention):
     r"""Rescales each channel of a map by a gate computed from the channel means.
 
     .. math::
@@ -28,9 +32,10 @@ class SELayer(nn.Module):
         in_channels: C, the channels of the map.
         reduction: r, the reduction ratio; see :func:`squeeze_channels`.
         bias: whether the two layers have biases.
+        divisor: what the width of the first layer is rounded to a multiple of; 1: ``C // r``.
 
     Raises:
-        SeMmError: if ``reduction`` is not between 1 and ``in_channels``.
+        SeMmError: if ``reduction`` or ``divisor`` is no positive integer.
 
     Example:
         >>> layer = SELayer(256)
@@ -42,11 +47,11 @@ class SELayer(nn.Module):
 
     _abbr_ = 'se'  # the name that mmcv's build_plugin_layer gives it in a host
 
-    def __init__(self, in_channels: int, reduction: int = 16, bias: bool = True) -> None:
-        super().__init__()
-        hidden = squeeze_channels(in_channels, reduction)
-        self.in_channels = in_channels
+    def __init__(self, in_channels: int, reduction: int = 16, bias: bool = True, divisor: int = 8) -> None:
+        super().__init__(in_channels)
+        hidden = squeeze_channels(in_channels, reduction, divisor)
         self.reduction = reduction
+        self.divisor = divisor
         self.fc1 = nn.Conv2d(in_channels, hidden, 1, bias=bias)
         self.fc2 = nn.Conv2d(hidden, in_channels, 1, bias=bias)
 
@@ -56,26 +61,24 @@ class SELayer(nn.Module):
 
     def excitation(self, z: Tensor) -> Tensor:
         """s, the gate in (0, 1): (N, C, 1, 1) -> (N, C, 1, 1), in the dtype of the parameters."""
-        return excitation(z, *self.weights())
-
-    def weights(self) -> tuple[Tensor | None, ...]:
-        """W1, b1, W2 and b2, as :func:`excitation` takes them; without biases two of them are ``None``."""
-        return self.fc1.weight, self.fc1.bias, self.fc2.weight, self.fc2.bias
+        with no_autocast(z):
+            hidden = functional.relu(self.fc1(z.to(self.fc1.weight.dtype)))
+            return torch.sigmoid(self.fc2(hidden))
 
     def gate(self, u: Tensor) -> Tensor:
         """s for the map ``u``: (N, C, H, W) -> (N, C, 1, 1), in the dtype of ``u``."""
         return self.excitation(self.squeeze(u)).to(u.dtype)
 
-    def forward(self, u: Tensor) -> Tensor:
-        """The rescaled map, of the shape and dtype of ``u``."""
-        return u * self.gate(u)
+    def gate_of_mean(self) -> tuple[Callable[..., Tensor], tuple[Tensor | None, ...]]:
+        return excitation, (self.fc1.weight, self.fc1.bias, self.fc2.weight, self.fc2.bias)
 
     @torch.no_grad()
-    def start_half_open(self) -> None:
-        """Sets W2 and b2 to zero: each gate is exactly 1/2, where the sigmoid is steepest, whatever the input."""
+    def zero_init_gate(self) -> float:
+        """Zero-initialises fc2: each gate is exactly 1/2, where the sigmoid is steepest, whatever the input."""
         self.fc2.weight.zero_()
         if self.fc2.bias is not None:
             self.fc2.bias.zero_()
+        return 0.5
 
     def extra_repr(self) -> str:
         return f'in_channels={self.in_channels}, reduction={self.reduction}'

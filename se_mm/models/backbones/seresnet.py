@@ -7,14 +7,14 @@ from typing import Any
 from mmdet.models.backbones import ResNet
 
 from ...errors import SeMmError
-from ..hosts.attention_host import SEHost
+from ..hosts.attention_host import AttentionHost
 
 
-class SEResNet(SEHost, ResNet):
+class SEResNet(AttentionHost, ResNet):
     """ResNet with squeeze-and-excitation in its residual units.
 
     Takes every argument of ``mmdet.models.ResNet``, with the same meaning and defaults, and
-    those of :class:`se_mm.models.hosts.attention_host.SEHost`: ``reduction``, ``se_stages``,
+    those of :class:`se_mm.models.hosts.attention_host.AttentionHost`: ``reduction``, ``se_stages``,
     ``se_bias`` and ``se_init``. The plain part keeps the names of its parameters, so a plain
     checkpoint fits; loaded, it gives the plain network's outputs until the gates have learnt.
 

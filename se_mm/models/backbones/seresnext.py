@@ -6,15 +6,15 @@ from typing import Any
 
 from mmdet.models.backbones import ResNeXt
 
-from ..hosts.attention_host import SEHost
+from ..hosts.attention_host import AttentionHost
 from .seresnet import _check_depth
 
 
-class SEResNeXt(SEHost, ResNeXt):
+class SEResNeXt(AttentionHost, ResNeXt):
     """ResNeXt with squeeze-and-excitation in its residual units.
 
     Takes every argument of ``mmdet.models.ResNeXt`` and those of
-    :class:`se_mm.models.hosts.attention_host.SEHost`. The paper's is ``groups=32, base_width=4``.
+    :class:`se_mm.models.hosts.attention_host.AttentionHost`. The paper's is ``groups=32, base_width=4``.
 
     Args:
         depth: 50, 101 or 152.

@@ -8,11 +8,11 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from ...errors import SeMmError
-from ..hosts.attention_host import SEHost
+from ..hosts.attention_host import AttentionHost
 from ..hosts.made_classes import made_class
 
 
-def SETwin(host: str | type[nn.Module], **kwargs: Any) -> SEHost:  # a class, for who writes a config
+def SETwin(host: str | type[nn.Module], **kwargs: Any) -> AttentionHost:  # a class, for who writes a config
     """The host with squeeze-and-excitation in its residual blocks.
 
     In a config: ``backbone=dict(type='se_mm.SETwin', host='mmdet.Res2Net', depth=101, ...)``.
@@ -20,9 +20,9 @@ def SETwin(host: str | type[nn.Module], **kwargs: Any) -> SEHost:  # a class, fo
     Args:
         host: a backbone by its name in a registry, or its class. It calls its stages
             ``layer1``, ``layer2`` ..., lists these names in ``res_layers``, and its blocks are
-            those of :func:`se_mm.models.hosts.residual_units.give_se`.
+            those of :class:`se_mm.models.hosts.residual.ResidualAdapter`.
         **kwargs: every argument of the host, and those of
-            :class:`se_mm.models.hosts.attention_host.SEHost`.
+            :class:`se_mm.models.hosts.attention_host.AttentionHost`.
 
     Raises:
         SeMmError: if there is no such host, or it has no residual blocks.
@@ -32,7 +32,7 @@ def SETwin(host: str | type[nn.Module], **kwargs: Any) -> SEHost:  # a class, fo
         >>> type(backbone).__name__, backbone.layer1[0].se.fc1.weight.shape
         ('SERegNet', torch.Size([8, 32, 1, 1]))
     """
-    return made_class(SEHost, _host_class(host))(**kwargs)
+    return made_class((AttentionHost,), _host_class(host))(**kwargs)
 
 
 def _host_class(host: str | type[nn.Module]) -> type[nn.Module]:

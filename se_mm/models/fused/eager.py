@@ -1,13 +1,15 @@
-"""What decides whether a map may be written over."""
+"""What decides between the fused forms and the plain operators."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.nn.modules import module as torch_module
 
 
 def is_recorded(*tensors: Tensor | None) -> bool:
-    """Whether autograd will want what an operator on these tensors keeps.
+    """Whether autograd records an operator on these tensors.
 
     Example:
         >>> is_recorded(torch.ones(1)), is_recorded(torch.ones(1, requires_grad=True))
@@ -17,5 +19,35 @@ def is_recorded(*tensors: Tensor | None) -> bool:
 
 
 def is_eager(v: Tensor) -> bool:
-    """Whether the operators run as they are called: nothing traces, exports, compiles or transforms them."""
-    return type(v) in (Tensor, nn.Parameter) and not (torch.jit.is_tracing() or torch.compiler.is_compiling())
+    """Whether operators run as they are called: nothing traces, exports, compiles or transforms them.
+
+    Transforms are those of ``torch.func`` (``grad``, ``vmap``, ``jvp``) and forward-mode AD.
+    """
+    return (
+        type(v) in (Tensor, nn.Parameter)
+        and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()
+        and not torch._C._are_functorch_transforms_active()
+        and forward_ad._current_level < 0
+    )
+
+
+def is_watched(*modules: nn.Module) -> bool:
+    """Whether somebody relies on a module being called: hooks of any kind, pruning, parametrizations.
+
+    Example:
+        >>> layer = nn.Linear(2, 2)
+        >>> handle = layer.register_forward_hook(lambda *_: None)
+        >>> is_watched(nn.Linear(2, 2)), is_watched(layer)
+        (False, True)
+    """
+    if torch_module._has_any_global_hook():
+        return True
+    return any(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+        or 'parametrizations' in module._modules
+        for module in modules
+    )

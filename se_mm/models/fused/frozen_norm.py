@@ -6,18 +6,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .eager import is_eager, is_recorded
+from .eager import is_eager, is_recorded, is_watched
 
 
 def is_frozen(norm: nn.Module) -> bool:
     """Whether a norm is a BatchNorm with frozen statistics that nobody watches, and so an affine map."""
     frozen = isinstance(norm, _BatchNorm) and not norm.training and norm.running_var is not None
-    return frozen and not has_hooks(norm)
-
-
-def has_hooks(module: nn.Module) -> bool:
-    """Whether somebody wants to see what goes in or comes out."""
-    return bool(module._forward_hooks or module._forward_pre_hooks)
+    return frozen and not is_watched(norm)
 
 
 def frozen_affine(norm: nn.Module) -> tuple[Tensor, Tensor] | None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ..attention.operators import accumulated_in
 
@@ -47,7 +46,7 @@ def fused_tail(
         weights: its parameters.
 
     Returns:
-        The output of the unit, (N, C, H, W). It can be differentiated once.
+        The output of the unit, (N, C, H, W).
 
     Example:
         >>> v = torch.tensor([1.0, 3.0]).view(1, 1, 1, 2).requires_grad_()
@@ -90,9 +89,10 @@ class _FusedTail(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         v, out, *small = ctx.saved_tensors
+        if torch.is_grad_enabled():  # create_graph=True
+            return _differentiable_backward(ctx, grad, v, out, *small)
         kernels = _kernels(v)
         if kernels:
             grad, *sums = kernels.relu_gradient_and_sums(grad, out, v)
@@ -123,6 +123,21 @@ class _FusedTail(torch.autograd.Function):
             else:
                 grad_v = torch.addcmul(of_each.to(v.dtype), grad, slope.to(v.dtype), out=product)
         return grad_v, grad, None, None, *of_small
+
+
+def _differentiable_backward(
+    ctx: Any, grad: Tensor, v: Tensor, out: Tensor, mean: Tensor, a: Tensor | None, b: Tensor | None, *weights: Any
+) -> tuple[Tensor | None, ...]:
+    """The backward as plain operators that autograd records."""
+    grad = grad * (out > 0)
+    mean = v.mean((2, 3), keepdim=True, dtype=accumulated_in(v))
+    slope, *offset = (part.to(v.dtype) for part in _slope_and_offset(ctx.excitation, mean, a, b, *weights))
+    u = slope * v + offset[0] if offset else slope * v
+    inputs = (v, None, None, None, a, b, *weights)
+    wanted = [i for i, tensor in enumerate(inputs) if tensor is not None and ctx.needs_input_grad[i]]
+    found = torch.autograd.grad(u, [inputs[i] for i in wanted], grad, create_graph=True)
+    gradients = dict(zip(wanted, found, strict=True))
+    return tuple(grad if i == 1 else gradients.get(i) for i in range(len(inputs)))
 
 
 def _kernels(v: Tensor) -> ModuleType | None:

@@ -1,51 +1,67 @@
-"""What turns a residual network into its SE twin: the arguments, the stages, the weights."""
+"""What makes a network a host of attention: the arguments, the sites, the start, the weights."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import copy
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from ...errors import SeMmError
 from ...export.deployment import deploy
 from ...weights.loading import adapt
+from .arguments import attention_config, build_attention, stage_indices
 from .made_classes import Made
-from .residual_units import SEUnit, give_se
+from .sites import HostAdapter, Site, check_position, find_adapter
 
 SE_INITS = ('default', 'identity')
 STEM_POOLS = ('torch', 'caffe')
 
 
-class SEHost(Made):
-    """Gives the residual blocks of a host SE; stands before the host in the bases.
+class AttentionHost(Made):
+    """Gives a network attention at its insertion sites; stands before the network in the bases.
 
-    The host builds itself, so the plain part starts from the same random weights as the host
-    alone does.
+    The network builds itself first, so its own parameters start from the same random numbers
+    as without attention, under the same names. An attention layer is called ``se`` in its unit
+    (``layer1.0.se``), as in timm.
 
     Args:
-        reduction: the reduction ratio r, one for all stages or one per stage.
-        se_stages: the stages whose units carry SE, as indices (like ``out_indices``) or as one
-            bool per stage (like ``stage_with_dcn``). ``None``: all of them.
-        se_bias: whether the two layers of the excitation have biases.
+        attention: the layer and its arguments, ``dict(type='SELayer', reduction=16, ...)``. An
+            argument is one value, or a list of one per stage, or of lists of one per block.
+        attention_stages: the stages that carry attention, as indices (like ``out_indices``) or
+            as one bool per stage (like ``stage_with_dcn``). ``None``: all of them.
+        attention_position: ``'standard'``: on the residual branch, before the addition. The
+            others are those of the paper's tables 14 and 15: ``'pre'``, ``'post'``,
+            ``'identity'``, ``'conv2'``.
+        reduction: short for ``attention=dict(reduction=...)``; 16 where neither is given.
+        se_bias: short for ``attention=dict(bias=...)``.
+        se_stages: another name of ``attention_stages``.
         se_init: ``'default'``: the gates start where the host's initialisation puts them.
             ``'identity'``: after ``init_weights`` the network equals its plain twin in every
-            bit, and trains. Each gate starts at exactly 1/2 and the scale and shift of its
-            branch's last norm are doubled.
+            bit, and trains: each gate starts as a constant (1/2 for SE), which the weights
+            beside it compensate (the scale and shift of the branch's last norm, doubled).
         stem_pool: ``'torch'``: the stem pools 3x3 with stride 2 and padding 1. ``'caffe'``:
             without padding, in ceil mode, as the networks that come from Caffe were trained.
         **kwargs: every argument of the host.
 
     Raises:
-        SeMmError: for a value that is none of the above.
+        SeMmError: for a value that is none of the above, a host without sites, and
+            ``se_init='identity'`` where no exact start exists.
     """
+
+    adapter: HostAdapter
 
     def __init__(
         self,
         *,
-        reduction: int | Sequence[int] = 16,
+        attention: Mapping[str, Any] | str | None = None,
+        attention_stages: Sequence[int] | Sequence[bool] | None = None,
+        attention_position: str = 'standard',
+        reduction: int | Sequence[Any] | None = None,
+        se_bias: bool | None = None,
         se_stages: Sequence[int] | Sequence[bool] | None = None,
-        se_bias: bool = True,
         se_init: str = 'default',
         stem_pool: str = 'torch',
         **kwargs: Any,
@@ -53,33 +69,68 @@ class SEHost(Made):
         for name, value, known in (('se_init', se_init, SE_INITS), ('stem_pool', stem_pool, STEM_POOLS)):
             if value not in known:
                 raise SeMmError(f'{name} must be one of {known}, got {value!r}')
+        if attention_stages is not None and se_stages is not None:
+            raise SeMmError('attention_stages and se_stages are two names of one argument; give one of them')
+        config = attention_config(attention, reduction=reduction, se_bias=se_bias)
         self.is_deployed = False
+        self._given_weights = False
         super().__init__(**kwargs)
-        if not hasattr(self, 'res_layers'):
-            raise SeMmError(f'{type(self).__name__}: the host has no res_layers, the names of its residual stages')
-        self.reduction = _one_per_stage(reduction, self.num_stages)
-        self.se_stages = _stage_indices(se_stages, self.num_stages)
+        self.adapter = _adapter_of(self)
+        check_position(self.adapter, attention_position, type(self).__name__)
+        num_stages = self.adapter.num_stages(self)
+        name = 'attention_stages' if se_stages is None else 'se_stages'
+        chosen = attention_stages if se_stages is None else se_stages
+        self.attention_stages = stage_indices(chosen, num_stages, name)
+        self.attention_position = attention_position
         self.se_init = se_init
         self.stem_pool = stem_pool
-        for stage in self.se_stages:
-            for block in getattr(self, self.res_layers[stage]):
-                give_se(block, self.reduction[stage], se_bias)
+        for site in list(self.adapter.sites(self, attention_position)):
+            if site.stage in self.attention_stages:
+                layer = build_attention(config, site, num_stages)
+                self.adapter.insert(site, layer, attention_position)
         if se_init == 'identity':
-            for _, unit in self.se_units():
-                unit.check_can_start_as_plain()
+            self._check_identity_start()
         if stem_pool == 'caffe':
             self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True)
-        self._freeze_stages()
-        self._register_state_dict_hook(_state_style)
+        if hasattr(self, '_freeze_stages'):
+            self._freeze_stages()
+        self._register_state_dict_hook(_save_facts)
+
+    def attention_sites(self) -> Iterator[Site]:
+        """The sites where attention stands, from input to output; the layer is ``site.parent.se``."""
+        sites = self.adapter.sites(self, self.attention_position)
+        return (site for site in sites if site.stage in self.attention_stages)
 
     def init_weights(self) -> None:
         first_time, self._given_weights = not self.is_init, False
         super().init_weights()
         if first_time and self.se_init == 'identity' and not self._given_weights:
-            for _, unit in self.se_units():
-                unit.start_as_plain()
+            own = self.state_dict(keep_vars=True)
+            with torch.no_grad():
+                for key, value in self.identity_state(own).items():
+                    own[key].copy_(value)
 
-    def train(self, mode: bool = True) -> SEHost:
+    def identity_state(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What has to change in a plain network's weights for this network to equal the plain one.
+
+        Args:
+            weights: a state dict with the host's own names.
+
+        Returns:
+            The parameters of the attention layers, and those of the host that compensate their
+            constant gates.
+
+        Raises:
+            SeMmError: if a layer or its position has no exact start.
+        """
+        changed: dict[str, Tensor] = {}
+        for site in self.attention_sites():
+            constant, layer = _constant_layer(site)
+            changed |= {f'{site.name}.se.{key}': value for key, value in layer.items()}
+            changed |= {name: weights[name] / constant for name in site.compensation if name in weights}
+        return changed
+
+    def train(self, mode: bool = True) -> AttentionHost:
         if mode and self.is_deployed:
             raise SeMmError(
                 f'this {type(self).__name__} is deployed: its norms are part of its convolutions, and it cannot be '
@@ -88,7 +139,7 @@ class SEHost(Made):
         super().train(mode)
         return self  # which the hosts forget, so that their eval() returns None
 
-    def deploy(self, compiled: bool = False) -> SEHost:
+    def deploy(self, compiled: bool = False) -> AttentionHost:
         """Folds the norms into the convolutions, for inference, in place; see :mod:`se_mm.export.deployment`.
 
         Args:
@@ -98,22 +149,22 @@ class SEHost(Made):
             The backbone, which refuses to be trained or given other weights.
 
         Raises:
-            SeMmError: if its outputs change by more than rounding.
+            SeMmError: if its outputs change by more than rounding; the backbone is then as before.
         """
         if not self.is_deployed:
             deploy(self, compiled)
             self.is_deployed = True
         return self
 
-    def se_units(self) -> Iterator[tuple[str, SEUnit]]:
-        """The residual units that carry SE, with their names (``layer1.0``)."""
-        return ((name, module) for name, module in self.named_modules() if isinstance(module, SEUnit))
-
     def plugin_names(self) -> Iterator[str]:
         """The plugins in the residual units, as prefixes of their parameters (``layer2.0.gcb.``)."""
         for name, module in self.named_modules():
             for position in ('after_conv1', 'after_conv2', 'after_conv3'):
                 yield from (f'{name}.{plugin}.' for plugin in getattr(module, f'{position}_plugin_names', ()))
+
+    def _check_identity_start(self) -> None:
+        for site in self.attention_sites():
+            _constant_layer(site)
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], *args: Any
@@ -125,27 +176,34 @@ class SEHost(Made):
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
 
 
-def _state_style(module: SEHost, _: dict[str, Any], __: str, local_metadata: dict[str, Any]) -> None:
-    """Keeps with the weights what their shapes do not tell (see ``se_mm.weights``)."""
-    local_metadata['se_mm'] = {'style': module.style, 'stem_pool': module.stem_pool}
+def _adapter_of(host: nn.Module) -> HostAdapter:
+    adapter = find_adapter(host)
+    if adapter is None and hasattr(host, 'res_layers'):  # a residual network of the user's own
+        from .residual import ResidualAdapter
+
+        adapter = ResidualAdapter()
+    if adapter is None:
+        raise SeMmError(f'{type(host).__name__} cannot be a host: se_mm knows no insertion sites in it')
+    adapter.check(host)
+    return adapter
 
 
-def _one_per_stage(reduction: int | Sequence[int], num_stages: int) -> tuple[int, ...]:
-    if isinstance(reduction, int):
-        return (reduction,) * num_stages
-    if len(reduction) != num_stages:
-        raise SeMmError(f'reduction must be one integer, or one for each of the {num_stages} stages, got {reduction}')
-    return tuple(reduction)
+def _constant_layer(site: Site) -> tuple[float, dict[str, Tensor]]:
+    """The constant that a layer's gate starts from, and the layer's state there; the layer itself stays."""
+    layer = site.parent.se
+    reason = site.obstacle
+    if not reason and not hasattr(layer, 'zero_init_gate'):
+        reason = f'{type(layer).__name__} has no start at which it changes nothing'
+    if reason:
+        raise SeMmError(f"se_init='identity' is impossible at {site.name}: {reason}; use se_init='default'")
+    layer = copy.deepcopy(layer)
+    try:
+        constant = layer.zero_init_gate()
+    except SeMmError as error:
+        raise SeMmError(f"se_init='identity' is impossible at {site.name}: {error}; use se_init='default'") from error
+    return constant, layer.state_dict()
 
 
-def _stage_indices(se_stages: Sequence[int] | Sequence[bool] | None, num_stages: int) -> tuple[int, ...]:
-    if se_stages is None:
-        return tuple(range(num_stages))
-    if all(isinstance(stage, bool) for stage in se_stages) and len(se_stages) == num_stages:
-        return tuple(stage for stage, carries_se in enumerate(se_stages) if carries_se)
-    if any(isinstance(stage, bool) or stage not in range(num_stages) for stage in se_stages):
-        raise SeMmError(
-            f'se_stages must be indices of stages, 0 to {num_stages - 1}, or one bool for each of the '
-            f'{num_stages} stages, got {tuple(se_stages)}'
-        )
-    return tuple(sorted(set(se_stages)))
+def _save_facts(module: AttentionHost, _: MutableMapping[str, Any], __: str, local_metadata: dict[str, Any]) -> None:
+    """Saves with the weights what their shapes do not tell (see ``se_mm.weights``)."""
+    local_metadata['se_mm'] = {'style': getattr(module, 'style', 'pytorch'), 'stem_pool': module.stem_pool}

@@ -1,4 +1,4 @@
-"""Classes made while a host is built: an addition before a class of another library."""
+"""Classes that are composed while a host is built: additions before a class of another library."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from torch import nn
 
 
 @cache
-def made_class(addition: type[Made], plain: type[nn.Module]) -> type[Any]:
-    """``class SE<plain>(addition, plain)``, the same class each time.
+def made_class(additions: tuple[type[Made], ...], plain: type[nn.Module]) -> type[Any]:
+    """``class SE<plain>(*additions, plain)``, the same class each time.
 
     Example:
-        >>> made_class(Made, nn.Conv2d).__mro__[1:3]
+        >>> made_class((Made,), nn.Conv2d).__mro__[1:3]
         (<class 'se_mm.models.hosts.made_classes.Made'>, <class 'torch.nn.modules.conv.Conv2d'>)
     """
-    return type(f'SE{plain.__name__}', (addition, plain), {'made_of': (addition, plain), '__doc__': plain.__doc__})
+    members = {'made_of': (additions, plain), '__doc__': plain.__doc__}
+    return type(f'SE{plain.__name__}', (*additions, plain), members)
 
 
 class Made(nn.Module):
-    """Can be pickled though its class has no name in a module: by what the class was made of."""
+    """Can be pickled although its class has no name in a module: by what the class was made of."""
+
+    made_of: tuple[tuple[type[Made], ...], type[nn.Module]]
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         reduced = super().__reduce_ex__(protocol)
@@ -28,6 +31,6 @@ class Made(nn.Module):
         return reduced if made_of is None else (_blank, made_of, *reduced[2:])
 
 
-def _blank(addition: type[Made], plain: type[nn.Module]) -> nn.Module:
-    made = made_class(addition, plain)
+def _blank(additions: tuple[type[Made], ...], plain: type[nn.Module]) -> nn.Module:
+    made = made_class(additions, plain)
     return made.__new__(made)

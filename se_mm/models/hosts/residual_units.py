@@ -1,8 +1,7 @@
-"""Squeeze-and-excitation in the residual blocks of mmdet and mmpretrain, before the addition."""
+"""Residual blocks of mmdet and mmpretrain with attention as ``se``."""
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import torch
@@ -10,110 +9,65 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from ...errors import SeMmError
-from ..attention import SELayer, excitation
 from ..fused import (
     frozen_affine,
     fused_tail,
-    has_hooks,
     is_eager,
     is_frozen,
     is_recorded,
+    is_watched,
     normalized,
     residual_tail,
 )
-from .made_classes import Made, made_class
+from .made_classes import Made
 
 
-def give_se(block: nn.Module, reduction: int = 16, bias: bool = True) -> None:
-    """Puts SE into a residual block that its host has built, in place.
-
-    The block keeps its parameters and their names, and gains ``se``. The libraries' own blocks
-    get the fused tail; a block with a forward of its own (Res2Net, ResNeSt, TridentNet,
-    DetectoRS, yours) keeps that, with the gate behind the last norm of its residual branch.
-
-    Args:
-        block: a block with the names of mmdet's and mmpretrain's: ``norm2`` or ``norm3`` ends
-            its residual branch.
-        reduction: r of :class:`se_mm.models.fused.SELayer`.
-        bias: whether the two layers of the excitation have biases.
-
-    Raises:
-        SeMmError: if the block has no such norm, or the reduction is out of range.
-
-    Example:
-        >>> from mmdet.models.backbones.resnet import BasicBlock
-        >>> block = BasicBlock(64, 64)
-        >>> give_se(block)
-        >>> type(block).__name__, block.se
-        ('SEBasicBlock', SELayer(
-          in_channels=64, reduction=16
-          (fc1): Conv2d(64, 8, kernel_size=(1, 1), stride=(1, 1))
-          (fc2): Conv2d(8, 64, kernel_size=(1, 1), stride=(1, 1))
-        ))
-    """
-    block.__class__ = _unit_class(type(block))
-    block.se = SELayer(block.last_conv.out_channels, reduction, bias=bias)
+def last_conv_of(block: nn.Module) -> nn.Module:
+    """The convolution at the end of a block's residual branch."""
+    return block.conv3 if hasattr(block, 'norm3_name') else block.conv2
 
 
-class SEUnit(Made):
-    """A residual block with ``se``; stands before the block in the bases."""
+def last_norm_name_of(block: nn.Module) -> str:
+    """The name of the norm at the end of a block's residual branch (``bn3``)."""
+    return block.norm3_name if hasattr(block, 'norm3_name') else block.norm2_name
 
-    se: SELayer
 
-    @property
-    def _convolutions(self) -> int:
-        return 3 if hasattr(self, 'norm3_name') else 2
+class AttentionUnit(Made):
+    """A residual block with attention; stands before the block in the bases."""
 
-    @property
-    def last_conv(self) -> nn.Module:
-        """The convolution at the end of the residual branch."""
-        return getattr(self, f'conv{self._convolutions}')
-
-    @property
-    def last_norm_name(self) -> str:
-        """The name of the norm at the end of the residual branch (``bn3``)."""
-        return getattr(self, f'norm{self._convolutions}_name')
+    se: nn.Module
 
     @property
     def last_norm(self) -> nn.Module:
-        """That norm."""
-        return getattr(self, self.last_norm_name)
-
-    def check_can_start_as_plain(self) -> None:
-        if getattr(self.last_norm, 'weight', None) is None:
-            raise SeMmError(
-                "se_init='identity' doubles the scale and shift of the branch's last norm, and "
-                f"{self.last_norm} has none; use a norm with affine=True, or se_init='default'"
-            )
-
-    @torch.no_grad()
-    def start_as_plain(self) -> None:
-        """Half-open gates on a branch twice as large: equal to the host in every bit, and the gates learn at once."""
-        self.se.start_half_open()
-        self.last_norm.weight.mul_(2)
-        self.last_norm.bias.mul_(2)
+        """The norm at the end of the residual branch."""
+        return getattr(self, last_norm_name_of(self))
 
 
-class SETail(SEUnit):
-    """Computes the block as ``relu(shortcut + gate(u) * u)``, u the residual branch up to its last norm.
-
-    Plugins of mmdet at ``after_conv3`` see the scaled branch. mmpretrain's stochastic depth
-    drops the gate, which is to drop the branch.
-    """
+class BasicShape(AttentionUnit):
+    """Two 3x3 convolutions (ResNet-18 and -34)."""
 
     def before_last_conv(self, x: Tensor) -> Tensor:
-        """w: the host's convolutions, norms and activations before the last convolution."""
-        raise NotImplementedError
+        return self.relu(self.convolved(1, x))
 
-    def convolved(self, i: int, x: Tensor) -> Tensor:
-        """The i-th convolution with its norm; in place where nobody watches what comes between them."""
-        conv, norm = getattr(self, f'conv{i}'), getattr(self, f'norm{i}')
-        return norm(conv(x)) if has_hooks(conv) else normalized(norm, conv(x))
 
-    def squeeze_before(self, w: Tensor, v: Tensor) -> Tensor | None:
-        """z from w, where the last convolution, which gives v, and the norm let a mean through."""
-        return None
+class BottleneckShape(AttentionUnit):
+    """1x1, 3x3 (in groups for ResNeXt), 1x1, with mmdet's plugins between them."""
+
+    def before_last_conv(self, x: Tensor) -> Tensor:
+        w = self.after_conv(1, self.relu(self.convolved(1, x)))
+        return self.after_conv(2, self.relu(self.convolved(2, w)))
+
+
+#: The blocks whose forward is the plain one, by name, so that neither library is imported for the other.
+PLAIN_BLOCKS: dict[str, type[AttentionUnit]] = {
+    f'{library}.models.backbones.{module}.{block}': BasicShape if block == 'BasicBlock' else BottleneckShape
+    for library in ('mmdet', 'mmpretrain')
+    for module, block in (('resnet', 'BasicBlock'), ('resnet', 'Bottleneck'), ('resnext', 'Bottleneck'))
+}
+
+
+class PlainUnit(AttentionUnit):
+    """``relu(P(x) + F(x))``: the forward of the libraries' own blocks, in parts that a position overrides."""
 
     def forward(self, x: Tensor) -> Tensor:
         if self.with_cp and x.requires_grad:
@@ -121,109 +75,151 @@ class SETail(SEUnit):
         return self.residual_unit(x)
 
     def residual_unit(self, x: Tensor) -> Tensor:
+        u = self.branch(x)
+        return self.relu(self.shortcut(x) + u)
+
+    def shortcut(self, x: Tensor) -> Tensor:
+        """P: the identity or its projection."""
+        return x if self.downsample is None else self.downsample(x)
+
+    def branch(self, x: Tensor) -> Tensor:
+        """F: the residual branch to its end, plugins and stochastic depth included."""
+        v = last_conv_of(self)(self.before_last_conv(x))
+        return self.drop(self.after_conv(3, self.last_norm(v)))
+
+    def convolved(self, i: int, x: Tensor) -> Tensor:
+        """The i-th convolution with its norm; in place where nobody watches what comes between them."""
+        conv, norm = getattr(self, f'conv{i}'), getattr(self, f'norm{i}')
+        return norm(conv(x)) if is_watched(conv) else normalized(norm, conv(x))
+
+    def after_conv(self, conv: int, u: Tensor) -> Tensor:
+        """What mmdet's plugins after the n-th convolution make of a map."""
+        plugins = getattr(self, f'after_conv{conv}_plugin_names', ())
+        return self.forward_plugin(u, plugins) if plugins else u
+
+    def drop(self, u: Tensor) -> Tensor:
+        """mmpretrain's stochastic depth."""
+        return self.drop_path(u) if hasattr(self, 'drop_path') else u
+
+
+class StandardUnit(PlainUnit):
+    """``relu(P(x) + se(F(x)))``: figure 3 of the paper; plugins of mmdet at ``after_conv3`` see the scaled branch.
+
+    The fused tail computes it where the gate depends on the means of the branch alone (SE,
+    ECA), the operators run eagerly, and nobody watches the modules that it does not call.
+    """
+
+    def residual_unit(self, x: Tensor) -> Tensor:
         w = self.before_last_conv(x)
-        v = self.last_conv(w)
-        z = None if torch.is_grad_enabled() or v.is_cuda else self.squeeze_before(w, v)
+        gate = self._fusible_gate(w)
+        if gate is None:
+            v = last_conv_of(self)(w)
+            u = self.drop(self.after_conv(3, self.se(self.last_norm(v))))
+            return self.relu(self.shortcut(x) + u)
+        function, weights = gate
+        v = last_conv_of(self)(w)
+        z = None if torch.is_grad_enabled() or v.is_cuda else self._squeeze_before(w, v)
         del w  # where nobody keeps it its memory is free for the shortcut
-        shortcut = x if self.downsample is None else self.downsample(x)
-        norm = self.last_norm
-        plugins = getattr(self, 'after_conv3_plugin_names', ())
-        drop_path = getattr(self, 'drop_path', None)
-        if plugins:
-            return self.relu(shortcut + self.forward_plugin(self.se(norm(v)), plugins))
-        drops = self.training and drop_path is not None and not isinstance(drop_path, nn.Identity)
+        shortcut, norm = self.shortcut(x), self.last_norm
         # On a GPU the kernels of the fused tail are for inference too.
-        fused = v.is_cuda or is_recorded(v, shortcut, *norm.parameters(), *self.se.parameters())
-        if fused and type(self.relu) is nn.ReLU and not drops and is_eager(v):
+        if v.is_cuda or is_recorded(v, shortcut, *norm.parameters(), *weights):
             affine = frozen_affine(norm)
             if affine is None:
                 v, norm = norm(v), None
-            return fused_tail(v, shortcut, affine, norm, excitation, self.se.weights())
-        u = norm(v) if has_hooks(self.last_conv) else normalized(norm, v)
-        s = self.se.excitation(self.se.squeeze(u) if z is None else z).to(u.dtype)
-        return residual_tail(u, shortcut, drop_path(s) if drops else s, self.relu)
+            return fused_tail(v, shortcut, affine, norm, function, weights)
+        u = normalized(norm, v)
+        s = function(self.se.squeeze(u) if z is None else z, *weights).to(u.dtype)
+        return residual_tail(u, shortcut, s, self.relu)
 
+    def _fusible_gate(self, w: Tensor) -> tuple[Any, tuple[Tensor | None, ...]] | None:
+        if not is_eager(w) or type(self.relu) is not nn.ReLU or getattr(self, 'after_conv3_plugin_names', ()):
+            return None
+        drop_path = getattr(self, 'drop_path', None)
+        if self.training and drop_path is not None and not isinstance(drop_path, nn.Identity):
+            return None
+        if is_watched(last_conv_of(self), self.last_norm, *self.se.modules()):
+            return None
+        gate_of_mean = getattr(self.se, 'gate_of_mean', None)
+        return gate_of_mean() if gate_of_mean else None
 
-class SEBasicTail(SETail):
-    """Two 3x3 convolutions (ResNet-18 and -34)."""
-
-    def before_last_conv(self, x: Tensor) -> Tensor:
-        return self.relu(self.convolved(1, x))
-
-
-class SEBottleneckTail(SETail):
-    """1x1, 3x3 (in groups for ResNeXt), 1x1, with mmdet's plugins between them."""
-
-    def before_last_conv(self, x: Tensor) -> Tensor:
-        w = self._after(1, self.relu(self.convolved(1, x)))
-        return self._after(2, self.relu(self.convolved(2, w)))
-
-    def squeeze_before(self, w: Tensor, v: Tensor) -> Tensor | None:
+    def _squeeze_before(self, w: Tensor, v: Tensor) -> Tensor | None:
+        """z from w, where the last convolution, which gives v, and the norm let a mean through."""
         # A mean goes through what is linear, and w has a quarter of the channels of v to read.
-        conv, norm = self.conv3, self.last_norm
+        conv, norm = last_conv_of(self), self.last_norm
         plain = type(conv) is nn.Conv2d and conv.groups == 1 and conv.padding == (0, 0)
         linear = plain and conv.kernel_size == conv.stride == (1, 1)
         affine = isinstance(norm, nn.Identity) or is_frozen(norm)
         exact = w.dtype == v.dtype == conv.weight.dtype and w.dtype in (torch.float32, torch.float64)
-        if linear and affine and exact and not has_hooks(conv) and is_eager(w):
-            z = functional.linear(w.mean((2, 3)), conv.weight.flatten(1), conv.bias)
-            return norm(z[..., None, None])
-        return None
-
-    def _after(self, conv: int, u: Tensor) -> Tensor:
-        plugins = getattr(self, f'after_conv{conv}_plugin_names', ())
-        return self.forward_plugin(u, plugins) if plugins else u
+        if not (linear and affine and exact):
+            return None
+        z = functional.linear(w.mean((2, 3)), conv.weight.flatten(1), conv.bias)
+        return norm(z[..., None, None])
 
 
-class SEBehindNorm2(SEUnit):
-    """A basic block with a forward of its own: whoever asks for its last norm gets it with the gate behind it."""
+class PreUnit(PlainUnit):
+    """``relu(P(x) + F(se(x)))``: SE-PRE."""
 
-    @property
-    def norm2(self) -> nn.Module:
-        return self._with_gate(self.last_norm)
-
-    def _with_gate(self, norm: nn.Module) -> nn.Module:
-        # On each access, since what converts norms (SyncBN, folding) puts new modules, without hooks, in their place.
-        if self._scale not in norm._forward_hooks.values():
-            norm.register_forward_hook(self._scale)
-        return norm
-
-    def _scale(self, _: nn.Module, __: Any, u: Tensor) -> Tensor:
-        return self.se(u)
+    def branch(self, x: Tensor) -> Tensor:
+        return super().branch(self.se(x))
 
 
-class SEBehindNorm3(SEBehindNorm2):
-    """The same for a bottleneck."""
+class PostUnit(PlainUnit):
+    """``se(relu(P(x) + F(x)))``: SE-POST."""
 
-    @property
-    def norm2(self) -> nn.Module:
-        return getattr(self, self.norm2_name)
-
-    @property
-    def norm3(self) -> nn.Module:
-        return self._with_gate(self.last_norm)
+    def residual_unit(self, x: Tensor) -> Tensor:
+        return self.se(super().residual_unit(x))
 
 
-#: The blocks whose forward is the plain one, by name, so that neither library is imported for the other.
-TAILS = {
-    'mmdet.models.backbones.resnet.BasicBlock': SEBasicTail,
-    'mmdet.models.backbones.resnet.Bottleneck': SEBottleneckTail,
-    'mmdet.models.backbones.resnext.Bottleneck': SEBottleneckTail,
-    'mmpretrain.models.backbones.resnet.BasicBlock': SEBasicTail,
-    'mmpretrain.models.backbones.resnet.Bottleneck': SEBottleneckTail,
-    'mmpretrain.models.backbones.resnext.Bottleneck': SEBottleneckTail,
+class IdentityUnit(PlainUnit):
+    """``relu(se(P(x)) + F(x))``: SE-Identity."""
+
+    def shortcut(self, x: Tensor) -> Tensor:
+        return self.se(super().shortcut(x))
+
+
+class Conv2Unit(PlainUnit):
+    """Attention on ``relu(norm2(conv2))``, before the last convolution of a bottleneck (table 15)."""
+
+    def before_last_conv(self, x: Tensor) -> Tensor:
+        return self.se(super().before_last_conv(x))
+
+
+POSITIONS: dict[str, type[PlainUnit]] = {
+    'standard': StandardUnit,
+    'pre': PreUnit,
+    'post': PostUnit,
+    'identity': IdentityUnit,
+    'conv2': Conv2Unit,
 }
 
 
-@cache
-def _unit_class(block: type[nn.Module]) -> type[SEUnit]:
-    tail = TAILS.get(f'{block.__module__}.{block.__qualname__}')
-    if tail is None:
-        behind = [kind for norm, kind in (('norm3', SEBehindNorm3), ('norm2', SEBehindNorm2)) if hasattr(block, norm)]
-        if not behind:
-            raise SeMmError(
-                f'{block.__name__} is no residual block that SE can be put into: it has neither norm2 nor norm3, '
-                "which end the residual branch of mmdet's and mmpretrain's blocks"
-            )
-        tail = behind[0]
-    return made_class(tail, block)
+class NormThenAttention2(AttentionUnit):
+    """A basic block with a forward of its own: what it calls as ``norm2`` is the norm and the attention behind it."""
+
+    @property
+    def norm2(self) -> Any:
+        return NormThenAttention(self.last_norm, self.se)
+
+
+class NormThenAttention3(AttentionUnit):
+    """The same for the ``norm3`` of a bottleneck."""
+
+    @property
+    def norm3(self) -> Any:
+        return NormThenAttention(self.last_norm, self.se)
+
+
+class NormThenAttention:
+    """Two modules called one after the other; made on each access, so that it follows a converted norm (SyncBN).
+
+    It is no module: nothing is registered in a forward, and state dicts stay as they are.
+    Initialisation reaches the norm through :meth:`apply`.
+    """
+
+    def __init__(self, norm: nn.Module, attention: nn.Module) -> None:
+        self.norm = norm
+        self.attention = attention
+        self.apply = norm.apply
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.attention(self.norm(x))

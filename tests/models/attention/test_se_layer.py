@@ -40,7 +40,7 @@ def test_the_bottleneck_is_as_wide_as_timms_and_mmpretrains(channels, reduction)
     assert MMPretrainSELayer(channels, ratio=reduction).conv1.conv.out_channels == width
 
 
-@pytest.mark.parametrize('reduction', [0, -1, 2.5, True, '16', None, 65])
+@pytest.mark.parametrize('reduction', [0, -1, 2.5, True, '16', None])
 def test_a_reduction_that_cannot_be_is_refused(reduction):
     with pytest.raises(SeMmError, match='reduction'):
         SELayer(64, reduction=reduction)
@@ -71,7 +71,7 @@ def test_a_float64_map_is_squeezed_in_float64():
 
 def test_half_open_gates_are_exactly_one_half():
     layer = SELayer(64).double()
-    layer.start_half_open()
+    layer.zero_init_gate()
     assert (layer.gate(1e6 * torch.randn(3, 64, 4, 4, dtype=torch.float64)) == 0.5).all()
 
 

@@ -10,7 +10,7 @@ from mmdet.models import ResNet, ResNeXt
 from support.helpers import odd_inputs, randomize
 
 from se_mm import SEResNet, SEResNeXt
-from se_mm.models.hosts.residual_units import SEUnit
+from se_mm.models.hosts.residual_units import AttentionUnit
 
 PLUGINS = [
     dict(cfg=dict(type='ContextBlock', ratio=1 / 16), position='after_conv1', stages=(False, True, True, False)),
@@ -81,7 +81,7 @@ def test_initialised_it_is_the_plain_network_of_its_own_weights(name):
     se.init_weights()
     halved = copy.deepcopy(se)
     for module in halved.modules():
-        if isinstance(module, SEUnit):
+        if isinstance(module, AttentionUnit):
             assert not module.se.fc2.weight.any()
             module.last_norm.weight.data /= 2
             module.last_norm.bias.data /= 2

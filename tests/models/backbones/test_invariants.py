@@ -149,7 +149,7 @@ def test_trace_and_export_give_the_same_output(name):
 
 def test_each_stage_has_its_reduction_and_only_the_chosen_ones_carry_se():
     model = SEResNet(50, reduction=(4, 8, 16, 32), se_stages=(1, 3))
-    assert {name.split('.')[0] for name, _ in model.se_units()} == {'layer2', 'layer4'}
+    assert {site.name.split('.')[0] for site in model.attention_sites()} == {'layer2', 'layer4'}
     assert model.layer2[0].se.fc1.out_channels == 512 // 8
     assert model.layer4[2].se.fc1.out_channels == 2048 // 32
     by_bools = SEResNet(50, reduction=(4, 8, 16, 32), se_stages=(False, True, False, True))
@@ -173,7 +173,7 @@ def test_the_added_parameters_are_those_of_the_two_layers(depth, se_bias):
 def test_zero_init_residual_zeroes_the_last_norm_of_each_unit():
     model = SEResNet(50, zero_init_residual=True)
     model.init_weights()
-    assert not any(unit.norm3.weight.any() for _, unit in model.se_units())
+    assert not any(site.parent.norm3.weight.any() for site in model.attention_sites())
 
 
 def test_init_cfg_of_the_user_is_followed():

@@ -76,7 +76,7 @@ def test_with_plain_weights_it_is_the_plain_network_and_its_gates_learn(name):
         assert all(feature.isfinite().all() for feature in theirs)
         assert all_equal(ours, theirs)
     sum(feature.square().mean() for feature in ours).backward()
-    gates = [unit.se for _, unit in se.se_units()]
+    gates = [site.parent.se for site in se.attention_sites()]
     assert len(gates) == sum(len(getattr(plain, stage)) for stage in plain.res_layers)
     assert all(gate.fc2.weight.grad.any() for gate in gates)
 
@@ -88,10 +88,10 @@ def test_scaling_each_gate_scales_its_branch(name):
     plain = randomize(MODELS.build(dict(type=name, **copy.deepcopy(HOSTS[name])))).double()
     plain.eval(), se.double()
     state = {key: value.clone() for key, value in se.state_dict().items() if '.se.' not in key}
-    for unit_name, unit in se.se_units():
-        nn.init.zeros_(unit.se.fc2.weight)
-        for part in ('weight', 'bias'):
-            state[f'{unit_name}.{unit.last_norm_name}.{part}'] *= unit.se.fc2.bias.detach().sigmoid()
+    for site in se.attention_sites():
+        nn.init.zeros_(site.parent.se.fc2.weight)
+        for parameter in site.compensation:
+            state[parameter] *= site.parent.se.fc2.bias.detach().sigmoid()
     plain.load_state_dict(state)
     with torch.no_grad():
         ours, theirs = as_tuple(se(image().double())), as_tuple(plain(image().double()))
@@ -115,7 +115,7 @@ def test_checkpointed_blocks_recompute_with_their_gates(name):
         se = twin(name, with_cp=with_cp).train()
         x = image().requires_grad_()
         sum(feature.square().mean() for feature in as_tuple(se(x))).backward()
-        gradients.append([p.grad for _, unit in se.se_units() for p in unit.se.parameters()])
+        gradients.append([p.grad for site in se.attention_sites() for p in site.parent.se.parameters()])
     for a, b in zip(*gradients, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-6)
 
@@ -130,8 +130,8 @@ def test_a_copy_and_a_pickled_one_have_gates_of_their_own(name):
     for other in (copy.deepcopy(se), torch.load(file, weights_only=False)):
         assert type(other) is type(se)
         assert all_equal(features(other), expected)
-        for _, unit in other.se_units():
-            nn.init.constant_(unit.se.fc2.bias, -100)  # its gates close
+        for site in other.attention_sites():
+            nn.init.constant_(site.parent.se.fc2.bias, -100)  # its gates close
         assert not all_equal(features(other), expected)
         assert all_equal(features(se), expected)
 
@@ -152,9 +152,9 @@ def test_stochastic_depth_drops_the_branch_as_in_the_host():
 @pytest.mark.parametrize('frozen_stages', [0, 2])
 def test_frozen_stages_freeze_their_gates(frozen_stages):
     se = SETwin('mmdet.Res2Net', depth=50, frozen_stages=frozen_stages)
-    for name, unit in se.se_units():
-        frozen = int(name[5]) <= frozen_stages
-        assert all(parameter.requires_grad is not frozen for parameter in unit.se.parameters())
+    for site in se.attention_sites():
+        frozen = site.stage < frozen_stages
+        assert all(parameter.requires_grad is not frozen for parameter in site.parent.se.parameters())
 
 
 def test_detectors_start_from_a_plain_classifier_with_what_they_add_as_it_is(tmp_path):
@@ -179,7 +179,7 @@ class OwnHost(ResNet):
 
 def test_a_host_of_the_user_gets_gates_behind_its_last_norms():
     se = randomize(SETwin(OwnHost, depth=10)).double().eval()
-    assert len(list(se.se_units())) == 4
+    assert len(list(se.attention_sites())) == 4
     block = se.layer2[0]
     x = torch.rand(2, 64, 8, 8, dtype=torch.float64)
 
@@ -197,7 +197,7 @@ def test_a_host_of_the_user_gets_gates_behind_its_last_norms():
     ('host', 'message'),
     [
         ('mmdet.Nope', "no backbone is registered as 'mmdet.Nope'"),
-        (nn.Identity, 'the host has no res_layers'),
+        (nn.Identity, 'knows no insertion sites'),
         (3, '3 is no backbone'),
     ],
 )

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from torch import nn
 
 from se_mm import SELayer
-from se_mm.models.attention import excitation
 from se_mm.models.fused import frozen_affine, fused_tail, normalized
 
 FUSED = import_module('se_mm.models.fused.fused_tail')  # the package has a function of this name
@@ -33,7 +32,7 @@ def case(n, c, h, w, layout, norm, bias, dtype=torch.float64, seed=0):
 
 def fused(v, shortcut, layers):
     affine = frozen_affine(layers['norm'])
-    return fused_tail(v, shortcut, affine, layers['norm'], excitation, layers['se'].weights())
+    return fused_tail(v, shortcut, affine, layers['norm'], *layers['se'].gate_of_mean())
 
 
 def formula(v, shortcut, layers):
@@ -118,7 +117,7 @@ def test_half_precision_is_close_to_float64(dtype):
 
 def test_the_squeeze_of_large_half_precision_maps_is_finite():
     v = torch.full((1, 8, 64, 64), 6e4, dtype=torch.float16)
-    out = fused_tail(v, torch.zeros_like(v), None, nn.Identity(), excitation, SELayer(8, 1).weights())
+    out = fused_tail(v, torch.zeros_like(v), None, nn.Identity(), *SELayer(8, 1).gate_of_mean())
     assert out.isfinite().all()
 
 

@@ -1,0 +1,116 @@
+"""The arguments that describe attention in a host, and the layers that they ask for."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from ...errors import SeMmError
+from ...registry import MODELS
+from .sites import Site
+
+#: The short forms, and what they are in ``attention``.
+SHORT_FORMS = {'reduction': 'reduction', 'se_bias': 'bias'}
+
+
+def attention_config(attention: Mapping[str, Any] | None, **short_forms: Any) -> dict[str, Any]:
+    """The config of the attention layers: ``attention``, with the short forms laid over it.
+
+    Raises:
+        SeMmError: if ``attention`` is no dictionary with a type.
+
+    Example:
+        >>> attention_config(None, reduction=8)
+        {'type': 'SELayer', 'reduction': 8}
+    """
+    config = dict(attention) if isinstance(attention, Mapping) else {'type': attention or 'SELayer'}
+    if not isinstance(config.get('type'), (str, type)):
+        raise SeMmError(f"attention must be a dictionary such as dict(type='SELayer', reduction=16), got {attention!r}")
+    config.update({SHORT_FORMS[name]: value for name, value in short_forms.items() if value is not None})
+    return config
+
+
+def attention_class(kind: str | type[nn.Module]) -> type[nn.Module]:
+    """The class of an attention layer, by its name in a registry.
+
+    Raises:
+        SeMmError: if there is none.
+
+    Example:
+        >>> attention_class('SELayer').__name__
+        'SELayer'
+    """
+    cls = MODELS.get(kind) if isinstance(kind, str) else kind
+    if not (isinstance(cls, type) and issubclass(cls, nn.Module)):
+        raise SeMmError(f'attention: no layer is registered as {kind!r}')
+    return cls
+
+
+def build_attention(config: Mapping[str, Any], site: Site, num_stages: int) -> nn.Module:
+    """The layer for a site.
+
+    Args:
+        config: ``type`` and the arguments of the layer; each argument is one value, or a list of
+            one for each stage, or of lists of one for each block.
+        site: where it will stand.
+        num_stages: of the host.
+
+    Raises:
+        SeMmError: if the layer has no such argument, or refuses its value.
+    """
+    cls = attention_class(config['type'])
+    arguments = {
+        name: _value_at(name, value, site, num_stages)
+        for name, value in config.items()
+        if name not in ('type', '_scope_')
+    }
+    try:
+        return cls(in_channels=site.channels, **arguments)
+    except TypeError as error:
+        known = [name for name in inspect.signature(cls).parameters if name != 'in_channels']
+        raise SeMmError(f'attention {cls.__name__}: {error}; its arguments are {", ".join(known)}') from error
+
+
+def _value_at(name: str, value: Any, site: Site, num_stages: int) -> Any:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return value
+    if len(value) != num_stages:
+        raise SeMmError(f'{name} must be one value, or one for each of the {num_stages} stages, got {value}')
+    of_stage = value[site.stage]
+    if isinstance(of_stage, str) or not isinstance(of_stage, Sequence):
+        return of_stage
+    if site.block >= len(of_stage):
+        raise SeMmError(f'{name}: stage {site.stage} has {len(of_stage)} values, and a block {site.block}')
+    return of_stage[site.block]
+
+
+def stage_indices(
+    stages: Sequence[int] | Sequence[bool] | None, num_stages: int, name: str = 'attention_stages'
+) -> tuple[int, ...]:
+    """Stages as sorted indices.
+
+    Args:
+        stages: indices, or one bool for each stage; ``None``: all.
+        num_stages: of the host.
+        name: of the argument, for the message.
+
+    Raises:
+        SeMmError: for anything else.
+
+    Example:
+        >>> stage_indices((False, True, True, False), 4), stage_indices(None, 2)
+        ((1, 2), (0, 1))
+    """
+    if stages is None:
+        return tuple(range(num_stages))
+    if all(isinstance(stage, bool) for stage in stages) and len(stages) == num_stages:
+        return tuple(stage for stage, carries in enumerate(stages) if carries)
+    if any(isinstance(stage, bool) or stage not in range(num_stages) for stage in stages):
+        raise SeMmError(
+            f'{name} must be indices of stages, 0 to {num_stages - 1}, or one bool for each of the '
+            f'{num_stages} stages, got {tuple(stages)}'
+        )
+    return tuple(sorted(set(stages)))

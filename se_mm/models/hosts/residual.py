@@ -1,0 +1,108 @@
+"""Sites in residual networks with the names of mmdet's and mmpretrain's ResNet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import nn
+
+from ...errors import SeMmError
+from .made_classes import made_class
+from .residual_units import (
+    PLAIN_BLOCKS,
+    POSITIONS,
+    AttentionUnit,
+    BasicShape,
+    NormThenAttention2,
+    NormThenAttention3,
+    last_conv_of,
+    last_norm_name_of,
+)
+from .sites import HostAdapter, Site
+
+
+class ResidualAdapter(HostAdapter):
+    """ResNet and what inherits from it: ResNeXt, Res2Net, ResNeSt, RegNet, TridentResNet, DetectoRS, a user's own.
+
+    A host has ``res_layers`` (the names of its stages), ``num_stages``, ``style`` and
+    ``_freeze_stages()``; a block has ``norm2`` or ``norm3`` at the end of its residual branch.
+    The libraries' own blocks get a forward for each position, with the fused tail for
+    ``'standard'``. A block with a forward of its own (Res2Net, ResNeSt, TridentNet, DetectoRS,
+    yours) keeps it, with the attention behind its last norm.
+    """
+
+    classes = ('mmdet.models.backbones.resnet.ResNet', 'mmpretrain.models.backbones.resnet.ResNet')
+    positions = ('standard', 'pre', 'post', 'identity', 'conv2')
+
+    def check(self, host: nn.Module) -> None:
+        needed = ('res_layers', 'num_stages', 'style', '_freeze_stages')
+        missing = [name for name in needed if not hasattr(host, name)]
+        if missing:
+            raise SeMmError(
+                f'{type(host).__name__} cannot be a host: it has no {", ".join(missing)}; a residual host has '
+                'res_layers (the names of its stages), num_stages, style and _freeze_stages()'
+            )
+
+    def num_stages(self, host: nn.Module) -> int:
+        return host.num_stages
+
+    def sites(self, host: nn.Module, position: str = 'standard') -> Iterator[Site]:
+        for stage, layer in enumerate(host.res_layers):
+            for block, unit in enumerate(getattr(host, layer)):
+                yield _site(f'{layer}.{block}', unit, stage, block, position)
+
+    def insert(self, site: Site, attention: nn.Module, position: str = 'standard') -> None:
+        plain = type(site.parent)
+        shape = PLAIN_BLOCKS.get(_full_name(plain))
+        if shape is None:
+            if position != 'standard':
+                raise SeMmError(
+                    f'attention_position {position!r} needs the blocks of ResNet or ResNeXt; {plain.__name__} has a '
+                    "forward of its own, and takes 'standard'"
+                )
+            additions = (NormThenAttention3 if hasattr(plain, 'norm3') else NormThenAttention2,)
+        else:
+            additions = (POSITIONS[position], shape)
+        site.parent.__class__ = made_class(additions, plain)
+        site.parent.se = attention
+
+
+def _site(name: str, unit: nn.Module, stage: int, block: int, position: str) -> Site:
+    plain = _plain_class(unit)
+    if not hasattr(plain, 'norm2'):
+        raise SeMmError(
+            f'{plain.__name__} is no residual block that attention can be put into: it has neither norm2 nor norm3, '
+            "which end the residual branch of mmdet's and mmpretrain's blocks"
+        )
+    if position == 'conv2':
+        if PLAIN_BLOCKS.get(_full_name(plain)) is BasicShape:
+            raise SeMmError("attention_position 'conv2' needs bottlenecks (50 layers and more)")
+        norm = unit.norm2_name
+        return _behind_norm(name, unit, stage, block, unit.conv2.out_channels, norm)
+    if position == 'pre':
+        weight = (f'{name}.conv1.weight',)
+        return Site(name, unit, stage, block, unit.conv1.in_channels, weight)
+    channels = last_conv_of(unit).out_channels
+    if position == 'standard':
+        return _behind_norm(name, unit, stage, block, channels, last_norm_name_of(unit))
+    why = {
+        'post': 'what comes after the addition feeds the next shortcuts too',
+        'identity': 'the identity has no weights that could be doubled',
+    }
+    return Site(name, unit, stage, block, channels, obstacle=why[position])
+
+
+def _behind_norm(name: str, unit: nn.Module, stage: int, block: int, channels: int, norm: str) -> Site:
+    if getattr(getattr(unit, norm), 'weight', None) is None:
+        obstacle = f'{name}.{norm} has no scale and shift that could be doubled; use a norm with affine=True'
+        return Site(name, unit, stage, block, channels, obstacle=obstacle)
+    affine = (f'{name}.{norm}.weight', f'{name}.{norm}.bias')
+    return Site(name, unit, stage, block, channels, affine)
+
+
+def _plain_class(unit: nn.Module) -> type[nn.Module]:
+    return type(unit).made_of[1] if isinstance(unit, AttentionUnit) else type(unit)
+
+
+def _full_name(cls: type) -> str:
+    return f'{cls.__module__}.{cls.__qualname__}'

@@ -1,0 +1,98 @@
+"""Insertion sites: the places in a host network where attention can stand, and the adapters that know them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import nn
+
+from ...errors import SeMmError
+
+#: Where attention stands in a unit ``y = relu(P(x) + F(x))`` (table 14, figure 5 and table 15 of the paper).
+POSITIONS = ('standard', 'pre', 'post', 'identity', 'conv2')
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place in a host where attention can stand.
+
+    Attributes:
+        name: of the parent module in the host (``'layer1.0'``).
+        parent: the module that holds the attention, as ``se``.
+        stage: index of the stage, from 0.
+        block: index of the unit in its stage, from 0.
+        channels: C of the map (N, C, H, W) that is rescaled.
+        compensation: parameters of the host, by name, that cancel a constant gate: dividing all
+            of them by c gives the output that the host has where the map is multiplied by c.
+        obstacle: why there are none; empty where there are.
+    """
+
+    name: str
+    parent: nn.Module
+    stage: int
+    block: int
+    channels: int
+    compensation: tuple[str, ...] = ()
+    obstacle: str = ''
+
+
+class HostAdapter(ABC):
+    """What se_mm knows of one family of hosts.
+
+    An adapter has no state; it is chosen by :func:`find_adapter` from the classes that a host
+    inherits from. Everything that walks over attention in a network (insertion, parameter
+    counts, identity start, loading, analysis, pruning) iterates :meth:`sites`.
+    """
+
+    #: Full names of the classes that it serves, so that no library is imported to look.
+    classes: tuple[str, ...] = ()
+    positions: tuple[str, ...] = ('standard',)
+
+    def check(self, host: nn.Module) -> None:  # noqa: B027 (most hosts need nothing)
+        """Raises an SeMmError if a host lacks what the adapter relies on."""
+
+    @abstractmethod
+    def num_stages(self, host: nn.Module) -> int:
+        """The number of stages that :attr:`Site.stage` counts."""
+
+    @abstractmethod
+    def sites(self, host: nn.Module, position: str = 'standard') -> Iterator[Site]:
+        """The sites of a host, from input to output, whether attention stands there or not.
+
+        Args:
+            host: a network of this family, with or without attention.
+            position: one of ``positions``.
+        """
+
+    @abstractmethod
+    def insert(self, site: Site, attention: nn.Module, position: str = 'standard') -> None:
+        """Makes ``attention`` part of the host, in place, as ``site.parent.se``."""
+
+
+def find_adapter(host: nn.Module | type[nn.Module]) -> HostAdapter | None:
+    """The adapter of a host or of its class; ``None`` where no family has it.
+
+    Example:
+        >>> from mmdet.models import ResNeXt
+        >>> type(find_adapter(ResNeXt)).__name__
+        'ResidualAdapter'
+    """
+    from .families import ADAPTERS
+
+    cls = host if isinstance(host, type) else type(host)
+    names = {f'{base.__module__}.{base.__qualname__}' for base in cls.__mro__}
+    return next((adapter for adapter in ADAPTERS if names.intersection(adapter.classes)), None)
+
+
+def check_position(adapter: HostAdapter, position: str, host: str) -> None:
+    """Refuses a position that does not exist, or that a host does not offer.
+
+    Raises:
+        SeMmError: with the positions that there are.
+    """
+    if position not in POSITIONS:
+        raise SeMmError(f'attention_position must be one of {", ".join(POSITIONS)}, got {position!r}')
+    if position not in adapter.positions:
+        raise SeMmError(f'{host} has no attention_position {position!r}; it has {", ".join(adapter.positions)}')
