@@ -42,7 +42,7 @@ def squeeze_channels(channels: int, reduction: int, divisor: int = 8) -> int:
             raise SeMmError(f'{name} must be a positive integer, got {value!r}')
     if divisor == 1:
         return max(1, channels // reduction)
-    return max(divisor, int(channels / reduction + divisor / 2) // divisor * divisor)
+    return max(divisor, int(channels * (1 / reduction) + divisor / 2) // divisor * divisor)
 
 
 def accumulated_in(u: Tensor) -> torch.dtype | None:

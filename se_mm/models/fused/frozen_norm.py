@@ -72,9 +72,9 @@ def normalized(norm: nn.Module, v: Tensor) -> Tensor:
 
 def _can_be_written_over(norm: nn.Module, v: Tensor) -> bool:
     return (
-        is_frozen(norm)
+        is_eager(v)  # first: what is traced has no values to decide by
+        and is_frozen(norm)
         and not is_recorded(v, norm.weight, norm.bias)
         and v.device.type == 'cpu'
         and v.dtype == norm.running_var.dtype
-        and is_eager(v)
     )

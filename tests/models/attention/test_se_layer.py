@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmpretrain.models.utils import SELayer as MMPretrainSELayer
-from timm.layers import SEModule
+from timm.layers import SEModule, make_divisible
 
-from se_mm import SELayer, SeMmError, residual_tail
+from se_mm import SELayer, SeMmError, SEResNet, residual_tail
 from se_mm.models.attention import squeeze_channels
 
 many = settings(max_examples=40, deadline=None)
@@ -114,3 +114,15 @@ def test_as_a_plugin_of_any_mmdet_resnet():
     assert hosted.layer2[0].se.reduction == 8
     hosted.eval()
     assert [f.shape[1] for f in hosted(torch.randn(1, 3, 64, 64, dtype=torch.float64))] == [256, 512, 1024, 2048]
+
+
+@given(channels=st.integers(1, 4096), reduction=st.integers(1, 64), divisor=st.sampled_from([2, 4, 8, 16, 32]))
+def test_the_width_is_timms_for_every_number_of_channels(channels, reduction, divisor):
+    assert squeeze_channels(channels, reduction, divisor) == make_divisible(
+        channels * (1 / reduction), divisor, round_limit=0.0
+    )
+
+
+@pytest.mark.parametrize('base_channels', [1, 3])
+def test_networks_as_narrow_as_mmdets_own_tests_build(base_channels):
+    SEResNet(50, base_channels=base_channels, stem_channels=base_channels)

@@ -1,0 +1,149 @@
+"""Hooks, pruning, parametrizations and transforms see the layers that the fused tail does not call."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from mmdet.models import ResNet
+from support.helpers import randomize
+from torch import nn
+from torch.nn.utils import parametrizations, prune
+
+from se_mm import SEResNet, SETwin
+
+
+def network(**arguments):
+    one_stage = dict(num_stages=1, strides=(1,), dilations=(1,), out_indices=(0,), base_channels=8, stem_channels=8)
+    return randomize(SEResNet(50, **one_stage, **arguments).double()).eval()
+
+
+def image(side=33):
+    return torch.randn(2, 3, side, side, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize('recorded', [False, True])
+@pytest.mark.parametrize('name', ['se', 'se.fc1', 'se.fc2', 'bn3', 'conv3', 'conv1', 'bn1'])
+def test_hooks_are_called_and_see_what_they_change(name, recorded):
+    model = network()
+    seen = []
+    module = model.layer1[1].get_submodule(name)
+    module.register_forward_hook(lambda _, __, output: seen.append(output) or output * 0)
+    with torch.set_grad_enabled(recorded):
+        changed = model(image())[0]
+        assert len(seen) == 1
+        assert not torch.equal(changed, network()(image())[0])
+
+
+def test_full_backward_hooks_are_called():
+    model, seen = network(), []
+    for name in ('se', 'se.fc1', 'se.fc2', 'bn3'):
+        model.layer1[0].get_submodule(name).register_full_backward_hook(lambda *_, name=name: seen.append(name))
+    model(image())[0].sum().backward()
+    assert sorted(seen) == ['bn3', 'se', 'se.fc1', 'se.fc2']
+
+
+@pytest.mark.parametrize('recorded', [False, True])
+def test_pruning_a_gate_closes_its_weights(recorded):
+    model = network()
+    prune.ln_structured(model.layer1[0].se.fc2, 'weight', amount=0.999, n=2, dim=0)
+    with torch.set_grad_enabled(recorded):
+        pruned = model(image())[0]
+    by_hand = network()
+    by_hand.layer1[0].se.fc2.weight.data.mul_(model.layer1[0].se.fc2.weight_mask)
+    torch.testing.assert_close(pruned, by_hand(image())[0], rtol=1e-10, atol=1e-10)
+
+
+def test_spectral_norm_of_a_gate_is_applied():
+    model = network()
+    parametrizations.spectral_norm(model.layer1[0].se.fc1)
+    by_hand = network()
+    by_hand.layer1[0].se.fc1.weight.data.copy_(model.layer1[0].se.fc1.weight.detach())
+    torch.testing.assert_close(model(image())[0], by_hand(image())[0], rtol=1e-10, atol=1e-10)
+
+
+def test_flop_counters_see_the_gates():
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.device('meta'):
+        model, plain = SEResNet(50), ResNet(50)
+        model.eval(), plain.eval()
+        x = torch.empty(1, 3, 224, 224)
+    counts = []
+    for each in (model, plain):
+        counter = FlopCounterMode(display=False)
+        with counter, torch.no_grad():
+            each(x)
+        counts.append(counter.get_total_flops())
+    # Two products of C x C/16 for each of the 16 units, two operations a multiply-add.
+    widths = [256] * 3 + [512] * 4 + [1024] * 6 + [2048] * 3
+    assert counts[0] - counts[1] == sum(2 * 2 * c * c // 16 for c in widths)
+
+
+def functional_network():
+    model = network()
+    return model, dict(model.named_parameters()), dict(model.named_buffers())
+
+
+def test_torch_func_gradients_equal_autograds():
+    model, parameters, buffers = functional_network()
+
+    def loss(parameters):
+        return torch.func.functional_call(model, (parameters, buffers), (image(),))[0].square().mean()
+
+    found = torch.func.grad(loss)(parameters)
+    loss(parameters).backward()
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(found[name], parameter.grad, rtol=1e-8, atol=1e-10)
+
+
+def test_vmap_equals_a_loop():
+    model = network()
+    images = torch.stack([image(), image().flip(0)])
+    with torch.no_grad():
+        mapped = torch.vmap(lambda x: model(x)[0])(images)
+        for ours, x in zip(mapped, images, strict=True):
+            torch.testing.assert_close(ours, model(x)[0], rtol=1e-10, atol=1e-10)
+
+
+def test_forward_mode_agrees_with_reverse_mode():
+    model = network()
+    x = image()
+    direction = torch.randn_like(x)
+    _, forward = torch.func.jvp(lambda x: model(x)[0].sum(), (x,), (direction,))
+    x.requires_grad_()
+    (backward,) = torch.autograd.grad(model(x)[0].sum(), x)
+    torch.testing.assert_close(forward, (backward * direction).sum(), rtol=1e-8, atol=1e-8)
+    with torch.autograd.forward_ad.dual_level():
+        out = model(torch.autograd.forward_ad.make_dual(x.detach(), direction))[0].sum()
+        torch.testing.assert_close(torch.autograd.forward_ad.unpack_dual(out).tangent, forward, rtol=1e-8, atol=1e-8)
+
+
+def test_fx_traces_what_eager_computes():
+    model = network()
+    traced = torch.fx.symbolic_trace(model)
+    with torch.no_grad():
+        torch.testing.assert_close(traced(image())[0], model(image())[0], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize('training', [False, True])
+def test_double_backward_agrees_with_finite_differences(training):
+    model = network(norm_eval=False).train(training)
+    unit = model.layer1[0]
+    x = 0.5 * torch.randn(2, 8, 3, 3, dtype=torch.float64)
+    x.requires_grad_()
+    assert torch.autograd.gradgradcheck(unit, (x,), atol=1e-4)
+
+
+@pytest.mark.parametrize('host', ['mmdet.Res2Net', 'mmdet.ResNeSt'])
+def test_compiled_twins_of_blocks_with_forwards_of_their_own_equal_eager_ones(host):
+    arguments = {'mmdet.Res2Net': dict(scales=4, base_width=26), 'mmdet.ResNeSt': dict(radix=2, reduction_factor=4)}
+    model = SETwin(host, depth=50, num_stages=1, strides=(1,), dilations=(1,), out_indices=(0,), **arguments[host])
+    model = randomize(model.double()).eval()
+    with torch.no_grad():
+        before = model(image(65))[0]
+        compiled = torch.compile(model, backend='eager')
+        first, second = compiled(image(65))[0], compiled(image(65))[0]
+        after = model(image(65))[0]
+    for other in (first, second, after):
+        torch.testing.assert_close(other, before, rtol=1e-12, atol=1e-12)
+    assert not any(module._forward_hooks for module in model.modules() if isinstance(module, nn.BatchNorm2d))
