@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import SeMmError
-from ...export.deployment import deploy
 from ...weights.loading import adapt
 from .arguments import attention_config, build_attention, stage_indices
 from .made_classes import Made
@@ -151,6 +150,8 @@ class AttentionHost(Made):
         Raises:
             SeMmError: if its outputs change by more than rounding; the backbone is then as before.
         """
+        from ...export.deployment import deploy
+
         if not self.is_deployed:
             deploy(self, compiled)
             self.is_deployed = True
