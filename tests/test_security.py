@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.structures import InstanceData
-from support.helpers import tool
+from support.commands import tool
 from support.small import draw_scenes, run, scene_config
 
 from se_mm import SeMmError

@@ -7,10 +7,10 @@ import math
 import re
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
-from support.small import scene_config, train_with, trained_with
-
-from se_mm.datasets.prepare import shapes
+from support.small import draw_scenes, draw_shapes, run, scene_config, train_with, trained_with
 
 BOXES = """
 _base_ = '{repository}/configs/demo/faster_rcnn_se_r18_shapes.py'
@@ -37,11 +37,7 @@ train_dataloader = dict(
 
 @pytest.fixture
 def data(tmp_path) -> Path:
-    counts = dict(shapes.SPLITS)
-    shapes.SPLITS.update(train=24, val=4)
-    shapes.draw(tmp_path / 'data', seed=1)
-    shapes.SPLITS.update(counts)
-    return tmp_path / 'data'
+    return draw_shapes(tmp_path / 'data', train=24, val=4)
 
 
 def annotations(data: Path, split: str) -> tuple[Path, dict]:
@@ -114,7 +110,7 @@ def test_a_worker(data, tmp_path, how, message):
 @pytest.mark.fault('a transform raises', 'its traceback, and the picture')
 def test_a_bug_in_a_transform_keeps_its_traceback_and_names_the_picture(data, tmp_path):
     name = annotations(data, 'train')[1]['images'][4]['file_name']
-    done = train_with(BOXES, data, tmp_path / 'out', more=WORKER.format(name=name, how='raise'))
+    done = train_with(BOXES, data, tmp_path / 'out', more=WORKER.format(name=name, how='raise'), fresh=True)
     assert done.returncode == 1
     assert 'ValueError: a bug in a transform' in done.stderr
     assert f'{data}/train/{name} could not be prepared' in done.stderr + done.stdout
@@ -122,12 +118,7 @@ def test_a_bug_in_a_transform_keeps_its_traceback_and_names_the_picture(data, tm
 
 @pytest.mark.fault('pictures of one pixel', 'trained on')
 def test_pictures_of_one_pixel(tmp_path):
-    from support.small import draw_scenes, run
-
     root = draw_scenes(tmp_path / 'scenes')
-    import cv2
-    import numpy as np
-
     for file in (root / 'train' / 'left').iterdir():
         cv2.imwrite(str(file), np.full((1, 1, 3), 200, np.uint8))
     runner = run(scene_config(root, tmp_path / 'out', 4))

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 from support.helpers import REPOSITORY
+from support.small import draw_shapes
 from test_data_faults import BOXES
-
-from se_mm.datasets.prepare import shapes
 
 pytestmark = pytest.mark.soak
 MACHINES = {'se_mm_a': '10.213.77.1', 'se_mm_b': '10.213.77.2'}
@@ -59,10 +58,7 @@ default_hooks = dict(checkpoint=dict(interval=4, by_epoch=False, max_keep_ckpts=
 
 @pytest.fixture
 def config(tmp_path) -> Path:
-    counts = dict(shapes.SPLITS)
-    shapes.SPLITS.update(train=40, val=4)
-    shapes.draw(tmp_path / 'data', seed=1)
-    shapes.SPLITS.update(counts)
+    draw_shapes(tmp_path / 'data', train=40, val=4)
     (tmp_path / 'base.py').write_text(BOXES.format(repository=REPOSITORY, workers=0))
     return tmp_path / 'base.py'
 

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 from support.faults import sha256_of_training
-from support.small import draw_scenes
+from support.small import draw_scenes, draw_shapes
 from support.small import train_with as train
 from support.small import trained_with as trained
 
-from se_mm.datasets.prepare import shapes
 from se_mm.engine.hooks.preemption import PREEMPTED_STATUS
 
 EPOCHS = """
@@ -53,12 +52,7 @@ custom_hooks = [dict(type='LeaveState'), {fault}]
 
 @pytest.fixture(scope='module')
 def boxes(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp('shapes')
-    counts = dict(shapes.SPLITS)
-    shapes.SPLITS.update(train=18, val=2)
-    shapes.draw(root, seed=1)
-    shapes.SPLITS.update(counts)
-    return root
+    return draw_shapes(tmp_path_factory.mktemp('shapes'), train=18, val=2)
 
 
 @pytest.fixture(scope='module')
@@ -101,9 +95,9 @@ def whole(scenes, tmp_path_factory) -> str:
 def test_killed_between_checkpoints(scenes, whole, tmp_path):
     every = 'interval=4, max_keep_ckpts=1'
     fault = "dict(type='SignalAt', iteration=7)"
-    killed = train(ITERATIONS, scenes, tmp_path / 'a', '--seed', '3', checkpoint=every, fault=fault)
+    killed = train(ITERATIONS, scenes, tmp_path / 'a', '--seed', '3', checkpoint=every, fault=fault, fresh=True)
     assert killed.returncode == KILLED
-    said = trained(ITERATIONS, scenes, tmp_path / 'a', '--resume', checkpoint=every, workers=2)
+    said = trained(ITERATIONS, scenes, tmp_path / 'a', '--resume', checkpoint=every, workers=2, fresh=True)
     assert 'iter: 4' in said
     assert sha256_of_training(tmp_path / 'a', 'iter_12.pth') == whole
 
@@ -137,7 +131,7 @@ def test_a_torn_checkpoint_is_passed_over(scenes, whole, tmp_path):
 def test_terminated(scenes, whole, tmp_path):
     never = 'interval=100'
     fault = f"dict(type='SignalAt', iteration=7, number={int(signal.SIGTERM)}, group=True)"
-    stopped = train(ITERATIONS, scenes, tmp_path / 'a', '--seed', '3', checkpoint=never, fault=fault)
+    stopped = train(ITERATIONS, scenes, tmp_path / 'a', '--seed', '3', checkpoint=never, fault=fault, fresh=True)
     assert stopped.returncode == PREEMPTED_STATUS, stopped.stderr[-2000:]
     assert 'SIGTERM: iteration 7 is saved to' in stopped.stdout + stopped.stderr
     assert 'Traceback' not in stopped.stderr

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -52,9 +50,3 @@ def as_tuple(features: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 def in_ci() -> bool:
     return os.environ.get('CI') == 'true'
-
-
-def tool(name: str, *args: object, cwd: Path = REPOSITORY, **environment: str) -> subprocess.CompletedProcess:
-    """A tool as a user calls it."""
-    command = [sys.executable, str(REPOSITORY / 'tools' / f'{name}.py'), *map(str, args)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=540, env=os.environ | environment)

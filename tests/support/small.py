@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
+from unittest import mock
 
 import cv2
 import numpy as np
 from mmengine.config import Config
 
 from se_mm.apis import runner as runtime
+from se_mm.datasets.prepare import shapes
 from se_mm.engine import switches
+from support.commands import output, tool
 from support.helpers import REPOSITORY
+
+DEMO = 'configs/demo/faster_rcnn_se_r18_shapes.py'
+#: Options of the command line that make a training of the demo, and of a Places365 config, a matter of seconds.
+NO_WORKERS = [
+    f'{split}_dataloader.{option}'
+    for split in ('train', 'val', 'test')
+    for option in ('num_workers=0', 'persistent_workers=False')
+]
+QUICK = [
+    *NO_WORKERS,
+    'train_cfg.max_epochs=1',
+    'train_cfg.val_interval=1',
+    'default_hooks.checkpoint.interval=1',
+    'model.backbone.base_channels=16',
+    'model.backbone.stem_channels=16',
+    'model.neck.in_channels=[16,32,64,128]',
+]
+SMALL_SCENES = [
+    *NO_WORKERS,
+    'model.backbone.depth=18',
+    'model.backbone.base_channels=16',
+    'model.backbone.stem_channels=16',
+    'model.head.in_channels=128',
+    'train_dataloader.dataset.pipeline.1.scale=32',
+    'val_dataloader.dataset.pipeline.1.scale=(36,36)',
+    'val_dataloader.dataset.pipeline.2.crop_size=32',
+    'test_dataloader.dataset.pipeline.1.scale=(36,36)',
+    'test_dataloader.dataset.pipeline.2.crop_size=32',
+]
 
 
 def draw_scenes(root: Path, train: int = 9, val: int = 2) -> Path:
@@ -25,6 +55,13 @@ def draw_scenes(root: Path, train: int = 9, val: int = 2) -> Path:
             for i in range(count):
                 image = random_pixels.integers(0, 256, (100, 120, 3), np.uint8)
                 cv2.imwrite(str(root / split / name / f'{i}.png'), image)
+    return root
+
+
+def draw_shapes(root: Path, train: int, val: int) -> Path:
+    """The demo's detection set with fewer images."""
+    with mock.patch.dict(shapes.SPLITS, train=train, val=val):
+        shapes.draw(root, seed=1)
     return root
 
 
@@ -69,8 +106,8 @@ def run(cfg: Config):
 
 
 def train_with(
-    config: str, data: Path, work_dir: Path, *switches: str, more: str = '', **values
-) -> subprocess.CompletedProcess:
+    config: str, data: Path, work_dir: Path, *switches: str, more: str = '', fresh: bool = False, **values
+) -> CompletedProcess:
     """``tools/train.py`` with a config's text, in which ``values`` are filled in; ``more`` inherits from that."""
     values = dict(fault='', checkpoint='interval=1, max_keep_ckpts=1', workers=1, sampler='InfiniteSampler') | values
     file = values.pop('file', work_dir.with_name(f'{work_dir.name}.py'))
@@ -78,16 +115,9 @@ def train_with(
     if more:
         base, file = file, file.with_name(f'more_{file.name}')
         file.write_text(f'_base_ = {str(base)!r}\n{more}')
-    tool = [sys.executable, str(REPOSITORY / 'tools/train.py'), str(file)]
-    arguments = ['--data-root', str(data), '--work-dir', str(work_dir), '--deterministic', *switches]
-    environment = os.environ | {'PYTHONPATH': str(REPOSITORY / 'tests'), 'OMP_NUM_THREADS': '1'}
-    return subprocess.run(
-        [*tool, *arguments], capture_output=True, text=True, timeout=300, env=environment, start_new_session=True
-    )
+    return tool('train', file, '--data-root', data, '--work-dir', work_dir, '--deterministic', *switches, fresh=fresh)
 
 
 def trained_with(*args, **values) -> str:
-    """What such a training says when it ends well."""
-    done = train_with(*args, **values)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout + done.stderr
+    """What such a training prints when it ends well."""
+    return output(train_with(*args, **values))

@@ -27,12 +27,12 @@ BUILDS = [
 ]
 RUNS = [
     'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py',
-    'mmdet::fast_rcnn/fast-rcnn_r50_fpn_1x_coco.py',
+    pytest.param('mmdet::fast_rcnn/fast-rcnn_r50_fpn_1x_coco.py', marks=pytest.mark.soak),
     'mmdet::detr/detr_r18_8xb2-500e_coco.py',
-    'mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py',
-    'mmdet::solo/decoupled-solo-light_r50_fpn_3x_coco.py',
+    pytest.param('mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco-panoptic.py', marks=pytest.mark.soak),
+    pytest.param('mmdet::solo/decoupled-solo-light_r50_fpn_3x_coco.py', marks=pytest.mark.soak),
     'mmdet::tridentnet/tridentnet_r50-caffe_1x_coco.py',
-    'mmdet::detectors/detectors_cascade-rcnn_r50_1x_coco.py',
+    pytest.param('mmdet::detectors/detectors_cascade-rcnn_r50_1x_coco.py', marks=pytest.mark.soak),
     'mmdet::soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco.py',
     'mmpretrain::resnet/resnet18_8xb16_cifar10.py',
     'mmpretrain::mocov2/mocov2_resnet50_8xb32-coslr-200e_in1k.py',

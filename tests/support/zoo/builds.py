@@ -6,6 +6,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import timm
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS
@@ -19,6 +20,8 @@ from se_mm.swap.hosts import Host, scope_of
 
 from .configs import Shipped
 
+NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm)
+
 
 def check(config: Shipped, cfg: Config, hosts: list[Host], folder: Path) -> None:
     """Raises an AssertionError, or whatever goes wrong, if one of the promises is not kept."""
@@ -30,7 +33,7 @@ def check(config: Shipped, cfg: Config, hosts: list[Host], folder: Path) -> None
         before = list(plain.state_dict())
         se = build(value_at(twin, host.keys), scope)
         added = count(se) - count(plain)
-        assert added == closed_form(plain), f'{host.name}: {added} parameters were added, not {closed_form(plain)}'
+        assert added == expected(plain), f'{host.name}: {added} parameters were added, not {expected(plain)}'
         assert shapes(se) == shapes(plain), f'{host.name}: {shapes(se)}, not {shapes(plain)}'
         again = build(host.config, scope)
         assert type(again) is host.cls, f'{host.name}: the original builds as {type(again)} afterwards'
@@ -50,15 +53,18 @@ def count(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def closed_form(plain: nn.Module) -> int:
-    """2 C m + C + m, summed over the residual units: two layers and their biases (section 6.1 of the paper)."""
-    total = 0
-    for stage in plain.res_layers:
-        for block in getattr(plain, stage):
-            c = (block.conv3 if hasattr(block, 'conv3') else block.conv2).out_channels
-            m = max(8, int(c / 16 + 4) // 8 * 8)
-            total += 2 * c * m + c + m
-    return total
+def expected(plain: nn.Module) -> int:
+    """The parameters of timm's squeeze-and-excitation of each residual unit's width, which its last norm tells."""
+    return sum(
+        count(timm.layers.SEModule(width, rd_ratio=1 / 16, rd_divisor=8, device='meta'))
+        for stage in plain.res_layers
+        for width in map(width_of, getattr(plain, stage))
+    )
+
+
+def width_of(unit: nn.Module) -> int:
+    """The channels of the last norm of a unit's branch."""
+    return [module for module in unit.children() if isinstance(module, NORMS)][-1].weight.shape[0]
 
 
 def shapes(network: nn.Module) -> list[tuple[int, ...]]:
