@@ -29,7 +29,7 @@ def draw_sheet(samples: Sequence[Any], classes: Sequence[str], path: Path, score
     figure, grid = new_figure(
         rows, 2 * columns, figsize=(4 * columns * 1.6, 3.2 * rows), squeeze=False, layout='constrained'
     )
-    colours = matplotlib.colormaps.get_cmap('tab10' if len(classes) <= 10 else 'gist_rainbow', max(len(classes), 10))
+    colours = matplotlib.colormaps['tab10' if len(classes) <= 10 else 'gist_rainbow'].resampled(max(len(classes), 10))
     for axes in grid.flat:
         axes.axis('off')
     for i, sample in enumerate(samples):

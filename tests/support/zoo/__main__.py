@@ -90,7 +90,7 @@ def lines(total: int, counts: Counter, failed: dict, ran: dict, stopped: dict, s
         f'Written by `make zoo` in {seconds / 60:.0f} minutes, with torch {torch.__version__}, {versions}.',
         '',
         f'Of {total} files, {sum(counts.values())} are configs of a model with a residual backbone. For each: the',
-        "twin builds, the parameters that it adds are those of timm's `SEModule` in each residual unit, its maps have the",
+        "twin builds, the parameters that it adds are those of timm's `SEModule` in each unit, its maps have the",
         'shapes of the plain ones, the file that `tools/swap_backbone.py` writes reads back as the same config, and',
         'the original builds as before.',
         '',
