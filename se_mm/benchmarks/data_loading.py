@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import statistics
 import tempfile
 import time
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 
 from ..datasets.places365 import FOLDERS, Places365
+from .measuring import MIB, interleaved, peak_resident_bytes
 
 QUALITY = 90
 
@@ -21,15 +23,14 @@ def measure_list(lines: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         _write_list(root, lines)
-        before = _memory('VmRSS')
+        before = _resident_bytes()
         start = time.perf_counter()
         dataset = Places365(str(root), 'train-challenge')
         seconds = time.perf_counter() - start
-        size = dataset.images.file.stat().st_size / 2**20
-        held, peak = _memory('VmRSS') - before, _memory('VmHWM') - before
+        held, peak = (bytes - before for bytes in (_resident_bytes(), peak_resident_bytes()))
         return (
-            f'{len(dataset)} lines ({size:.0f} MiB): read in {seconds:.1f} s; resident memory grew by {held:.0f} MiB '
-            f'(at its peak by {peak:.0f} MiB)'
+            f'{len(dataset)} lines ({dataset.images.file.stat().st_size / MIB:.0f} MiB): read in {seconds:.1f} s; '
+            f'resident memory grew by {held / MIB:.0f} MiB (at its peak by {peak / MIB:.0f} MiB)'
         )
 
 
@@ -41,10 +42,9 @@ def _write_list(root: Path, lines: int) -> None:
             (root / 'data_256' / folder[1:]).mkdir(parents=True)
 
 
-def _memory(field: str) -> float:
-    """MiB of this process: ``VmRSS``, resident now, or ``VmHWM``, its peak."""
-    status = dict(line.split(':', 1) for line in Path('/proc/self/status').read_text().splitlines())
-    return int(status[field].split()[0]) / 2**10
+def _resident_bytes() -> int:
+    """Of this process, now."""
+    return int(Path('/proc/self/statm').read_text().split()[1]) * resource.getpagesize()
 
 
 def measure_decoders(images: Path, count: int = 200, rounds: int = 7) -> Iterator[str]:
@@ -60,15 +60,9 @@ def measure_decoders(images: Path, count: int = 200, rounds: int = 7) -> Iterato
     """
     files = sorted(path for path in images.rglob('*') if path.suffix.lower() in ('.jpg', '.jpeg'))[:count]
     encoded = [cv2.imencode('.jpg', _square(path), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes() for path in files]
-    decoders = dict(_decoders())
-    rates: dict[str, list[float]] = {name: [] for name in decoders}
     cv2.setNumThreads(1)
-    for _ in range(rounds):
-        for name, decode in decoders.items():
-            start = time.perf_counter()
-            for content in encoded:
-                decode(content)
-            rates[name].append(len(encoded) / (time.perf_counter() - start))
+    runs = {name: lambda decode=decode: [decode(content) for content in encoded] for name, decode in _decoders()}
+    rates = {name: [len(encoded) / t for t in seconds] for name, seconds in interleaved(runs, rounds).items()}
     for name, values in sorted(rates.items(), key=lambda item: -statistics.median(item[1])):
         yield f'{name:12} {statistics.median(values):6.0f} images/s ({min(values):.0f} to {max(values):.0f})'
 

@@ -1,54 +1,88 @@
-"""How fast the backbones are, and how much memory they take: ours and everybody's, interleaved in one run."""
+"""How fast backbones and detectors are, and how much memory they take: ours and everybody's, interleaved in one run."""
 
 from __future__ import annotations
 
-import gc
 import platform
 import statistics
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
 from typing import Any
 
 import torch
-from mmengine.registry import MODELS
 from torch import nn
 from tqdm import tqdm
 
 from ..errors import SeMmError
 from ..export.deployment import deploy
+from .candidates import Candidate, backbones, detectors
+from .measuring import MIB, check_device, interleaved, kept_bytes, markdown_table, peak_bytes, peak_resident_bytes
 
-MIB = 2**20
-#: A forward, and a forward to the loss.
-Calls = tuple[Callable[[], Any], Callable[[], Any]]
 MODES = ('inference', 'training', 'detector-inference', 'detector-training')
+#: What becomes of a backbone, in place, before inference.
+FORMS: dict[str, Callable[[nn.Module], None]] = {
+    'default': lambda backbone: None,
+    'deployed': deploy,
+    'compiled': lambda backbone: deploy(backbone, compiled=True),
+}
 
 
 @dataclass(frozen=True)
-class Contestant:
-    """A network to measure.
+class Setting:
+    """What is measured, and how.
 
     Attributes:
-        name: in the table.
-        build: makes it.
-        plain: the name of its plain twin; empty for one that is plain.
+        mode: one of ``MODES``.
+        depth: of the networks.
+        size: batch, height and width.
+        device: ``'cpu'`` or ``'cuda'``.
+        amp: whether under autocast.
+        train_norms: whether a backbone is trained as a whole, with BatchNorm in training mode; else as
+            mmdet trains it, with a frozen stem and first stage and BatchNorm in eval mode.
+        forms: of ``FORMS``, for inference.
     """
 
-    name: str
-    build: Callable[[], nn.Module]
-    plain: str = ''
+    mode: str
+    depth: int = 50
+    size: tuple[int, int, int] = (1, 800, 1344)
+    device: str = 'cpu'
+    amp: bool = False
+    train_norms: bool = False
+    forms: tuple[str, ...] = ('default', 'deployed')
+
+    @property
+    def training(self) -> bool:
+        return 'training' in self.mode
+
+    @property
+    def detector(self) -> bool:
+        return self.mode.startswith('detector')
+
+    def candidates(self) -> list[Candidate]:
+        """The networks to compare."""
+        if self.detector:
+            return detectors(self.depth)
+        return backbones(self.depth, frozen=self.training and not self.train_norms)
+
+    def __str__(self) -> str:
+        batch, height, width = self.size
+        kind = ', BatchNorm in training mode' if self.train_norms else ''
+        return f'{self.mode}, depth {self.depth}, {batch}x3x{height}x{width}{kind}{", AMP" if self.amp else ""}'
 
 
 @dataclass
 class Measured:
-    """What was measured of a contestant in one form.
+    """What was measured of a candidate in one form.
 
     Attributes:
-        name: of the contestant.
-        form: ``'default'``, ``'deployed'`` or ``'compiled'``.
+        name: of the candidate.
+        form: one of ``FORMS``.
         plain: the name of its plain twin.
         seconds: of each round.
-        peak: bytes at the peak of a run, beyond what was there before it.
+        peak: bytes of tensors at the peak of a run, beyond what was there before it.
+        kept: bytes that autograd keeps for the backward; 0 in inference.
+        resident: bytes of a fresh process at its peak; 0 if not measured.
     """
 
     name: str
@@ -56,6 +90,8 @@ class Measured:
     plain: str
     seconds: list[float] = field(default_factory=list)
     peak: int = 0
+    kept: int = 0
+    resident: int = 0
 
     @property
     def median(self) -> float:
@@ -64,231 +100,99 @@ class Measured:
 
     @property
     def spread(self) -> float:
-        """Half the distance between the quartiles, relative to the median."""
+        """Half the distance between the quartiles, relative to the median; 0 for fewer than three rounds."""
         if len(self.seconds) < 3:
             return 0.0
         low, _, high = statistics.quantiles(self.seconds, n=4)
         return (high - low) / 2 / self.median
 
 
-def contestants(depth: int, training: bool) -> list[Contestant]:
-    """Ours, mmdet's, mmpretrain's and timm's networks, the SE ones beside their plain twins."""
-    frozen = dict(frozen_stages=1, norm_eval=True) if training else {}
+class Run:
+    """A model in one form, its input, and one call of it: a forward, or a forward and a backward."""
 
-    def build(**config: Any) -> Callable[[], nn.Module]:
-        return lambda: MODELS.build(dict(depth=depth, **config, **frozen))
+    def __init__(self, candidate: Candidate, form: str, setting: Setting) -> None:
+        torch.manual_seed(0)
+        self.setting = setting
+        self.model = candidate.build().to(setting.device)
+        FORMS[form](self.model.backbone if setting.detector else self.model)
+        self.model.train(setting.training)
+        batch, height, width = setting.size
+        if setting.detector:
+            from mmdet.testing import demo_mm_inputs
 
-    every_stage = dict(out_indices=(0, 1, 2, 3))
-    found = [
-        Contestant('se_mm.SEResNet', build(type='se_mm.SEResNet'), 'se_mm without SE'),
-        Contestant('se_mm without SE', build(type='se_mm.SEResNet', se_stages=())),
-        Contestant('mmdet.ResNet', build(type='mmdet.ResNet')),
-    ]
-    if depth >= 50:  # mmpretrain's SE-ResNet has bottlenecks only
-        found.append(
-            Contestant('mmpretrain.SEResNet', build(type='mmpretrain.SEResNet', **every_stage), 'mmpretrain.ResNet')
-        )
-    found.append(Contestant('mmpretrain.ResNet', build(type='mmpretrain.ResNet', **every_stage)))
-    try:
-        import timm
-    except ImportError:
-        return found
+            data = demo_mm_inputs(batch, [(3, height, width)] * batch, num_items=[8] * batch, num_classes=80)
+            self.data = self.model.data_preprocessor(data, setting.training)
+        else:
+            generator = torch.Generator().manual_seed(0)
+            self.data = torch.randn(batch, 3, height, width, generator=generator).to(setting.device)
 
-    def timms(name: str) -> Callable[[], nn.Module]:
-        def make() -> nn.Module:
-            network = timm.create_model(name, features_only=True, out_indices=(1, 2, 3, 4))
-            return freeze_as_detectors_do(network) if training else network
+    def forward(self) -> Any:
+        """The loss in training, else the outputs."""
+        with torch.autocast(torch.device(self.setting.device).type, enabled=self.setting.amp):
+            if self.setting.detector and self.setting.training:
+                return self.model.parse_losses(self.model(**self.data, mode='loss'))[0]
+            if self.setting.detector:
+                return self.model(**self.data, mode='predict')
+            features = self.model(self.data)
+            return sum(feature.float().mean() for feature in features) if self.setting.training else features
 
-        return make
+    def __call__(self) -> None:
+        with torch.set_grad_enabled(self.setting.training):
+            out = self.forward()
+        if self.setting.training:
+            out.backward()
+            self.model.zero_grad(set_to_none=True)
 
-    return [
-        *found,
-        Contestant('timm seresnet', timms(f'seresnet{depth}'), 'timm resnet'),
-        Contestant('timm resnet', timms(f'resnet{depth}')),
-    ]
-
-
-def freeze_as_detectors_do(network: nn.Module) -> nn.Module:
-    """Stem and first stage without gradients and norms in evaluation, as mmdet trains; timm leaves it to the user."""
-    for name in ('conv1', 'bn1', 'layer1'):
-        getattr(network, name).requires_grad_(False)
-    network.train = lambda mode=True: network  # its norms stay in evaluation
-    for module in network.modules():
-        module.training = not isinstance(module, nn.modules.batchnorm._BatchNorm)
-    return network
+    def kept(self) -> int:
+        """Bytes that autograd keeps for the backward."""
+        return kept_bytes(self.forward, self.model) if self.setting.training else 0
 
 
-def detectors(depth: int) -> list[Contestant]:
-    """Faster R-CNN with our backbone, our plain twin and mmdet's."""
-    from ..config.load import load_config
-
-    def build(**backbone: Any) -> Callable[[], nn.Module]:
-        cfg = load_config('mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py')
-        cfg.model.backbone.update(depth=depth, init_cfg=None, **backbone)
-        if depth < 50:
-            cfg.model.neck.in_channels = [64, 128, 256, 512]
-
-        def make() -> nn.Module:
-            with MODELS.switch_scope_and_registry('mmdet') as registry:
-                return registry.build(cfg.model)
-
-        return make
-
-    return [
-        Contestant('Faster R-CNN se_mm.SEResNet', build(type='se_mm.SEResNet'), 'Faster R-CNN mmdet.ResNet'),
-        Contestant('Faster R-CNN se_mm without SE', build(type='se_mm.SEResNet', se_stages=())),
-        Contestant('Faster R-CNN mmdet.ResNet', build(type='mmdet.ResNet')),
-    ]
-
-
-def forms(mode: str, compiled: bool) -> tuple[str, ...]:
-    """The forms that a mode compares."""
-    if 'training' in mode:
-        return ('default',)
-    return ('default', 'deployed', 'compiled') if compiled else ('default', 'deployed')
-
-
-def prepare(contestant: Contestant, form: str, mode: str, device: str) -> nn.Module:
-    """A contestant in one form, on a device."""
-    torch.manual_seed(0)
-    model = contestant.build().to(device)
-    if form != 'default':
-        deploy(model.backbone if mode.startswith('detector') else model, compiled=form == 'compiled')
-    model.train('training' in mode)
-    return model
-
-
-def step(model: nn.Module, mode: str, size: tuple[int, int, int], device: str, amp: bool) -> Callable[[], None]:
-    """One run of a model: a forward, or a forward and a backward."""
-    forward, loss = (_detector_calls if mode.startswith('detector') else _backbone_calls)(model, mode, size, device)
-    autocast = torch.autocast(torch.device(device).type, enabled=amp)
-
-    @torch.no_grad()
-    def infer() -> None:
-        with autocast:
-            forward()
-
-    def train() -> None:
-        with autocast:
-            total = loss()
-        total.backward()
-        for parameter in model.parameters():
-            parameter.grad = None
-
-    return train if 'training' in mode else infer
-
-
-def _backbone_calls(model: nn.Module, mode: str, size: tuple[int, int, int], device: str) -> Calls:
-    batch, height, width = size
-    image = torch.randn(batch, 3, height, width, generator=torch.Generator().manual_seed(0)).to(device)
-    return lambda: model(image), lambda: sum(feature.float().mean() for feature in model(image))
-
-
-def _detector_calls(model: nn.Module, mode: str, size: tuple[int, int, int], device: str) -> Calls:
-    from mmdet.testing import demo_mm_inputs
-
-    batch, height, width = size
-    data = demo_mm_inputs(batch, [(3, height, width)] * batch, num_items=[8] * batch, num_classes=80)
-    data = model.data_preprocessor(data, mode == 'detector-training')
-    return lambda: model(**data, mode='predict'), lambda: model.parse_losses(model(**data, mode='loss'))[0]
-
-
-def check_device(device: str) -> None:
-    """Raises an SeMmError if the device is not there."""
-    if device == 'cuda' and not torch.cuda.is_available():
-        raise SeMmError('--device cuda: torch finds no GPU here; leave it out')
-
-
-def measure(
-    mode: str,
-    depth: int,
-    size: tuple[int, int, int],
-    rounds: int,
-    device: str = 'cpu',
-    amp: bool = False,
-    compiled: bool = False,
-    only: str = '',
-) -> list[Measured]:
-    """Times every contestant in every form, round by round, so that a slow minute is everybody's.
+def measure(setting: Setting, rounds: int, only: str = '', resident: bool = False) -> list[Measured]:
+    """Times every candidate in every form, round by round.
 
     Args:
-        mode: one of ``MODES``.
-        depth: of the networks.
-        size: batch, height and width.
+        setting: what to measure.
         rounds: how many.
-        device: ``'cpu'`` or ``'cuda'``.
-        amp: whether under autocast.
-        compiled: whether the deployed forms are also given to ``torch.compile``.
-        only: a part of the names of the contestants to measure.
+        only: a part of the names of the candidates to measure.
+        resident: whether each also runs in a fresh process, for its peak of resident memory.
 
     Raises:
-        SeMmError: if the device is not there, or no contestant has such a name.
+        SeMmError: if the device is not there, or no candidate has such a name.
     """
-    check_device(device)
-    chosen = detectors(depth) if mode.startswith('detector') else contestants(depth, 'training' in mode)
-    chosen = [contestant for contestant in chosen if only in contestant.name]
+    check_device(setting.device)
+    chosen = [candidate for candidate in setting.candidates() if only in candidate.name]
     if not chosen:
-        raise SeMmError(f'--only {only}: no contestant has this in its name')
-    runs = []
-    for contestant in tqdm(chosen, 'preparing', disable=None):
-        for form in forms(mode, compiled):
-            run = step(prepare(contestant, form, mode, device), mode, size, device, amp)
+        raise SeMmError(f'--only {only}: no candidate has this in its name')
+    runs: dict[int, Run] = {}
+    found = []
+    for candidate in tqdm(chosen, 'preparing', disable=None):
+        for form in ('default',) if setting.training else setting.forms:
+            run = runs[len(found)] = Run(candidate, form, setting)
             run()  # the first one chooses algorithms, and compiles
-            runs.append((Measured(contestant.name, form, contestant.plain), run))
-    for measured, run in tqdm(runs, 'memory', disable=None):
-        measured.peak = peak_bytes(run, device)
-    for _ in tqdm(range(rounds), 'rounds', disable=None):
-        for measured, run in runs:
-            measured.seconds.append(seconds_of(run, device))
-    return [measured for measured, _ in runs]
+            measured = Measured(candidate.name, form, candidate.plain, kept=run.kept())
+            measured.peak = peak_bytes(run, setting.device)
+            if resident:
+                measured.resident = _resident_bytes(setting, candidate.name, form)
+            found.append(measured)
+    for index, seconds in interleaved(runs, rounds).items():
+        found[index].seconds = seconds
+    return found
 
 
-def seconds_of(run: Callable[[], Any], device: str) -> float:
-    """How long one call takes, until the device is done with it."""
-    gc.collect()
-    _synchronize(device)
-    start = time.perf_counter()
+def _resident_bytes(setting: Setting, name: str, form: str) -> int:
+    """The peak of a process that does two steps of a candidate and nothing else."""
+    with ProcessPoolExecutor(1, mp_context=get_context('spawn')) as pool:
+        return pool.submit(_two_steps, setting, name, form, torch.get_num_threads()).result()
+
+
+def _two_steps(setting: Setting, name: str, form: str, threads: int) -> int:
+    torch.set_num_threads(threads)
+    (candidate,) = (candidate for candidate in setting.candidates() if candidate.name == name)
+    run = Run(candidate, form, setting)
     run()
-    _synchronize(device)
-    return time.perf_counter() - start
-
-
-def _synchronize(device: str) -> None:
-    if device == 'cuda':
-        torch.cuda.synchronize()
-
-
-def peak_bytes(run: Callable[[], None], device: str = 'cpu') -> int:
-    """The most memory of tensors that a run holds at a time, beyond what was there before it.
-
-    Example:
-        >>> 4000 <= peak_bytes(lambda: torch.ones(1000)) < 4100
-        True
-    """
-    if device == 'cuda':
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        run()
-        torch.cuda.synchronize()
-        return torch.cuda.max_memory_allocated() - before
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
-        run()
-    held = peak = 0
-    for size in _allocations(profile.profiler.kineto_results.experimental_event_tree()):
-        held += size
-        peak = max(peak, held)
-    return peak
-
-
-def _allocations(tree: list[Any]) -> Iterator[int]:
-    """The sizes that the allocator gave (positive) and took back (negative), in the order of time."""
-    events, found = list(tree), []
-    while events:
-        event = events.pop()
-        events += event.children
-        if event.tag.name == 'Allocation':
-            found.append((event.start_time_ns, event.extra_fields.alloc_size))
-    return (size for _, size in sorted(found, key=lambda pair: pair[0]))
+    run()
+    return peak_resident_bytes()
 
 
 def machine(device: str) -> str:
@@ -299,30 +203,31 @@ def machine(device: str) -> str:
     return f'{hardware}; torch {torch.__version__}, ' + ', '.join(f'{name} {v}' for name, v in versions.items())
 
 
-def table(measured: list[Measured]) -> list[str]:
-    """The lines of a Markdown table; ratios are to the plain twin in the same form, and to the first line."""
+def table(measured: list[Measured], relative_to: str = 'mmdet.ResNet') -> list[str]:
+    """The lines of a Markdown table: each figure, its ratio to the plain twin in the same form, and to one network.
+
+    Args:
+        measured: what :func:`measure` returned.
+        relative_to: the end of that network's name; its default form is taken. The first line's where there is none.
+    """
+    columns = {
+        'median ms': lambda entry: 1e3 * entry.median,
+        'min ms': lambda entry: 1e3 * min(entry.seconds),
+        'kept MiB': lambda entry: entry.kept / MIB,
+        'peak MiB': lambda entry: entry.peak / MIB,
+        'RSS MiB': lambda entry: entry.resident / MIB,
+    }
+    columns = {title: of for title, of in columns.items() if of(measured[0])}
     by_name = {(entry.name, entry.form): entry for entry in measured}
-    first = measured[0]
-    lines = [
-        f'| network | form | ms | spread | of {first.name} | SE costs | peak MiB | SE costs |',
-        '| --- | --- | --- | --- | --- | --- | --- | --- |',
-    ]
+    base = next((entry for entry in measured if entry.name.endswith(relative_to)), measured[0])
+    rows = []
     for entry in measured:
         plain = by_name.get((entry.plain, entry.form))
-        time_, memory = (f'{100 * ratio - 100:+.1f}%' for ratio in _costs(entry, plain)) if plain else ('', '')
-        lines.append(
-            f'| {entry.name} | {entry.form} | {1e3 * entry.median:.0f} | ±{100 * entry.spread:.1f}% '
-            f'| {entry.median / first.median:.3f} | {time_} | {entry.peak / MIB:.1f} | {memory} |'
-        )
-    return lines
-
-
-def _costs(entry: Measured, plain: Measured) -> tuple[float, float]:
-    """Time and memory over the plain twin's; of time the median of the rounds, since a slow round slows both."""
-    ratios = [a / b for a, b in zip(entry.seconds, plain.seconds, strict=True)]
-    return statistics.median(ratios), entry.peak / plain.peak
-
-
-def as_json(measured: list[Measured], **settings: Any) -> dict[str, Any]:
-    """All of it, for a file."""
-    return {**settings, 'networks': [{**asdict(entry), 'median': entry.median} for entry in measured]}
+        row = [entry.name, entry.form, f'±{100 * entry.spread:.1f}%']
+        for of in columns.values():
+            row += [f'{of(entry):.0f}', f'{of(entry) / of(plain):.3f}' if plain else '', f'{of(entry) / of(base):.3f}']
+        rows.append(row)
+    header = ['network', 'form', 'spread']
+    for title in columns:
+        header += [title, '/ plain', f'/ {base.name}']
+    return markdown_table(header, rows)

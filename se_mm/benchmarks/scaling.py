@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import socket
 import statistics
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +17,10 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
 from torch import distributed, multiprocessing
+from torch.utils.benchmark import timer  # waits for the GPU first
 
 from ..errors import SeMmError
+from .measuring import markdown_table
 
 
 @dataclass
@@ -84,22 +86,20 @@ def _train(rank: int, count: int, address: str, config: dict[str, Any], iteratio
     parallel = MMDistributedDataParallel(model, device_ids=[rank] if on_gpu else None, broadcast_buffers=False)
     times: dict[bool, list[float]] = {True: [], False: []}
     waits, batch = [], 0
-    batches = _without_end(loader)
+    batches = (data for _ in itertools.count() for data in loader)
     for i in range(iterations + 2):
         averaged = i % 2 == 0
         distributed.barrier()  # a process that is ahead would wait in the communication, and be counted there
-        begin = time.perf_counter()
+        begin = timer()
         data = next(batches)
-        read = time.perf_counter()
+        read = timer()
         with contextlib.nullcontext() if averaged else parallel.no_sync():
             data = model.data_preprocessor(data, True)
             loss, _ = model.parse_losses(parallel(**data, mode='loss'))
             loss.backward()
         model.zero_grad(set_to_none=True)
-        if on_gpu:
-            torch.cuda.synchronize()
         if i >= 2:
-            times[averaged].append(time.perf_counter() - read)
+            times[averaged].append(timer() - read)
             waits.append(read - begin)
             batch = max(batch, len(data['inputs']))
     step, alone, wait = (statistics.median(values) for values in (times[True], times[False], waits))
@@ -111,11 +111,6 @@ def _train(rank: int, count: int, address: str, config: dict[str, Any], iteratio
     distributed.destroy_process_group()
 
 
-def _without_end(loader: Any) -> Any:
-    while True:
-        yield from loader
-
-
 def table(scaled: Sequence[Scaled]) -> list[str]:
     """The measurements as a table in Markdown.
 
@@ -124,15 +119,13 @@ def table(scaled: Sequence[Scaled]) -> list[str]:
         | 2 | 16.0 | 2.00 | 100% | 10% | 20% |
     """
     first = scaled[0]
-    lines = [
-        '| processes | images/s | of the first | efficiency | communication | waiting for data |',
-        '| --- | --- | --- | --- | --- | --- |',
-    ]
+    rows = []
     for row in scaled:
         gain = row.images_per_second / first.images_per_second
         efficiency = gain * first.processes / row.processes
-        lines.append(
-            f'| {row.processes} | {row.images_per_second:.1f} | {gain:.2f} | {efficiency:.0%} | '
-            f'{row.communication / row.step:.0%} | {row.data / row.step:.0%} |'
-        )
-    return lines
+        rows.append(
+            [str(row.processes), f'{row.images_per_second:.1f}', f'{gain:.2f}', f'{efficiency:.0%}',
+             f'{row.communication / row.step:.0%}', f'{row.data / row.step:.0%}']
+        )  # fmt: skip
+    header = ['processes', 'images/s', 'of the first', 'efficiency', 'communication', 'waiting for data']
+    return markdown_table(header, rows)

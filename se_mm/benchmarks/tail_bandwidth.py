@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,31 +12,11 @@ from tqdm import tqdm
 
 from ..models.attention import SELayer
 from ..models.fused import frozen_affine, fused_tail
-from .networks import check_device, seconds_of
+from .measuring import check_device, interleaved, markdown_table
 
-#: Maps that have to move: v for the squeeze; v, shortcut and output for the rest.
-FORWARD_MAPS = 4
-#: Gradient, output, v and the masked gradient; that again and the gradient of v.
-BACKWARD_MAPS = 6
-
-
-@dataclass(frozen=True)
-class TailTime:
-    """Medians for one shape and form.
-
-    Attributes:
-        shape: (N, C, H, W).
-        form: ``'fused'``, ``'torch.compile'`` or ``'operators'``.
-        forward: seconds.
-        backward: seconds.
-        bytes_a_map: of one map.
-    """
-
-    shape: tuple[int, ...]
-    form: str
-    forward: float
-    backward: float
-    bytes_a_map: int
+#: Maps that have to move. Forward: v for the squeeze; v, shortcut and output for the rest.
+#: Backward: gradient, output, v and the masked gradient; that again and the gradient of v.
+MAPS = {'forward': 4, 'backward': 6}
 
 
 def stage_shapes(batch: int, height: int, width: int) -> list[tuple[int, ...]]:
@@ -53,13 +33,10 @@ def copy_bandwidth(device: str, rounds: int, size: int = 2**28) -> float:
     """Bytes a second that a large copy reads and writes."""
     source = torch.ones(size, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
-    times = [seconds_of(lambda: target.copy_(source), device) for _ in range(rounds + 1)][1:]
-    return 2 * size / statistics.median(times)
+    return 2 * size / statistics.median(interleaved({'': lambda: target.copy_(source)}, rounds, warmup=1)[''])
 
 
-def measure_tail(
-    size: tuple[int, int, int], rounds: int, device: str, dtype: torch.dtype, compiled: bool
-) -> list[TailTime]:
+def measure_tail(size: tuple[int, int, int], rounds: int, device: str, dtype: torch.dtype, compiled: bool) -> list[str]:
     """Times the tail of each stage, forward and backward, in each form in turn.
 
     Args:
@@ -69,59 +46,48 @@ def measure_tail(
         dtype: of the maps.
         compiled: whether the operators are also given to ``torch.compile``.
 
+    Returns:
+        The lines of a Markdown table; shares are of the bandwidth of a copy.
+
     Raises:
         SeMmError: if the device is not there.
     """
     check_device(device)
-    found = []
+    copied = copy_bandwidth(device, rounds)
+    forms: dict[str, Callable[..., Tensor]] = {'fused': _fused, 'operators': _operators}
+    if compiled:
+        forms['torch.compile'] = torch.compile(_operators)
+    rows = []
     for shape in tqdm(stage_shapes(*size), 'tails', disable=None):
-        v, shortcut, grad = (torch.randn(shape, device=device).to(dtype) for _ in range(3))
-        v.requires_grad_(), shortcut.requires_grad_()
-        norm, se = nn.BatchNorm2d(shape[1], device=device).eval(), SELayer(shape[1]).to(device)
-        forms: dict[str, Callable[[], Tensor]] = {
-            'fused': lambda v=v, sc=shortcut, norm=norm, se=se: fused_tail(
-                v, sc, frozen_affine(norm), norm, *se.gate_of_mean()
-            ),
-            'operators': lambda v=v, sc=shortcut, norm=norm, se=se: _operators(v, sc, norm, se),
-        }
-        if compiled:
-            function = torch.compile(_operators)
-            forms['torch.compile'] = lambda f=function, v=v, sc=shortcut, norm=norm, se=se: f(v, sc, norm, se)
-        inputs = [v, shortcut, *norm.parameters(), *se.parameters()]
-        times = {form: _both(run, grad, inputs, rounds, device) for form, run in forms.items()}
-        found += [TailTime(shape, form, *both, v.nbytes) for form, both in times.items()]
-    return found
+        v = torch.randn(shape, device=device).to(dtype).requires_grad_()
+        runs = {(name, way): run for name, form in forms.items() for way, run in _both_ways(form, v).items()}
+        seconds = {key: statistics.median(each) for key, each in interleaved(runs, rounds, warmup=2).items()}
+        for name in forms:
+            row = ['x'.join(map(str, shape)), name]
+            for way, maps in MAPS.items():
+                taken = seconds[name, way]
+                row += [f'{1e3 * taken:.2f}', f'{maps * v.nbytes / taken / copied:.0%}']
+            rows.append(row)
+    header = ['maps', 'form', 'forward ms', 'share of a copy', 'backward ms', 'share of a copy']
+    return [f'A copy moves {copied / 1e9:.1f} GB/s.', '', *markdown_table(header, rows)]
+
+
+def _both_ways(form: Callable[..., Tensor], v: Tensor) -> dict[str, Callable[[], Any]]:
+    """A forward of one form, and the backward of the forward before it."""
+    shortcut, grad = torch.randn_like(v, requires_grad=True), torch.randn_like(v)
+    norm, se = nn.BatchNorm2d(v.size(1), device=v.device).eval(), SELayer(v.size(1)).to(v.device)
+    inputs = [v, shortcut, *norm.parameters(), *se.parameters()]
+    outs: list[Tensor] = []
+    return {
+        'forward': lambda: outs.append(form(v, shortcut, norm, se)),
+        'backward': lambda: torch.autograd.grad(outs.pop(), inputs, grad),
+    }
+
+
+def _fused(v: Tensor, shortcut: Tensor, norm: nn.Module, se: SELayer) -> Tensor:
+    return fused_tail(v, shortcut, frozen_affine(norm), norm, *se.gate_of_mean())
 
 
 def _operators(v: Tensor, shortcut: Tensor, norm: nn.Module, se: SELayer) -> Tensor:
     u = norm(v)
     return torch.relu(shortcut + se.gate(u) * u)
-
-
-def _both(
-    run: Callable[[], Tensor], grad: Tensor, inputs: list[Tensor], rounds: int, device: str
-) -> tuple[float, float]:
-    forward, backward = [], []
-    for _ in range(rounds + 2):
-        outs: list[Tensor] = []
-        forward.append(seconds_of(lambda outs=outs: outs.append(run()), device))
-        backward.append(seconds_of(lambda outs=outs: torch.autograd.grad(outs, inputs, grad), device))
-    return statistics.median(forward[2:]), statistics.median(backward[2:])
-
-
-def table(found: list[TailTime], copied: float) -> list[str]:
-    """The lines of a Markdown table; shares are of the bandwidth of a copy."""
-    lines = [
-        f'A copy moves {copied / 1e9:.1f} GB/s.',
-        '',
-        '| maps | form | forward ms | share of a copy | backward ms | share of a copy |',
-        '| --- | --- | --- | --- | --- | --- |',
-    ]
-    for entry in found:
-        forward = FORWARD_MAPS * entry.bytes_a_map / entry.forward / copied
-        backward = BACKWARD_MAPS * entry.bytes_a_map / entry.backward / copied
-        lines.append(
-            f'| {"x".join(map(str, entry.shape))} | {entry.form} | {1e3 * entry.forward:.2f} | {forward:.0%} '
-            f'| {1e3 * entry.backward:.2f} | {backward:.0%} |'
-        )
-    return lines

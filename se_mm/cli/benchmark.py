@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 SIZES = {'training': (2, 480, 800), 'detector-training': (2, 800, 1344)}
@@ -24,11 +25,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--size', type=int, nargs=3, metavar=('N', 'H', 'W'), help='default: 1 800 1344; training: 2 480 800'
     )
-    parser.add_argument('--rounds', type=int, default=7, help='the medians are of so many (default: 7)')
+    parser.add_argument('--rounds', type=int, default=7, help='medians and minima are of so many (default: 7)')
     parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
     parser.add_argument('--amp', action='store_true', help='under autocast')
     parser.add_argument('--compile', action='store_true', help='the deployed forms also through torch.compile')
+    parser.add_argument('--train-norms', action='store_true', help='BatchNorm in training mode, nothing frozen')
+    parser.add_argument('--rss', action='store_true', help='also the peak of resident memory, each in a fresh process')
     parser.add_argument('--only', default='', metavar='NAME', help='only the networks with this in their name')
+    parser.add_argument(
+        '--relative-to', default='mmdet.ResNet', metavar='NAME', help='ratios to this network (default: mmdet.ResNet)'
+    )
     parser.add_argument('--json', type=Path, metavar='FILE', help='every round of every network')
     parser.add_argument('--chart', type=Path, metavar='PNG', help='the medians as bars')
     parser.add_argument('--scaling', metavar='CONFIG', help='images a second of its training by several processes')
@@ -39,32 +45,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     import torch
 
-    from ..benchmarks import networks, scaling, tail_bandwidth
-    from ..config.load import load_config
-    from ..datasets.validation import preflight
+    from ..benchmarks import networks, tail_bandwidth
     from ..visualization.benchmarks import draw_benchmark
 
     if args.scaling:
-        cfg = load_config(args.scaling, data_root=args.data_root)
-        preflight.check(cfg, ('train',))
-        found = scaling.measure_scaling(cfg, args.processes)
-        where = networks.machine('cuda' if torch.cuda.is_available() else 'cpu')
-        print('\n'.join([f'{args.scaling}, batch {found[0].batch} a process', where, '', *scaling.table(found)]))
+        _run_scaling(args)
         return
     size = tuple(args.size or SIZES.get(args.mode, SIZE))
+    where = networks.machine(args.device)
     if args.mode == 'tail':
         dtype = torch.float16 if args.amp else torch.float32
-        found = tail_bandwidth.measure_tail(size, args.rounds, args.device, dtype, args.compile)
-        copied = tail_bandwidth.copy_bandwidth(args.device, args.rounds)
-        print('\n'.join([networks.machine(args.device), '', *tail_bandwidth.table(found, copied)]))
+        lines = tail_bandwidth.measure_tail(size, args.rounds, args.device, dtype, args.compile)
+        print('\n'.join([where, '', *lines]))
         return
-    measured = networks.measure(
-        args.mode, args.depth, size, args.rounds, args.device, args.amp, args.compile, args.only
-    )
-    heading = f'{args.mode}, depth {args.depth}, {size[0]}x3x{size[1]}x{size[2]}{", AMP" if args.amp else ""}'
-    where = networks.machine(args.device)
-    print('\n'.join([f'{heading}, medians of {args.rounds} interleaved rounds', where, '', *networks.table(measured)]))
+    forms = ('default', 'deployed', 'compiled') if args.compile else ('default', 'deployed')
+    setting = networks.Setting(args.mode, args.depth, size, args.device, args.amp, args.train_norms, forms)
+    measured = networks.measure(setting, args.rounds, args.only, args.rss)
+    lines = networks.table(measured, args.relative_to)
+    print('\n'.join([f'{setting}; {args.rounds} interleaved rounds', where, '', *lines]))
     if args.json:
-        args.json.write_text(json.dumps(networks.as_json(measured, mode=heading, machine=where), indent=1))
+        entries = [{**asdict(entry), 'median': entry.median} for entry in measured]
+        args.json.write_text(json.dumps({'mode': str(setting), 'machine': where, 'networks': entries}, indent=1))
     if args.chart:
-        draw_benchmark(measured, f'{heading}\n{where}', args.chart)
+        draw_benchmark(measured, f'{setting}\n{where}', args.chart)
+
+
+def _run_scaling(args: argparse.Namespace) -> None:
+    import torch
+
+    from ..benchmarks import networks, scaling
+    from ..config.load import load_config
+    from ..datasets.validation import preflight
+
+    cfg = load_config(args.scaling, data_root=args.data_root)
+    preflight.check(cfg, ('train',))
+    found = scaling.measure_scaling(cfg, args.processes)
+    where = networks.machine('cuda' if torch.cuda.is_available() else 'cpu')
+    print('\n'.join([f'{args.scaling}, batch {found[0].batch} a process', where, '', *scaling.table(found)]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import platform
 import traceback
 from importlib.metadata import PackageNotFoundError, version
@@ -16,6 +17,13 @@ DISTRIBUTIONS = {
     'onedl': ('onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection', 'onedl-mmpretrain'),
     'openmmlab': ('mmengine', 'mmcv', 'mmcv-lite', 'mmdet', 'mmpretrain'),
 }
+#: By whether any stack is installed.
+STACK_ADVICE = {
+    False: "none: pip install 'se_mm[onedl]'",
+    True: 'two that share their import names: uninstall one of them',
+}
+#: Of what mmengine collects.
+COLLECTED = ('Python', 'CUDA available', 'CUDA_HOME', 'NVCC', 'GCC', 'OpenCV')
 #: Imported one after the other: mmengine reports a broken one only as "not in the registry".
 MODULES = (
     'mmengine',
@@ -36,43 +44,44 @@ def report() -> tuple[list[str], bool]:
         >>> lines[0].split()[0], works
         ('se_mm', True)
     """
-    lines = [
-        f'se_mm        {__version__}',
-        f'Python       {platform.python_version()} on {platform.platform()}',
-        f'torch        {torch.__version__}, {torch.get_num_threads()} threads',
-        f'torchvision  {_version("torchvision")}',
-    ]
-    stacks = {name: _installed(distributions) for name, distributions in DISTRIBUTIONS.items()}
-    present = {name: found for name, found in stacks.items() if found}
-    lines += [f'stack        {name}: {", ".join(found)}' for name, found in present.items()]
+    names = ('torch', 'torchvision', 'timm', 'numpy', *itertools.chain(*DISTRIBUTIONS.values()))
+    rows = [('se_mm', __version__), *((name, _version(name)) for name in names if _version(name)), *_machine()]
+    stacks = {name: [d for d in distributions if _version(d)] for name, distributions in DISTRIBUTIONS.items()}
+    present = [name for name, found in stacks.items() if found]
     works = len(present) == 1
-    if len(present) > 1:
-        lines.append('             two stacks share their import names: uninstall one of them')
-    elif not present:
-        lines.append("             none: pip install 'se_mm[onedl]'")
+    rows.append(('stack', ', '.join(present) if works else STACK_ADVICE[bool(present)]))
     for module in MODULES:
         try:
             importlib.import_module(module)
-            lines.append(f'import       {module}: ok')
+            rows.append(('import', f'{module}: ok'))
         except Exception:  # the point is to show whatever it is
             works = False
-            lines += [f'import       {module}: FAILED', traceback.format_exc()]
+            rows.append(('import', f'{module}: FAILED\n{traceback.format_exc()}'))
     if works:
         kernels = f'torchvision stands in ({", ".join(_stand_ins())})' if mmcv_ext.is_stand_in() else 'compiled'
-        lines.append(f'mmcv.ops     {kernels}')
-    lines.append(f'GPU          {_gpu()}')
-    return lines, works
+        rows.append(('mmcv.ops', kernels))
+    width = max(len(name) for name, _ in rows)
+    return [f'{name:{width}}  {value}' for name, value in rows], works
+
+
+def _machine() -> list[tuple[str, str]]:
+    """What mmengine finds, in short: Python, GPUs and compilers."""
+    found = [('platform', platform.platform()), ('threads', str(torch.get_num_threads()))]
+    try:
+        from mmengine.utils.dl_utils import collect_env
+
+        env = collect_env()
+    except Exception as error:  # it looks for compilers in ways that a machine need not allow
+        return [*found, ('Python', platform.python_version()), ('collect_env', f'FAILED: {error}')]
+    return [*found, *((name, str(value)) for name, value in env.items() if name in COLLECTED or name.startswith('GPU'))]
 
 
 def _version(distribution: str) -> str:
+    """Empty for what is not installed."""
     try:
         return version(distribution)
     except PackageNotFoundError:
-        return 'not installed'
-
-
-def _installed(distributions: tuple[str, ...]) -> list[str]:
-    return [f'{name} {_version(name)}' for name in distributions if _version(name) != 'not installed']
+        return ''
 
 
 def _stand_ins() -> list[str]:
@@ -80,9 +89,3 @@ def _stand_ins() -> list[str]:
 
     names = (name.split('_forward')[0] for name in OPERATORS if 'backward' not in name and not name.startswith('get_'))
     return sorted(set(names))
-
-
-def _gpu() -> str:
-    if not torch.cuda.is_available():
-        return 'none'
-    return ', '.join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))

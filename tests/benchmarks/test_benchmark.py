@@ -4,24 +4,76 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from se_mm import SeMmError
-from se_mm.benchmarks import networks as benchmark
+from se_mm.benchmarks import networks
+from se_mm.benchmarks.candidates import backbones
+from se_mm.benchmarks.measuring import MIB, interleaved, kept_bytes, peak_bytes
 from se_mm.visualization.benchmarks import draw_benchmark
 
 
-@pytest.mark.parametrize('mode', ['inference', 'training', 'detector-inference', 'detector-training'])
-def test_every_contestant_is_measured_in_every_form(mode, tmp_path):
-    measured = benchmark.measure(mode, 18, (1, 64, 96), rounds=2)
-    names = {entry.name for entry in measured}
-    assert {entry.form for entry in measured} == set(benchmark.forms(mode, compiled=False))
-    assert any('mmdet.ResNet' in name for name in names)
+@pytest.mark.parametrize('mode', networks.MODES)
+def test_every_candidate_is_measured_in_every_form(mode, tmp_path):
+    setting = networks.Setting(mode, 18, (1, 64, 96))
+    measured = networks.measure(setting, rounds=2)
+    assert {entry.form for entry in measured} == ({'default'} if setting.training else {'default', 'deployed'})
+    assert any('mmdet.ResNet' in entry.name for entry in measured)
     assert all(len(entry.seconds) == 2 and entry.median > 0 and entry.peak > 0 for entry in measured)
-    lines = benchmark.table(measured)
+    assert all((entry.kept > 0) == setting.training for entry in measured)
+    lines = networks.table(measured)
     assert len(lines) == 2 + len(measured)
-    assert '%' in lines[2].split('|')[6]  # the first line has a plain twin beside it
+    mmdets = next(line for line in lines[2:] if 'mmdet.ResNet | default' in line)
+    assert mmdets.split(' | ')[5] == '1.000'  # itself over itself
     draw_benchmark(measured, mode, tmp_path / 'chart.png')
     assert (tmp_path / 'chart.png').stat().st_size > 5000
+
+
+def test_ratios_are_to_the_plain_twin_in_the_same_form():
+    def entry(name: str, form: str, plain: str, *seconds: float) -> networks.Measured:
+        return networks.Measured(name, form, plain, list(seconds), peak=MIB)
+
+    lines = networks.table(
+        [
+            entry('se', 'default', 'twin', 3.0, 6.0, 9.0),
+            entry('twin', 'default', '', 3.0, 4.0, 9.0),
+            entry('se', 'deployed', 'twin', 1.0, 2.0, 2.0),
+            entry('twin', 'deployed', '', 2.0, 4.0, 4.0),
+            entry('mmdet.ResNet', 'default', '', 1.5, 2.0, 9.0),
+        ]
+    )
+    assert lines[2].split(' | ')[3:9] == ['6000', '1.500', '3.000', '3000', '1.000', '2.000']
+    assert lines[4].split(' | ')[3:9] == ['2000', '0.500', '1.000', '1000', '0.500', '0.667']
+
+
+def test_frozen_backbones_train_as_in_mmdet():
+    """timm's has no ``frozen_stages``; of all, the same parameters have gradients and no statistics move."""
+    trained = set()
+    for candidate in backbones(18, frozen=True):
+        if candidate.plain:
+            continue
+        network = candidate.build()
+        network.train()
+        norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+        assert not any(norm.training for norm in norms), candidate.name
+        trained.add(sum(p.numel() for p in network.parameters() if p.requires_grad))
+    assert len(trained) == 1
+
+
+def test_calls_are_measured_in_turn():
+    order = []
+    seconds = interleaved({name: lambda name=name: order.append(name) for name in 'ab'}, rounds=2, warmup=1)
+    assert ''.join(order) == 'ababab'
+    assert [len(each) for each in seconds.values()] == [2, 2]
+
+
+def test_kept_bytes_are_the_maps_that_autograd_saves_and_not_the_weights():
+    layers = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8).eval(), nn.ReLU(inplace=True))
+    x = torch.randn(2, 3, 16, 16)
+    maps = 4 * 2 * 16 * 16 * (3 + 8 + 8)  # the input; what the norm takes; the output, which ReLU wrote over its input
+    assert maps <= kept_bytes(lambda: layers(x), layers) < maps + 1000  # the norm's empty buffers
+    layers[0].requires_grad_(False), layers[1].requires_grad_(False)
+    assert kept_bytes(lambda: layers(x), layers) == 0
 
 
 def test_the_peak_is_the_most_that_is_held_at_a_time():
@@ -31,11 +83,19 @@ def test_the_peak_is_the_most_that_is_held_at_a_time():
         del first
         return second * 2  # 8,000 again
 
-    assert 8000 <= benchmark.peak_bytes(run) < 8100  # the numbers themselves are tensors for a while
+    assert 8000 <= peak_bytes(run) < 8100  # the numbers themselves are tensors for a while
 
 
-def test_a_gpu_that_is_not_there_is_said():
+def test_a_step_in_a_fresh_process_has_a_peak_of_resident_memory():
+    (measured,) = networks.measure(networks.Setting('training', 18, (1, 64, 64)), 1, 'mmdet', resident=True)
+    assert measured.resident > measured.peak
+    assert 'RSS MiB' in networks.table([measured])[0]
+
+
+def test_a_gpu_or_a_network_that_is_not_there_is_said():
+    with pytest.raises(SeMmError, match='--only nobody: no candidate'):
+        networks.measure(networks.Setting('inference', 18, (1, 64, 64)), 1, 'nobody')
     if torch.cuda.is_available():
-        pytest.skip('there is one')
+        pytest.skip('there is a GPU')
     with pytest.raises(SeMmError, match='--device cuda: torch finds no GPU'):
-        benchmark.measure('inference', 18, (1, 64, 64), 1, device='cuda')
+        networks.measure(networks.Setting('inference', 18, (1, 64, 64), device='cuda'), 1)
