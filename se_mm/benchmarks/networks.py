@@ -225,7 +225,7 @@ def table(measured: list[Measured], relative_to: str = 'mmdet.ResNet') -> list[s
         plain = by_name.get((entry.plain, entry.form))
         row = [entry.name, entry.form, f'±{100 * entry.spread:.1f}%']
         for of in columns.values():
-            row += [f'{of(entry):.0f}', f'{of(entry) / of(plain):.3f}' if plain else '', f'{of(entry) / of(base):.3f}']
+            row += [f'{of(entry):.1f}', f'{of(entry) / of(plain):.3f}' if plain else '', f'{of(entry) / of(base):.3f}']
         rows.append(row)
     header = ['network', 'form', 'spread']
     for title in columns:

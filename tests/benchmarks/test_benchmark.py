@@ -42,8 +42,8 @@ def test_ratios_are_to_the_plain_twin_in_the_same_form():
             entry('mmdet.ResNet', 'default', '', 1.5, 2.0, 9.0),
         ]
     )
-    assert lines[2].split(' | ')[3:9] == ['6000', '1.500', '3.000', '3000', '1.000', '2.000']
-    assert lines[4].split(' | ')[3:9] == ['2000', '0.500', '1.000', '1000', '0.500', '0.667']
+    assert lines[2].split(' | ')[3:9] == ['6000.0', '1.500', '3.000', '3000.0', '1.000', '2.000']
+    assert lines[4].split(' | ')[3:9] == ['2000.0', '0.500', '1.000', '1000.0', '0.500', '0.667']
 
 
 def test_frozen_backbones_train_as_in_mmdet():
