@@ -1,6 +1,32 @@
 """Attention layers and the operators that they are made of (torch alone)."""
 
+from .base import Attention
+from .blend import Blend
+from .cbam import CBAM
+from .context_block import ContextBlock
+from .coord_att import CoordAtt
+from .eca import ECALayer
+from .ese import ESELayer
+from .fca import FcaLayer
+from .gather_excite import GatherExcite
+from .global_context import GlobalContext
 from .operators import excitation, squeeze_channels
 from .se_layer import SELayer
+from .simam import SimAM
 
-__all__ = ['SELayer', 'excitation', 'squeeze_channels']
+__all__ = [
+    'CBAM',
+    'Attention',
+    'Blend',
+    'ContextBlock',
+    'CoordAtt',
+    'ECALayer',
+    'ESELayer',
+    'FcaLayer',
+    'GatherExcite',
+    'GlobalContext',
+    'SELayer',
+    'SimAM',
+    'excitation',
+    'squeeze_channels',
+]

@@ -1,0 +1,38 @@
+"""A start at the plain network for layers that have none of their own."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .base import Attention
+
+
+class Blend(Attention):
+    r"""``u + alpha * (layer(u) - u)`` with a learnt scalar alpha.
+
+    At alpha = 0 the layer is the identity; the gradient of alpha is that of the difference, so it
+    leaves zero with the first step, and the layer learns from then on.
+
+    Args:
+        layer: the layer that is blended in.
+
+    Example:
+        >>> from se_mm.models.attention.simam import SimAM
+        >>> blend, u = Blend(SimAM(4)), torch.randn(1, 4, 3, 3)
+        >>> torch.equal(blend(u), u)
+        True
+    """
+
+    def __init__(self, layer: Attention) -> None:
+        super().__init__(layer.in_channels)
+        self.layer = layer
+        self.alpha = nn.Parameter(torch.zeros(()))
+
+    def forward(self, u: Tensor) -> Tensor:
+        return u + self.alpha.to(u.dtype) * (self.layer(u) - u)
+
+    @torch.no_grad()
+    def zero_init_gate(self) -> float:
+        self.alpha.zero_()
+        return 1.0

@@ -1,0 +1,119 @@
+"""Frequency channel attention (Qin et al., FcaNet, arXiv 2012.11879)."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ...errors import SeMmError
+from .base import Attention
+from .operators import accumulated_in, excitation, squeeze_channels
+
+#: Frequencies of a 7 x 7 spectrum, row and column, as the authors' code ranks them.
+_FREQUENCIES = {
+    'top': '00 01 60 05 02 10 12 40 50 16 30 04 06 03 35 22 46 63 33 53 55 21 61 52 54 32 31 41 23 20 65 13',
+    'low': '00 01 10 11 02 20 21 12 22 03 30 40 04 13 31 05 14 23 32 41 50 06 15 24 33 42 51 60 16 25 34 43',
+    'bot': '66 14 34 36 26 43 11 24 44 45 56 15 42 62 25 51 64 13 65 20 23 41 31 32 54 52 61 21 55 53 33 63',
+}
+
+
+class FcaLayer(Attention):
+    """SE that squeezes by components of the discrete cosine transform; the mean is the lowest of them.
+
+    The channels are split into as many groups as there are components; the groups of a map are
+    squeezed by one component each. Maps of another size than ``dct_size`` are first pooled to it,
+    as in the authors' detectors. Frequencies are those of a 7 x 7 spectrum times
+    ``dct_size / 7``, so ``dct_size`` is part of what the weights have learnt: the authors' FcaNet
+    has 56, 28, 14, 7 for its four stages.
+
+    Args:
+        in_channels: C, the channels of the map.
+        reduction: r, the reduction ratio of the excitation.
+        components: ``'top16'``, ``'low8'``, ``'bot32'`` ...: the first 1, 2, 4, 8, 16 or 32
+            of a ranking.
+        dct_size: height and width of the transform, a multiple of 7.
+        bias: whether the two layers have biases; the authors' have none.
+        divisor: the hidden width is a multiple of it; see :func:`squeeze_channels`.
+
+    Raises:
+        SeMmError: for unknown ``components``, a ``dct_size`` that is no multiple of 7, or channels
+            that cannot be split.
+
+    Example:
+        >>> FcaLayer(256, dct_size=56).basis.shape
+        torch.Size([16, 56, 56])
+    """
+
+    basis: Tensor
+
+    def __init__(
+        self,
+        in_channels: int,
+        reduction: int = 16,
+        components: str = 'top16',
+        dct_size: int = 7,
+        bias: bool = False,
+        divisor: int = 1,
+    ) -> None:
+        super().__init__(in_channels)
+        if dct_size < 7 or dct_size % 7:
+            raise SeMmError(f'FcaLayer: dct_size must be a multiple of 7, got {dct_size}')
+        basis = dct_basis(components, dct_size)
+        if in_channels % len(basis):
+            raise SeMmError(f'FcaLayer: {in_channels} channels cannot be split between {len(basis)} components')
+        self.components = components
+        self.dct_size = dct_size
+        self.register_buffer('basis', basis, persistent=False)
+        hidden = squeeze_channels(in_channels, reduction, divisor)
+        self.fc1 = nn.Conv2d(in_channels, hidden, 1, bias=bias)
+        self.fc2 = nn.Conv2d(hidden, in_channels, 1, bias=bias)
+
+    def squeeze(self, u: Tensor) -> Tensor:
+        """The component of each channel: (N, C, H, W) -> (N, C, 1, 1), float32 for half-precision maps."""
+        size = (self.dct_size, self.dct_size)
+        if u.shape[2:] != size:
+            u = functional.adaptive_avg_pool2d(u, size)
+        grouped = u.unflatten(1, (len(self.basis), -1))
+        return (grouped * self.basis[:, None]).sum((3, 4), dtype=accumulated_in(u)).flatten(1)[..., None, None]
+
+    def gate(self, u: Tensor) -> Tensor:
+        return excitation(self.squeeze(u), self.fc1.weight, self.fc1.bias, self.fc2.weight, self.fc2.bias).to(u.dtype)
+
+    @torch.no_grad()
+    def zero_init_gate(self) -> float:
+        nn.init.zeros_(self.fc2.weight)
+        if self.fc2.bias is not None:
+            nn.init.zeros_(self.fc2.bias)
+        return 0.5
+
+    def extra_repr(self) -> str:
+        return f'in_channels={self.in_channels}, components={self.components}, dct_size={self.dct_size}'
+
+
+def dct_basis(components: str, size: int) -> Tensor:
+    """The orthonormal two-dimensional cosines of some frequencies: (components, size, size), float32.
+
+    Args:
+        components: see :class:`FcaLayer`.
+        size: a multiple of 7.
+
+    Raises:
+        SeMmError: for unknown ``components``.
+
+    Example:
+        >>> dct_basis('low2', 7).shape
+        torch.Size([2, 7, 7])
+    """
+    match = re.fullmatch('(top|low|bot)(1|2|4|8|16|32)', components)
+    if match is None:
+        raise SeMmError(f"FcaLayer: components must be 'top16', 'low8', 'bot1' or the like, got {components!r}")
+    pairs = _FREQUENCIES[match[1]].split()[: int(match[2])]
+    frequencies = torch.tensor([[int(digit) for digit in pair] for pair in pairs], dtype=torch.float64) * (size // 7)
+    position = torch.arange(size, dtype=torch.float64) + 0.5
+    waves = torch.cos(math.pi / size * frequencies[..., None] * position) / math.sqrt(size)
+    waves *= torch.where(frequencies == 0, 1.0, math.sqrt(2.0))[..., None]
+    return (waves[:, 0, :, None] * waves[:, 1, None, :]).float()

@@ -1,0 +1,283 @@
+"""Every attention layer: its definition, its parameters on ResNet-50, its start, half precision."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from timm.layers import EcaModule, EffectiveSEModule
+from timm.layers import GatherExcite as TimmGatherExcite
+from timm.layers.cbam import CbamModule
+from timm.layers.coord_attn import CoordAttn
+from timm.layers.global_context import GlobalContext as TimmGlobalContext
+from torch import nn
+
+from se_mm import SeMmError
+from se_mm.models.attention import (
+    CBAM,
+    Blend,
+    ContextBlock,
+    CoordAtt,
+    ECALayer,
+    ESELayer,
+    FcaLayer,
+    GatherExcite,
+    GlobalContext,
+    SELayer,
+    SimAM,
+)
+
+# Channels and number of residual units of the four stages of ResNet-50.
+RESNET50 = {256: 3, 512: 4, 1024: 6, 2048: 3}
+EVERY = [SELayer, ECALayer, CBAM, CoordAtt, GlobalContext, ContextBlock, ESELayer, FcaLayer, SimAM, GatherExcite]
+STARTS = {SELayer: 0.5, ECALayer: 0.5, CBAM: 0.25, CoordAtt: 0.25, GlobalContext: 0.5, ContextBlock: 1.0,
+          ESELayer: 0.5, FcaLayer: 0.5}  # fmt: skip
+every = pytest.mark.parametrize('layer', EVERY, ids=lambda layer: layer.__name__)
+
+
+def varied(module: nn.Module) -> nn.Module:
+    """The module in float64 with random parameters and norm statistics."""
+    generator = torch.Generator().manual_seed(1)
+    for tensor in [*module.parameters(), *module.buffers()]:
+        if tensor.is_floating_point():
+            tensor.data.copy_(torch.rand(tensor.shape, generator=generator) * 0.4 + 0.1)
+    return module.double()
+
+
+def as_theirs(theirs: nn.Module, ours: nn.Module) -> None:
+    """Both compute the same from the same state dict, training and not."""
+    ours.double().load_state_dict(varied(theirs).state_dict())
+    for mode in (False, True):  # training moves the statistics, each by its own momentum
+        u = torch.randn(3, 64, 9, 6, dtype=torch.float64)
+        torch.testing.assert_close(ours.train(mode)(u), theirs.train(mode)(u), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ('theirs', 'ours'),
+    [
+        (EcaModule(64), ECALayer(64)),
+        (EcaModule(kernel_size=7), ECALayer(64, k_size=7)),
+        (EffectiveSEModule(64), ESELayer(64)),
+        (CbamModule(64), CBAM(64, bias=False, order='mean_max')),
+        (CbamModule(64, mlp_bias=True, spatial_kernel_size=3, rd_ratio=1 / 8),
+         CBAM(64, reduction=8, kernel_size=3, order='mean_max')),
+        (CoordAttn(64, rd_channels=8, bias=True), CoordAtt(64)),
+        (CoordAttn(64, rd_channels=16), CoordAtt(64, reduction=4, bias=False)),
+        (TimmGlobalContext(64), GlobalContext(64)),
+        (TimmGlobalContext(64, use_attn=False, rd_ratio=1 / 4), GlobalContext(64, reduction=4, pooling='avg')),
+        (TimmGatherExcite(64, use_mlp=False), GatherExcite(64)),
+        (TimmGatherExcite(64, use_mlp=False, extent=2), GatherExcite(64, extent=2)),
+        (TimmGatherExcite(64, use_mlp=False, extent=4), GatherExcite(64, extent=4)),
+    ],
+    ids=lambda module: type(module).__name__,
+)  # fmt: skip
+def test_timms_layers(theirs, ours):
+    as_theirs(theirs, ours)
+
+
+@pytest.mark.parametrize('pooling', ['att', 'avg'])
+@pytest.mark.parametrize('fusions', [('channel_add',), ('channel_mul',), ('channel_mul', 'channel_add')])
+def test_mmcvs_context_block(pooling, fusions):
+    from mmcv.cnn import ContextBlock as MmcvContextBlock
+
+    given = dict(ratio=1 / 4, pooling_type=pooling, fusion_types=fusions)
+    as_theirs(MmcvContextBlock(64, **given), ContextBlock(64, **given))
+
+
+def test_eca_is_a_convolution_over_the_channels():
+    # The authors' code: Conv1d on (N, 1, C), k given by hand per stage.
+    layer, u = varied(ECALayer(10, k_size=3)), torch.randn(2, 10, 4, 5, dtype=torch.float64)
+    w = layer.conv.weight[0, 0]
+    z = nn.functional.pad(u.mean((2, 3)), (1, 1))
+    s = torch.sigmoid(sum(w[i] * z[:, i : i + 10] for i in range(3)))
+    torch.testing.assert_close(layer(u), u * s[..., None, None], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize('channels', [16, 24, 64, 100, 128, 256, 512, 1024, 2048])
+def test_ecas_kernel_follows_the_papers_rule_as_timm_reads_it(channels):
+    assert ECALayer(channels).conv.kernel_size == EcaModule(channels).conv.kernel_size
+
+
+def test_cbam_by_default_has_the_authors_order_of_maps():
+    theirs = varied(CbamModule(64, mlp_bias=True))
+    state = theirs.state_dict()
+    ours = CBAM(64).double()
+    state['spatial.conv.conv.weight'] = state['spatial.conv.conv.weight'].flip(1)
+    ours.load_state_dict(state)
+    u = torch.randn(2, 64, 9, 6, dtype=torch.float64)
+    torch.testing.assert_close(ours.eval()(u), theirs.eval()(u), rtol=1e-12, atol=1e-12)
+    # From the first channel of the convolution alone: the maximum.
+    ours.spatial.conv.conv.weight.data[:, 1] = 0
+    spatial = ours.spatial.conv.bn(
+        nn.functional.conv2d(u.amax(1, keepdim=True), ours.spatial.conv.conv.weight[:, :1], padding=3)
+    )
+    torch.testing.assert_close(ours.spatial(u), spatial.sigmoid(), rtol=1e-12, atol=1e-12)
+
+
+def test_simam_is_the_authors_formula():
+    u = torch.randn(2, 6, 5, 4, dtype=torch.float64)
+    variance = u.var((2, 3), keepdim=True)
+    energy = (u - u.mean((2, 3), keepdim=True)) ** 2 / (4 * (variance + 1e-4)) + 0.5
+    torch.testing.assert_close(SimAM(6)(u), u * energy.sigmoid(), rtol=1e-12, atol=1e-12)
+    assert SimAM(6)(torch.ones(1, 6, 1, 1)).isfinite().all()
+
+
+@pytest.mark.parametrize(('components', 'size'), [('top16', 7), ('low8', 14), ('bot32', 7), ('top1', 21)])
+@pytest.mark.parametrize('shape', [(14, 14), (9, 23)])
+def test_fca_squeezes_by_the_cosine_transform(components, size, shape):
+    from scipy.fft import dctn
+
+    layer = varied(FcaLayer(64, reduction=4, components=components, dct_size=size))
+    layer.basis.copy_(FcaLayer(64, reduction=4, components=components, dct_size=size).basis)
+    u = torch.randn(2, 64, *shape, dtype=torch.float64)
+    pooled = nn.functional.adaptive_avg_pool2d(u, size)
+    spectrum = torch.from_numpy(dctn(pooled.numpy(), norm='ortho', axes=(2, 3)))
+    ranked = {  # the first of the authors' lists, (row, column) in a 7 x 7 spectrum
+        'top16': [(0, 0), (0, 1), (6, 0), (0, 5), (0, 2), (1, 0), (1, 2), (4, 0),
+                  (5, 0), (1, 6), (3, 0), (0, 4), (0, 6), (0, 3), (3, 5), (2, 2)],
+        'low8': [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (2, 0), (2, 1), (1, 2)],
+        'bot32': [(6, 6), (1, 4), (3, 4), (3, 6), (2, 6), (4, 3), (1, 1), (2, 4),
+                  (4, 4), (4, 5), (5, 6), (1, 5), (4, 2), (6, 2), (2, 5), (5, 1),
+                  (6, 4), (1, 3), (6, 5), (2, 0), (2, 3), (4, 1), (3, 1), (3, 2),
+                  (5, 4), (5, 2), (6, 1), (2, 1), (5, 5), (5, 3), (3, 3), (6, 3)],
+        'top1': [(0, 0)],
+    }[components]  # fmt: skip
+    part, scale = 64 // len(ranked), size // 7
+    z = torch.cat([spectrum[:, i * part : (i + 1) * part, scale * row, scale * column]
+                   for i, (row, column) in enumerate(ranked)], 1)  # fmt: skip
+    torch.testing.assert_close(layer.squeeze(u)[..., 0, 0], z, rtol=0, atol=1e-5)  # the basis is float32
+    s = torch.sigmoid(torch.relu(layer.squeeze(u)[..., 0, 0] @ layer.fc1.weight[..., 0, 0].T)
+                      @ layer.fc2.weight[..., 0, 0].T)  # fmt: skip
+    torch.testing.assert_close(layer(u), u * s[..., None, None], rtol=1e-12, atol=1e-12)
+
+
+def test_the_lowest_component_is_the_mean():
+    u = torch.randn(2, 32, 7, 7)
+    torch.testing.assert_close(FcaLayer(32, components='top1').squeeze(u), 7 * u.mean((2, 3), keepdim=True))
+
+
+def test_gather_excite_copies_the_mean_of_windows():
+    u = torch.randn(1, 2, 4, 4, dtype=torch.float64)
+    gate = GatherExcite(2, extent=2).gate(u)
+    assert torch.equal(gate[:, :, 1, 0], torch.sigmoid(u[:, :, :2, :2].mean((2, 3))))  # windows of 3 at 0 and 2
+    torch.testing.assert_close(gate[:, :, 3, 3], torch.sigmoid(u[:, :, 1:, 1:].mean((2, 3))))
+
+
+def added(layer: type[nn.Module], **given: object) -> int:
+    """Parameters that the layer adds to ResNet-50."""
+    with torch.device('meta'):
+        return sum(units * sum(p.numel() for p in layer(c, **given).parameters()) for c, units in RESNET50.items())
+
+
+def test_parameters_on_resnet_50():
+    blocks = [c for c, units in RESNET50.items() for _ in range(units)]
+    assert added(SELayer) == sum(c * c // 8 + c + c // 16 for c in blocks) == 2_530_992
+    assert added(SELayer, bias=False) == added(FcaLayer) == 2_514_944
+    assert added(FcaLayer, bias=True) == 2_530_992
+    assert added(ECALayer) == 3 * 5 + 4 * 5 + 6 * 5 + 3 * 7 == 86
+    assert sum(units * ECALayer(c, k_size=k).conv.weight.numel()
+               for (c, units), k in zip(RESNET50.items(), (3, 5, 5, 7), strict=True)) == 80  # fmt: skip
+    assert added(CBAM) == 2_530_992 + 16 * (2 * 49 + 2) == 2_532_592
+    assert added(CBAM, bias=False) == 2_516_544
+    assert added(CoordAtt) == sum(3 * c * c // 32 + 2 * c + 3 * (c // 32) for c in blocks) == 1_917_832
+    assert added(GlobalContext) == sum(c * c // 4 + 2 * c + 1 + 3 * (c // 8) for c in blocks) == 5_065_776
+    assert added(ESELayer) == sum(c * c + c for c in blocks) == 20_134_656
+    assert added(SimAM) == added(GatherExcite) == 0
+
+
+@every
+@pytest.mark.parametrize('mode', [True, False])
+def test_the_start_is_exact_and_the_layer_learns_from_it(layer, mode):
+    torch.manual_seed(0)
+    attention = layer(64).train(mode)
+    if layer not in STARTS:
+        with pytest.raises(SeMmError, match='blend'):
+            attention.zero_init_gate()
+        attention = Blend(attention)
+    c = attention.zero_init_gate()
+    assert c == STARTS.get(layer, 1.0)
+    assert math.log2(c).is_integer()
+    u = 100 * torch.randn(2, 64, 8, 5)
+    assert torch.equal(attention(u), c * u)
+    optimizer = torch.optim.SGD(attention.parameters(), lr=1e-3)
+    attention(u).square().mean().backward()
+    optimizer.step()
+    assert not torch.equal(attention(u), c * u)
+
+
+@every
+def test_shape_dtype_and_gradients(layer):
+    attention = layer(64)
+    u = torch.randn(2, 64, 5, 9, requires_grad=True)
+    for dtype in (torch.float32, torch.bfloat16):
+        with torch.autocast('cpu', dtype=torch.bfloat16, enabled=dtype is torch.bfloat16):
+            out = attention(u.to(dtype))
+        assert out.shape == u.shape
+        assert out.dtype is dtype
+        out.float().sum().backward()
+    assert all(p.grad is not None for p in attention.parameters())
+    assert u.grad.isfinite().all()
+
+
+@pytest.mark.parametrize('layer', [layer for layer in EVERY if 'Context' not in layer.__name__])
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_gates_stay_finite_where_the_map_is_as_large_as_half_precision_goes(layer, dtype):
+    attention = layer(256).eval()
+    for parameter in attention.parameters():
+        parameter.data.fill_(0.5)
+    u = torch.full((1, 256, 14, 14), 6e4, dtype=dtype)
+    u[..., ::2] = -6e4
+    with torch.autocast('cpu', dtype=dtype):
+        assert attention(u).isfinite().all()
+
+
+@every
+def test_a_gate_of_the_means_is_the_gate(layer):
+    attention = varied(layer(64))
+    u = torch.randn(2, 64, 5, 9, dtype=torch.float64)
+    known = attention.gate_of_mean()
+    assert (known is not None) == (layer in (SELayer, ECALayer, ESELayer, GatherExcite))
+    if known is not None:
+        function, weights = known
+        torch.testing.assert_close(function(u.mean((2, 3), keepdim=True), *weights), attention.gate(u))
+
+
+@every
+def test_the_map_times_the_gate(layer):
+    attention = varied(layer(64)).eval()
+    u = torch.randn(2, 64, 5, 9, dtype=torch.float64)
+    if layer is ContextBlock:
+        with pytest.raises(SeMmError, match='no gate'):
+            attention.gate(u)
+    else:
+        torch.testing.assert_close(attention(u), u * attention.gate(u), rtol=1e-12, atol=1e-12)
+
+
+@every
+def test_any_layout_gives_the_same(layer):
+    attention = varied(layer(64)).eval()
+    u = torch.randn(2, 64, 5, 9, dtype=torch.float64)
+    torch.testing.assert_close(attention(u.to(memory_format=torch.channels_last)), attention(u))
+
+
+@pytest.mark.parametrize(
+    ('make', 'word'),
+    [
+        (lambda: ECALayer(64, k_size=4), 'odd'),
+        (lambda: ECALayer(64, k_size=2.5), 'odd'),
+        (lambda: CBAM(64, order='avg_max'), 'max_mean'),
+        (lambda: CBAM(64, kernel_size=4), 'odd'),
+        (lambda: GlobalContext(64, pooling='max'), 'pooling'),
+        (lambda: ContextBlock(8), 'ratio'),
+        (lambda: ContextBlock(64, pooling_type='max'), 'pooling_type'),
+        (lambda: ContextBlock(64, fusion_types='channel_add'), 'fusion_types'),
+        (lambda: FcaLayer(64, components='top5'), 'components'),
+        (lambda: FcaLayer(64, dct_size=10), 'multiple of 7'),
+        (lambda: FcaLayer(24), 'split'),
+        (lambda: GatherExcite(64, extent=3), 'extent'),
+    ],
+)
+def test_what_cannot_be_is_refused(make, word):
+    with pytest.raises(SeMmError, match=word):
+        make()
