@@ -14,8 +14,23 @@ from .operators import excitation, squeeze_channels
 from .se_layer import SELayer
 from .simam import SimAM
 
+#: The layers by the short names of the command line (``--attention eca``).
+LAYERS: dict[str, type[Attention]] = {
+    'se': SELayer,
+    'eca': ECALayer,
+    'cbam': CBAM,
+    'coord': CoordAtt,
+    'gc': GlobalContext,
+    'context': ContextBlock,
+    'ese': ESELayer,
+    'fca': FcaLayer,
+    'ge': GatherExcite,
+    'simam': SimAM,
+}
+
 __all__ = [
     'CBAM',
+    'LAYERS',
     'Attention',
     'Blend',
     'ContextBlock',

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ...errors import SeMmError
 from .base import Attention
+from .gates import maximum, mean
 from .operators import accumulated_in, no_autocast, squeeze_channels
 
 ORDERS = ('max_mean', 'mean_max')
@@ -87,10 +88,10 @@ class _ChannelGate(nn.Module):
         self.fc2 = nn.Conv2d(hidden, channels, 1, bias=bias)
 
     def forward(self, u: Tensor) -> Tensor:
-        pooled = u.mean((2, 3), keepdim=True, dtype=accumulated_in(u)), u.amax((2, 3), keepdim=True)
+        pooled = mean(u), maximum(u)
         with no_autocast(u):
-            mean, peak = (self.fc2(self.fc1(z.to(self.fc1.weight.dtype)).relu()) for z in pooled)
-            return (mean + peak).sigmoid().to(u.dtype)
+            of_mean, of_maximum = (self.fc2(self.fc1(z.to(self.fc1.weight.dtype)).relu()) for z in pooled)
+            return (of_mean + of_maximum).sigmoid().to(u.dtype)
 
 
 class _SpatialGate(nn.Module):

@@ -11,7 +11,8 @@ from torch.nn import functional
 
 from ...errors import SeMmError
 from .base import Attention
-from .operators import accumulated_in, no_autocast
+from .gates import mean
+from .operators import no_autocast
 
 
 class ECALayer(Attention):
@@ -44,7 +45,7 @@ class ECALayer(Attention):
         self.conv = nn.Conv1d(1, 1, k_size, padding=k_size // 2, bias=False)
 
     def gate(self, u: Tensor) -> Tensor:
-        return eca_gate(u.mean((2, 3), keepdim=True, dtype=accumulated_in(u)), self.conv.weight).to(u.dtype)
+        return eca_gate(mean(u), self.conv.weight).to(u.dtype)
 
     def gate_of_mean(self) -> tuple[Callable[..., Tensor], tuple[Tensor | None, ...]]:
         return eca_gate, (self.conv.weight,)

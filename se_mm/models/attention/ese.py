@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .base import Attention
-from .operators import accumulated_in, no_autocast
+from .gates import mean
+from .operators import no_autocast
 
 
 class ESELayer(Attention):
@@ -30,8 +31,7 @@ class ESELayer(Attention):
         self.fc = nn.Conv2d(in_channels, in_channels, 1)
 
     def gate(self, u: Tensor) -> Tensor:
-        z = u.mean((2, 3), keepdim=True, dtype=accumulated_in(u))
-        return ese_gate(z, self.fc.weight, self.fc.bias).to(u.dtype)
+        return ese_gate(mean(u), self.fc.weight, self.fc.bias).to(u.dtype)
 
     def gate_of_mean(self) -> tuple[Callable[..., Tensor], tuple[Tensor | None, ...]]:
         return ese_gate, (self.fc.weight, self.fc.bias)

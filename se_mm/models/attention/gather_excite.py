@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from ...errors import SeMmError
 from .base import Attention
-from .operators import accumulated_in
+from .gates import mean
 
 
 class GatherExcite(Attention):
@@ -39,7 +39,7 @@ class GatherExcite(Attention):
 
     def gate(self, u: Tensor) -> Tensor:
         if self.extent == 0:
-            return u.mean((2, 3), keepdim=True, dtype=accumulated_in(u)).sigmoid().to(u.dtype)
+            return mean(u).sigmoid().to(u.dtype)
         window = 2 * self.extent - 1
         gathered = functional.avg_pool2d(u, window, self.extent, window // 2, count_include_pad=False)
         # The sigmoid before the resizing, which copies values: fewer of them.

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ...errors import SeMmError
 from .base import Attention
+from .gates import mean
 from .operators import accumulated_in, no_autocast
 
 POOLINGS = ('att', 'avg')
@@ -80,7 +81,7 @@ def context_of(u: Tensor, conv_attn: nn.Conv2d | None) -> Tensor:
         (N, C, 1, 1), in float32 for half-precision maps.
     """
     if conv_attn is None:
-        return u.mean((2, 3), keepdim=True, dtype=accumulated_in(u))
+        return mean(u)
     weights = conv_attn(u).flatten(1).softmax(1, dtype=accumulated_in(u))
     with no_autocast(u):
         return torch.einsum('ncp,np->nc', u.flatten(2).to(weights.dtype), weights)[..., None, None]

@@ -160,7 +160,7 @@ def test_the_lowest_component_is_the_mean():
 def test_gather_excite_copies_the_mean_of_windows():
     u = torch.randn(1, 2, 4, 4, dtype=torch.float64)
     gate = GatherExcite(2, extent=2).gate(u)
-    assert torch.equal(gate[:, :, 1, 0], torch.sigmoid(u[:, :, :2, :2].mean((2, 3))))  # windows of 3 at 0 and 2
+    torch.testing.assert_close(gate[:, :, 1, 0], torch.sigmoid(u[:, :, :2, :2].mean((2, 3))))  # windows of 3 at 0 and 2
     torch.testing.assert_close(gate[:, :, 3, 3], torch.sigmoid(u[:, :, 1:, 1:].mean((2, 3))))
 
 

@@ -1,0 +1,2 @@
+_base_ = './se_resnet50_imagenet_270e.py'
+model = dict(backbone=dict(attention=dict(gate='relu')))

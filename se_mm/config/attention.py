@@ -1,0 +1,43 @@
+"""Attention layers as the command line names them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from mmengine.config import DictAction
+
+from ..errors import SeMmError
+from ..models.attention import LAYERS
+
+
+def attention_named(text: str) -> dict[str, Any]:
+    """The config of an attention layer that the command line names.
+
+    Args:
+        text: a short name or a class name in any case, and arguments of the layer:
+            ``'eca'``, ``'ECALayer,k_size=[3,5,5,7]'``, ``'se,reduction=8,gate=hard_sigmoid'``.
+
+    Returns:
+        What ``attention=`` takes in a config.
+
+    Raises:
+        SeMmError: for an unknown name, with those that there are, or an argument without a value.
+
+    Example:
+        >>> attention_named('ecalayer,k_size=[3,5,5,7]')
+        {'type': 'se_mm.ECALayer', 'k_size': [3, 5, 5, 7]}
+    """
+    name, *arguments = re.split(r',(?=\s*\w+\s*=)', text)  # other commas belong to a list
+    layers = LAYERS | {layer.__name__.lower(): layer for layer in LAYERS.values()}
+    layer = layers.get(name.strip().removeprefix('se_mm.').lower())
+    if layer is None:
+        known = ', '.join(f'{short} ({layer.__name__})' for short, layer in LAYERS.items())
+        raise SeMmError(f'--attention {text}: there is no attention layer {name!r}; there are {known}')
+    config: dict[str, Any] = {'type': f'se_mm.{layer.__name__}'}
+    for argument in arguments:
+        key, _, value = argument.partition('=')
+        if not value.strip():
+            raise SeMmError(f'--attention {text}: {key.strip()} has no value')
+        config[key.strip()] = DictAction._parse_iterable(value.strip())
+    return config

@@ -1,0 +1,72 @@
+"""The configs of the paper's ablations: parameters to the last unit, and the table of docs/ablations.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+
+ROOT = Path(__file__).parents[2]
+ABLATIONS = ROOT / 'configs' / 'ablations'
+BLOCKS = {256: 3, 512: 4, 1024: 6, 2048: 3}  # output channels of the stages of ResNet-50, and their units
+PLAIN = 25_557_032
+
+
+def weights(blocks: dict[int, int], r: int = 16) -> int:
+    """Two layers without biases, (2 / r) sum N C^2: equation 5 of the paper."""
+    return sum(n * 2 * c * (c // r) for c, n in blocks.items())
+
+
+# Counted independently of se_mm, by equation 5; the right-hand sides are the published counts' exact form.
+PARAMETERS = {
+    'resnet50': PLAIN,
+    'se_resnet50': 28_071_976,
+    'se_resnet50_r2': 45_676_584,
+    'se_resnet50_r4': 35_616_808,
+    'se_resnet50_r8': 30_586_920,
+    'se_resnet50_r32': 26_814_504,
+    'se_resnet50_bias': 28_088_024,
+    'se_resnet50_squeeze_max': 28_071_976,
+    'se_resnet50_no_squeeze': 28_071_976,
+    'se_resnet50_gate_relu': 28_071_976,
+    'se_resnet50_gate_tanh': 28_071_976,
+    'se_resnet50_stage2': 25_581_608,
+    'se_resnet50_stage3': 25_688_104,
+    'se_resnet50_stage4': 26_343_464,
+    'se_resnet50_stages234': 26_499_112,
+    'se_resnet50_pre': 27_548_200,
+    'se_resnet50_post': 28_071_976,
+    'se_resnet50_identity': 28_071_976,
+    'se_resnet50_conv2': 25_714_216,
+}
+
+
+def test_the_counts_are_equation_5():
+    for r, name in ((2, 'r2'), (4, 'r4'), (8, 'r8'), (32, 'r32')):
+        assert PARAMETERS[f'se_resnet50_{name}'] == PLAIN + weights(BLOCKS, r)
+    assert PARAMETERS['se_resnet50'] == PLAIN + weights(BLOCKS)
+    for stage, (channels, units) in zip((2, 3, 4), BLOCKS.items(), strict=False):
+        assert PARAMETERS[f'se_resnet50_stage{stage}'] == PLAIN + weights({channels: units})
+    inputs = {64: 1, 256: 3, 512: 4, 1024: 6, 2048: 2}  # of the units, where SE-PRE stands
+    assert PARAMETERS['se_resnet50_pre'] == PLAIN + weights(inputs)
+    assert PARAMETERS['se_resnet50_conv2'] == PLAIN + weights({c // 4: n for c, n in BLOCKS.items()})
+
+
+@pytest.mark.parametrize('name', PARAMETERS)
+def test_parameters(name):
+    cfg = Config.fromfile(ABLATIONS / f'{name}_imagenet_270e.py')
+    init_default_scope('mmpretrain')
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
+    assert sum(p.numel() for p in model.parameters()) == PARAMETERS[name]
+
+
+def test_every_config_is_counted_and_has_its_row():
+    table = (ROOT / 'docs' / 'ablations.md').read_text()
+    assert {path.stem.removesuffix('_imagenet_270e') for path in ABLATIONS.glob('*.py')} == set(PARAMETERS)
+    for name, count in PARAMETERS.items():
+        (row,) = [line for line in table.splitlines() if line.startswith(f'| [{name}](')]
+        assert f'| {count:,} |' in row
