@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..registry import MODELS
-from .attention import SELayer
+from .attention import LAYERS
 from .backbones import SEResNet, SEResNeXt, SETwin
 
-for _model in (SELayer, SEResNet, SEResNeXt, SETwin):
+for _model in (*LAYERS.values(), SEResNet, SEResNeXt, SETwin):
     MODELS.register_module(module=_model)
