@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 
 import torch
@@ -51,8 +52,15 @@ def accumulated_in(u: Tensor) -> torch.dtype | None:
     return torch.float32 if isinstance(u, Tensor) and u.dtype in (torch.float16, torch.bfloat16) else None
 
 
-def excitation(z: Tensor, w1: Tensor, b1: Tensor | None, w2: Tensor, b2: Tensor | None) -> Tensor:
-    """``sigmoid(W2 relu(W1 z + b1) + b2)`` (equation 3), never in half precision under autocast.
+def excitation(
+    z: Tensor,
+    w1: Tensor,
+    b1: Tensor | None,
+    w2: Tensor,
+    b2: Tensor | None,
+    gate: Callable[[Tensor], Tensor] = torch.sigmoid,
+) -> Tensor:
+    """``gate(W2 relu(W1 z + b1) + b2)`` (equation 3), never in half precision under autocast.
 
     Args:
         z: (N, C, 1, 1).
@@ -60,6 +68,7 @@ def excitation(z: Tensor, w1: Tensor, b1: Tensor | None, w2: Tensor, b2: Tensor 
         b1: (C/r,) or ``None``.
         w2: (C, C/r, 1, 1).
         b2: (C,) or ``None``.
+        gate: the last non-linearity.
 
     Returns:
         The gate, (N, C, 1, 1), in the dtype of the weights.
@@ -71,7 +80,7 @@ def excitation(z: Tensor, w1: Tensor, b1: Tensor | None, w2: Tensor, b2: Tensor 
     with no_autocast(z):
         # On maps of one element a product of matrices is quicker than a convolution.
         hidden = functional.linear(z.to(w1.dtype).flatten(1), w1.flatten(1), b1).relu_()
-        return functional.linear(hidden, w2.flatten(1), b2).sigmoid_()[..., None, None]
+        return gate(functional.linear(hidden, w2.flatten(1), b2))[..., None, None]
 
 
 def no_autocast(z: Tensor) -> nullcontext | torch.autocast:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ...errors import SeMmError
 from .base import Attention
-from .operators import accumulated_in, excitation, no_autocast, squeeze_channels
+from .gates import AT_ZERO, GATES, SQUEEZES, named
+from .operators import excitation, no_autocast, squeeze_channels
 
 
 class SELayer(Attention):
@@ -33,9 +36,13 @@ class SELayer(Attention):
         reduction: r, the reduction ratio; see :func:`squeeze_channels`.
         bias: whether the two layers have biases.
         divisor: what the width of the first layer is rounded to a multiple of; 1: ``C // r``.
+        squeeze: ``'avg'``, ``'max'``, ``'avg_max'`` (half of each, as timm's ``add_maxpool``), or
+            ``'none'``: a gate for each position, the paper's NoSqueeze (tables 11 and 16).
+        gate: ``'sigmoid'``, ``'tanh'``, ``'relu'`` (table 12) or ``'hard_sigmoid'``.
 
     Raises:
-        SeMmError: if ``reduction`` or ``divisor`` is no positive integer.
+        SeMmError: if ``reduction`` or ``divisor`` is no positive integer, or ``squeeze`` or
+            ``gate`` is none of these.
 
     Example:
         >>> layer = SELayer(256)
@@ -47,8 +54,20 @@ class SELayer(Attention):
 
     _abbr_ = 'se'  # the name that mmcv's build_plugin_layer gives it in a host
 
-    def __init__(self, in_channels: int, reduction: int = 16, bias: bool = True, divisor: int = 8) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        reduction: int = 16,
+        bias: bool = True,
+        divisor: int = 8,
+        squeeze: str = 'avg',
+        gate: str = 'sigmoid',
+    ) -> None:
         super().__init__(in_channels)
+        self._squeeze = named(SQUEEZES, squeeze, 'squeeze')
+        self._gate = named(GATES, gate, 'gate')
+        self.squeeze_type = squeeze
+        self.gate_type = gate
         hidden = squeeze_channels(in_channels, reduction, divisor)
         self.reduction = reduction
         self.divisor = divisor
@@ -56,29 +75,44 @@ class SELayer(Attention):
         self.fc2 = nn.Conv2d(hidden, in_channels, 1, bias=bias)
 
     def squeeze(self, u: Tensor) -> Tensor:
-        """z, the mean over height and width: (N, C, H, W) -> (N, C, 1, 1), float32 for half-precision maps."""
-        return u.mean((2, 3), keepdim=True, dtype=accumulated_in(u))
+        """z: (N, C, H, W) -> (N, C, 1, 1), float32 for half-precision maps; ``'none'``: the map itself."""
+        return self._squeeze(u)
 
     def excitation(self, z: Tensor) -> Tensor:
-        """s, the gate in (0, 1): (N, C, 1, 1) -> (N, C, 1, 1), in the dtype of the parameters."""
+        """s, the gate, of the shape of ``z``; in the dtype of the parameters unless ``squeeze='none'``."""
+        if self.squeeze_type == 'none':  # a whole map: autocast may have it
+            return self._gate(self.fc2(functional.relu(self.fc1(z))))
         with no_autocast(z):
-            hidden = functional.relu(self.fc1(z.to(self.fc1.weight.dtype)))
-            return torch.sigmoid(self.fc2(hidden))
+            return self._gate(self.fc2(functional.relu(self.fc1(z.to(self.fc1.weight.dtype)))))
 
     def gate(self, u: Tensor) -> Tensor:
-        """s for the map ``u``: (N, C, H, W) -> (N, C, 1, 1), in the dtype of ``u``."""
+        """s for the map ``u``, in its dtype: (N, C, 1, 1), or (N, C, H, W) for ``squeeze='none'``."""
         return self.excitation(self.squeeze(u)).to(u.dtype)
 
-    def gate_of_mean(self) -> tuple[Callable[..., Tensor], tuple[Tensor | None, ...]]:
-        return excitation, (self.fc1.weight, self.fc1.bias, self.fc2.weight, self.fc2.bias)
+    def gate_of_mean(self) -> tuple[Callable[..., Tensor], tuple[Tensor | None, ...]] | None:
+        if self.squeeze_type != 'avg':
+            return None
+        function = excitation if self.gate_type == 'sigmoid' else partial(excitation, gate=self._gate)
+        return function, (self.fc1.weight, self.fc1.bias, self.fc2.weight, self.fc2.bias)
 
     @torch.no_grad()
     def zero_init_gate(self) -> float:
-        """Zero-initialises fc2: each gate is exactly 1/2, where the sigmoid is steepest, whatever the input."""
+        """Zero-initialises fc2: each gate is exactly 1/2, where the sigmoid is steepest, whatever the input.
+
+        Raises:
+            SeMmError: for the gates that are zero there.
+        """
+        if self.gate_type not in AT_ZERO:
+            raise SeMmError(
+                f"SELayer with gate='{self.gate_type}': the gate is 0 at zero weights, so nothing would pass; "
+                "add start='blend' to the attention, or take gate='sigmoid'"
+            )
         self.fc2.weight.zero_()
         if self.fc2.bias is not None:
             self.fc2.bias.zero_()
-        return 0.5
+        return AT_ZERO[self.gate_type]
 
     def extra_repr(self) -> str:
-        return f'in_channels={self.in_channels}, reduction={self.reduction}'
+        settings = {'squeeze': (self.squeeze_type, 'avg'), 'gate': (self.gate_type, 'sigmoid')}
+        changed = (f', {name}={value}' for name, (value, default) in settings.items() if value != default)
+        return f'in_channels={self.in_channels}, reduction={self.reduction}' + ''.join(changed)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from ..attention.gates import mean
 from ..fused import (
     frozen_affine,
     fused_tail,
@@ -128,7 +129,7 @@ class StandardUnit(PlainUnit):
                 v, norm = norm(v), None
             return fused_tail(v, shortcut, affine, norm, function, weights)
         u = normalized(norm, v)
-        s = function(self.se.squeeze(u) if z is None else z, *weights).to(u.dtype)
+        s = function(mean(u) if z is None else z, *weights).to(u.dtype)
         return residual_tail(u, shortcut, s, self.relu)
 
     def _fusible_gate(self, w: Tensor) -> tuple[Any, tuple[Tensor | None, ...]] | None:
