@@ -52,7 +52,7 @@ class Attention(nn.Module):
         Raises:
             SeMmError: if no such weights exist.
         """
-        raise SeMmError(f"{type(self).__name__} has no weights at which its gate is constant; use start='blend'")
+        raise SeMmError(f'{type(self).__name__} has no weights at which its gate is constant')
 
     def gate_of_mean(self) -> tuple[Callable[..., Tensor], tuple[Tensor | None, ...]] | None:
         """The gate as a function of the channel means, where nothing else determines it; else ``None``.

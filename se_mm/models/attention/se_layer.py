@@ -103,10 +103,7 @@ class SELayer(Attention):
             SeMmError: for the gates that are zero there.
         """
         if self.gate_type not in AT_ZERO:
-            raise SeMmError(
-                f"SELayer with gate='{self.gate_type}': the gate is 0 at zero weights, so nothing would pass; "
-                "add start='blend' to the attention, or take gate='sigmoid'"
-            )
+            raise SeMmError(f"SELayer with gate='{self.gate_type}' is 0 at zero weights, and nothing would pass")
         self.fc2.weight.zero_()
         if self.fc2.bias is not None:
             self.fc2.bias.zero_()

@@ -10,10 +10,15 @@ from torch import nn
 
 from ...errors import SeMmError
 from ...registry import MODELS
+from ..attention import Blend
 from .sites import Site
 
 #: The short forms, and what they are in ``attention``.
 SHORT_FORMS = {'reduction': 'reduction', 'se_bias': 'bias'}
+#: How a layer starts: as it initialises itself, or blended in from nothing.
+STARTS = ('default', 'blend')
+#: Arguments of layers that are lists themselves, the same in all stages.
+_LISTS = ('fusion_types',)
 
 
 def attention_config(attention: Mapping[str, Any] | None, **short_forms: Any) -> dict[str, Any]:
@@ -54,7 +59,8 @@ def build_attention(config: Mapping[str, Any], site: Site, num_stages: int) -> n
 
     Args:
         config: ``type`` and the arguments of the layer; each argument is one value, or a list of
-            one for each stage, or of lists of one for each block.
+            one for each stage, or of lists of one for each block. ``start='blend'`` puts the
+            layer into a :class:`se_mm.models.attention.Blend`, which starts as the identity.
         site: where it will stand.
         num_stages: of the host.
 
@@ -62,13 +68,17 @@ def build_attention(config: Mapping[str, Any], site: Site, num_stages: int) -> n
         SeMmError: if the layer has no such argument, or refuses its value.
     """
     cls = attention_class(config['type'])
+    start = config.get('start', 'default')
+    if start not in STARTS:
+        raise SeMmError(f'attention: start must be one of {", ".join(STARTS)}, got {start!r}')
     arguments = {
-        name: _value_at(name, value, site, num_stages)
+        name: value if name in _LISTS else _value_at(name, value, site, num_stages)
         for name, value in config.items()
-        if name not in ('type', '_scope_')
+        if name not in ('type', 'start', '_scope_')
     }
     try:
-        return cls(in_channels=site.channels, **arguments)
+        layer = cls(in_channels=site.channels, **arguments)
+        return Blend(layer) if start == 'blend' else layer
     except TypeError as error:
         known = [name for name in inspect.signature(cls).parameters if name != 'in_channels']
         raise SeMmError(f'attention {cls.__name__}: {error}; its arguments are {", ".join(known)}') from error

@@ -191,17 +191,16 @@ def _adapter_of(host: nn.Module) -> HostAdapter:
 
 def _constant_layer(site: Site) -> tuple[float, dict[str, Tensor]]:
     """The constant that a layer's gate starts from, and the layer's state there; the layer itself stays."""
-    layer = site.parent.se
-    reason = site.obstacle
-    if not reason and not hasattr(layer, 'zero_init_gate'):
-        reason = f'{type(layer).__name__} has no start at which it changes nothing'
-    if reason:
-        raise SeMmError(f"se_init='identity' is impossible at {site.name}: {reason}; use se_init='default'")
-    layer = copy.deepcopy(layer)
+    refusal = f"se_init='identity' is impossible at {site.name}"
+    layer = copy.deepcopy(site.parent.se)
+    if not hasattr(layer, 'zero_init_gate'):
+        raise SeMmError(f'{refusal}: {type(layer).__name__} has no start at which it changes nothing')
     try:
         constant = layer.zero_init_gate()
     except SeMmError as error:
-        raise SeMmError(f"se_init='identity' is impossible at {site.name}: {error}; use se_init='default'") from error
+        raise SeMmError(f"{refusal}: {error}; use se_init='default' or attention=dict(start='blend')") from error
+    if site.obstacle and constant != 1:  # what starts as the identity needs no compensation
+        raise SeMmError(f"{refusal}: {site.obstacle}; use se_init='default' or attention=dict(start='blend')")
     return constant, layer.state_dict()
 
 

@@ -1,0 +1,142 @@
+"""Every attention layer in a host: its start, what it learns, its fused path, its arguments."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from mmdet.models import ResNet
+from support.helpers import randomize
+
+from se_mm import SeMmError, SEResNet, SETwin
+from se_mm.models.attention import LAYERS, Blend
+
+WITHOUT_START = ('ge', 'simam')
+every = pytest.mark.parametrize('name', LAYERS)
+
+
+def config(name: str, **given: object) -> dict:
+    start = {'start': 'blend'} if name in WITHOUT_START else {}
+    return {'type': LAYERS[name].__name__, **start, **given}
+
+
+def images() -> torch.Tensor:
+    return torch.randn(2, 3, 48, 64, generator=torch.Generator().manual_seed(0)).double()
+
+
+def started(name: str, position: str = 'standard', depth: int = 18, **given: object) -> tuple[SEResNet, ResNet]:
+    """A network with attention that was given the weights of a plain one, and the plain one."""
+    size = dict(depth=depth, base_channels=32, stem_channels=32)
+    plain = randomize(ResNet(**size).double())
+    attention = config(name, **given)
+    network = SEResNet(**size, attention=attention, attention_position=position, se_init='identity').double()
+    network.load_state_dict(plain.state_dict())
+    return network, plain
+
+
+@every
+@pytest.mark.parametrize('mode', [True, False])
+@pytest.mark.parametrize('recorded', [True, False])
+def test_it_starts_as_the_plain_network_in_every_bit(name, mode, recorded):
+    network, plain = started(name)
+    network.train(mode), plain.train(mode)
+    with torch.set_grad_enabled(recorded):
+        for ours, theirs in zip(network(images()), plain(images()), strict=True):
+            assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize('position', ['standard', 'pre', 'post', 'identity', 'conv2'])
+def test_a_blend_starts_so_in_every_position(position):
+    network, plain = started('se', position, depth=50, start='blend', gate='tanh')
+    network.eval(), plain.eval()
+    assert all(torch.equal(a, b) for a, b in zip(network(images()), plain(images()), strict=True))
+
+
+@every
+def test_every_layer_learns_from_there(name):
+    network, _ = started(name)
+    network.train()
+    before = {key: value.clone() for key, value in network.named_parameters() if '.se.' in key}
+    optimizer = torch.optim.SGD(network.parameters(), lr=1e-4)
+    for _ in range(3):  # what stands behind a zero moves after it
+        optimizer.zero_grad()
+        sum(feature.square().mean() for feature in network(images())).backward()
+        optimizer.step()
+    after = dict(network.named_parameters())
+    softmax_ignores = ('conv_attn.bias', 'conv_mask.bias')
+    still = [key for key, value in before.items() if torch.equal(value, after[key])]
+    assert all(key.endswith(softmax_ignores) for key in still)
+    assert all(value.isfinite().all() for value in after.values())
+
+
+@pytest.mark.parametrize('name', WITHOUT_START)
+def test_without_a_start_it_is_refused_with_the_way_out(name):
+    with pytest.raises(SeMmError, match="layer1.0.*start='blend'"):
+        SEResNet(depth=18, attention=dict(type=LAYERS[name].__name__), se_init='identity')
+
+
+@pytest.mark.parametrize('gate', ['tanh', 'relu'])
+def test_gates_that_are_zero_at_zero_are_refused_too(gate):
+    with pytest.raises(SeMmError, match="zero weights.*start='blend'"):
+        SEResNet(depth=18, attention=dict(type='SELayer', gate=gate), se_init='identity')
+
+
+@pytest.mark.parametrize(
+    'attention',
+    [dict(type='ECALayer'), dict(type='ESELayer'), dict(type='GatherExcite'), *[
+        dict(type='SELayer', gate=gate) for gate in ('tanh', 'relu', 'hard_sigmoid')]],
+    ids=str,
+)  # fmt: skip
+def test_the_fused_path_is_the_plain_one(attention):
+    network = randomize(SEResNet(depth=18, base_channels=32, stem_channels=32, attention=attention).double().train())
+
+    def run() -> list[torch.Tensor]:
+        network.zero_grad()
+        x = images().requires_grad_()
+        features = network(x)
+        sum((feature * feature.detach().cos()).sum() for feature in features).backward()
+        return [*features, x.grad, *[p.grad for p in network.parameters() if p.grad is not None]]
+
+    fused = run()
+    for unit in network.modules():  # a hook on the layer: somebody wants to see it called
+        if hasattr(unit, 'se'):
+            unit.se.register_forward_hook(lambda *_: None)
+    plain = run()
+    assert len(fused) == len(plain)
+    for ours, theirs in zip(fused, plain, strict=True):
+        scale = theirs.abs().max().clamp(min=1e-12)
+        torch.testing.assert_close(ours / scale, theirs / scale, rtol=0, atol=1e-10)
+
+
+def test_arguments_per_stage_and_per_block():
+    network = SEResNet(depth=50, attention=dict(type='ECALayer', k_size=(3, 5, 5, 7)))
+    assert [getattr(network, f'layer{i}')[0].se.conv.kernel_size for i in (1, 2, 3, 4)] == [(3,), (5,), (5,), (7,)]
+    network = SEResNet(depth=18, attention=dict(type='CBAM', reduction=[16, [8, 4], 16, 16], order='mean_max'))
+    assert [unit.se.channel.fc1.out_channels for unit in network.layer2] == [16, 32]
+    both = SEResNet(depth=18, attention=dict(type='ContextBlock', fusion_types=['channel_mul', 'channel_add']))
+    assert both.layer4[1].se.channel_mul_conv is not None
+    blended = SEResNet(depth=18, attention=dict(type='FcaLayer', dct_size=(56, 28, 14, 7), start='blend'))
+    assert isinstance(blended.layer1[0].se, Blend)
+    assert blended.layer1[0].se.layer.basis.shape == (16, 56, 56)
+
+
+@pytest.mark.parametrize(
+    ('attention', 'word'),
+    [
+        (dict(type='ECALayer', ksize=3), 'k_size'),
+        (dict(type='ECALayer', start='zero'), 'blend'),
+        (dict(type='Nothing'), 'Nothing'),
+        (dict(type='ECALayer', k_size=(3, 5)), '4 stages'),
+    ],
+)
+def test_mistakes_name_what_there_is(attention, word):
+    with pytest.raises(SeMmError, match=word):
+        SEResNet(depth=18, attention=attention)
+
+
+@every
+def test_any_host_takes_it(name):
+    twin = SETwin('mmdet.RegNet', arch='regnetx_400mf', attention=config(name, **(
+        {'components': 'top8'} if name == 'fca' else {})))  # fmt: skip
+    assert isinstance(twin.layer1[0].se, Blend if name in WITHOUT_START else LAYERS[name])
+    twin.eval()
+    assert [feature.shape[1] for feature in twin(torch.randn(1, 3, 64, 64))] == [32, 64, 160, 384]
