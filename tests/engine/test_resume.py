@@ -97,7 +97,7 @@ def test_killed_between_checkpoints(scenes, whole, tmp_path):
     fault = "dict(type='SignalAt', iteration=7)"
     killed = train(ITERATIONS, scenes, tmp_path / 'a', '--seed', '3', checkpoint=every, fault=fault, fresh=True)
     assert killed.returncode == KILLED
-    said = trained(ITERATIONS, scenes, tmp_path / 'a', '--resume', checkpoint=every, workers=2, fresh=True)
+    said = trained(ITERATIONS, scenes, tmp_path / 'a', '--resume', checkpoint=every, workers=2)
     assert 'iter: 4' in said
     assert sha256_of_training(tmp_path / 'a', 'iter_12.pth') == whole
 
