@@ -1,9 +1,10 @@
 """Squeeze-and-Excitation backbones for the OpenMMLab stack.
 
-Importing this package prepares the installed stack (see :mod:`se_mm.compat`), so it has to
-come before the first import of ``mmcv.ops``, which ``mmdet.models`` makes, and mmengine's
-reading of checkpoints (see :mod:`se_mm.weights.schemes`). The public names below, and with
-them mmdet, are imported on first use.
+Importing this package imports neither torch nor mmengine, and changes nothing but names: the
+scope ``se_mm`` of the registries, the checkpoint scheme ``timm://``, configs named ``se_mm::``
+and, where mmcv has no compiled operators, ``mmcv._ext`` (:mod:`se_mm.compat`). For the last
+it has to be imported before ``mmcv.ops``, which ``mmdet.models`` imports. The public names
+below are imported on first use.
 """
 
 from __future__ import annotations
@@ -13,14 +14,9 @@ from typing import Any
 
 from . import compat
 from .errors import SeMmError
-from .utils import atomic, plain_files
 from .version import __version__
-from .weights import schemes
 
 compat.prepare()
-schemes.register()
-atomic.install()
-plain_files.install()
 
 _PUBLIC = {
     'SELayer': 'se_mm.models.attention',

@@ -67,8 +67,11 @@ def test_the_2x_schedule_is_detectrons():
 
 def test_another_project_inherits_by_name(tmp_path):
     (tmp_path / 'mine.py').write_text("_base_ = 'se_mm::faster_rcnn_se_r50_coco.py'\n")
-    cfg = Config.fromfile(tmp_path / 'mine.py')
-    assert cfg.model.backbone.type == 'se_mm.SEResNet'
+    (tmp_path / 'theirs.py').write_text("_base_ = 'se_mm::_base_/../faster_rcnn_se_r50_coco.py'\n")
+    assert load_config(str(tmp_path / 'mine.py')).model.backbone.type == 'se_mm.SEResNet'
+    assert Config.fromfile(tmp_path / 'theirs.py').model.backbone.type == 'se_mm.SEResNet'  # by mmengine alone
+    with pytest.raises(ValueError, match='relative config path'):
+        Config.fromfile(tmp_path / 'mine.py')
     assert load_config('se_mm::demo/faster_rcnn_se_r18_shapes.py').model.backbone.depth == 18
 
 
@@ -92,8 +95,8 @@ def test_a_wheel_carries_the_configs(tmp_path):
     (tmp_path / 'mine.py').write_text("_base_ = 'se_mm::faster_rcnn_se_r50_coco.py'\n")
     code = (
         f'import sys; sys.path.insert(0, {str(tmp_path / "installed")!r}); import se_mm; '
-        'from mmengine.config import Config; print(se_mm.__file__); '
-        "print(Config.fromfile('mine.py').model.backbone.type)"
+        'from se_mm.config.load import load_config; print(se_mm.__file__); '
+        "print(load_config('mine.py').model.backbone.type)"
     )
     done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout.split() == [str(tmp_path / 'installed/se_mm/__init__.py'), 'se_mm.SEResNet'], done.stderr

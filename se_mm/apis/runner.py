@@ -22,7 +22,6 @@ from mmengine.runner import Runner
 
 from ..engine.repeatable import Reader
 from ..errors import TRACEBACK_VARIABLE, SeMmError, listed
-from ..utils.atomic import unlink_link
 
 #: Where the standard library and what pip installs are.
 _LIBRARIES = {Path(path) for path in sysconfig.get_paths().values()}
@@ -47,7 +46,6 @@ def build_runner(cfg: Config, prepare: Callable[[Config], None]) -> Runner:
     prepare(prepared)
     if is_distributed() and not torch.cuda.is_available():
         _wrap_on_cpu(prepared)
-    unlink_link(Path(cfg.work_dir, Path(cfg.filename or 'config.py').name))
     try:
         runner = RUNNERS.build(prepared) if 'runner_type' in cfg else Runner.from_cfg(prepared)
         runner.cfg = copy.deepcopy(cfg)

@@ -1,4 +1,4 @@
-"""The edge where an error meets the user."""
+"""A tool as the owner of its process: set-up, messages for the user, exit status."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ def own(main: Callable[[], None]) -> None:
     Ctrl-C is neither: status 130, as of a shell.
     """
     try:
+        set_up()
         main()
-        if distributed.is_available() and distributed.is_initialized():
+        if _in_process_group():
             distributed.barrier()
+            distributed.destroy_process_group()  # on success only: NCCL waits for the other processes
     except SeMmError as error:
         if os.environ.get(TRACEBACK_VARIABLE):
             traceback.print_exc()
@@ -36,12 +38,24 @@ def own(main: Callable[[], None]) -> None:
         sys.exit(INTERRUPTED)
     finally:
         _end_workers()
-        if distributed.is_available() and distributed.is_initialized():
-            distributed.destroy_process_group()  # its threads would abort a process that comes to its end
+
+
+def set_up() -> None:
+    """All that the tools change for their whole process, which ``import se_mm`` may not."""
+    from ..compat import checkpoints
+    from ..weights import schemes
+
+    checkpoints.install()
+    schemes.register()
+
+
+def _in_process_group() -> bool:
+    return distributed.is_available() and distributed.is_initialized()
 
 
 def _end_workers() -> None:
-    """Workers that read data leave SIGTERM to the main process; one that hangs would keep it from its end."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler takes their end for a failure
+    """Kills data loader workers: they ignore SIGTERM, and one that hangs would keep this process from ending."""
+    if hasattr(signal, 'SIGCHLD'):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler reports a killed worker as a failure
     for worker in multiprocessing.active_children():
         worker.kill()

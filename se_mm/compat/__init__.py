@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from . import checkpoints, config_scope, mmcv_ext
+from . import mmcv_ext, mmengine_tables
 
 
 def prepare() -> None:
-    """Makes the installed stack ready for se_mm; may be called again."""
+    """Makes the installed stack ready for se_mm without importing it; may be called again."""
     mmcv_ext.install()
-    config_scope.install()
-    checkpoints.install()
+    mmengine_tables.install()

@@ -1,31 +1,40 @@
-"""Lets a config of another project inherit from ours: ``_base_ = 'se_mm::faster_rcnn_se_r50_coco.py'``.
+"""Reading configs whose ``_base_`` names one of ours without a folder: ``'se_mm::faster_rcnn_se_r50_coco.py'``.
 
-mmengine resolves ``package::path`` for a fixed list of packages, and only for paths with a
-folder in them; our configs are flat. Everything after the name (finding the installed
-package, its ``.mim`` folder, the file) is mmengine's own.
+mmengine resolves ``package::folder/file.py`` and refuses a name without a folder; our configs
+are flat.
 """
 
 from __future__ import annotations
 
-from functools import wraps
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mmengine.config import Config, config
 
 PREFIX = 'se_mm::'
 
 
-def install() -> None:
-    """Teaches mmengine's config reader the ``se_mm::`` prefix, once."""
-    from mmengine.config import config, utils
+def read_config(path: str) -> Config:
+    """``Config.fromfile`` that also follows flat ``se_mm::`` names."""
+    with _flat_names():
+        return Config.fromfile(path)
 
-    resolve = utils._get_package_and_cfg_path
-    if getattr(resolve, 'knows_se_mm', False):
-        return
 
-    @wraps(resolve)
-    def resolve_se_mm_too(cfg_path: str) -> tuple[str, str]:
-        if cfg_path.startswith(PREFIX):
-            return 'se_mm', cfg_path.removeprefix(PREFIX)
-        return resolve(cfg_path)
+def locate(name: str) -> str:
+    """The file behind ``package::path``."""
+    with _flat_names():
+        return Config._get_cfg_path(name, '')[0]
 
-    resolve_se_mm_too.knows_se_mm = True
-    for module in (config, utils):  # config holds its own reference; mmengine.hub takes the one of utils
-        module._get_package_and_cfg_path = resolve_se_mm_too
+
+@contextmanager
+def _flat_names() -> Iterator[None]:
+    resolve = config._get_package_and_cfg_path
+
+    def resolve_flat_names(cfg_path: str) -> tuple[str, str]:
+        return ('se_mm', cfg_path.removeprefix(PREFIX)) if cfg_path.startswith(PREFIX) else resolve(cfg_path)
+
+    config._get_package_and_cfg_path = resolve_flat_names
+    try:
+        yield
+    finally:
+        config._get_package_and_cfg_path = resolve

@@ -2,24 +2,28 @@
 
 ``mmcv.ops`` imports the extension module ``mmcv._ext`` at its first line, and
 ``mmdet.models`` imports ``mmcv.ops``: without a compiler, a detector cannot even be imported.
-A finder in front of Python's own watches for that one name. A compiled extension that loads
-is handed over untouched; where there is none, or it was built against another torch, the
-module is made of the functions in :mod:`se_mm.compat.ops`, and one log line says so.
+An import hook watches for that one name. A compiled extension that loads is used as it is;
+where there is none, or it was built against another torch, the module is made of the
+functions in :mod:`se_mm.compat.ops`, and one log line says so. ``SE_MM_MMCV_EXT=0`` in the
+environment switches the hook off.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import logging
-import sys
-from collections.abc import Callable, Sequence
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
+import os
+from collections.abc import Callable
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, NoReturn
 
 from ..errors import SeMmError
+from .import_hooks import add_hook
 
+#: Set to 0 in the environment: ``mmcv._ext`` is left alone.
+SWITCH = 'SE_MM_MMCV_EXT'
 EXT_NAME = 'mmcv._ext'
 HOW_TO_COMPILE = (
     'get a compiled mmcv: the onedl stack builds one with '
@@ -29,9 +33,13 @@ HOW_TO_COMPILE = (
 
 
 def install() -> None:
-    """Puts the finder in front of Python's own, once."""
-    if not any(isinstance(finder, _ExtFinder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _ExtFinder())
+    """Adds the import hook; may be called again."""
+    if os.environ.get(SWITCH) != '0':
+        add_hook(EXT_NAME, _spec)
+
+
+def _spec(compiled: ModuleSpec | None) -> ModuleSpec:
+    return ModuleSpec(EXT_NAME, _ExtLoader(compiled), origin=compiled.origin if compiled else __file__)
 
 
 def is_stand_in() -> bool:
@@ -58,16 +66,6 @@ def _missing_operator(name: str) -> Callable[..., NoReturn]:
         raise SeMmError(f'mmcv operator {name!r} has no stand-in in se_mm; {HOW_TO_COMPILE}')
 
     return raise_missing
-
-
-class _ExtFinder(MetaPathFinder):
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if fullname != EXT_NAME:
-            return None
-        compiled = PathFinder.find_spec(fullname, path)
-        return ModuleSpec(fullname, _ExtLoader(compiled), origin=compiled.origin if compiled else __file__)
 
 
 class _ExtLoader(Loader):

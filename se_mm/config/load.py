@@ -9,6 +9,7 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
+from ..compat.config_scope import locate, read_config
 from ..errors import SeMmError
 from ..swap import swap_backbone
 from .options import merge_options
@@ -48,7 +49,7 @@ def load_config(
     """
     path = _locate(name)
     try:
-        cfg = Config.fromfile(path)
+        cfg = read_config(path)
     except Exception as error:  # whatever a config, which is code, may raise
         raise SeMmError(f'{path} cannot be read as a config: {type(error).__name__}: {error}') from error
     if not isinstance(cfg.get('model'), dict):
@@ -68,7 +69,7 @@ def _locate(name: str) -> str:
     path = name
     if '::' in name:
         try:
-            path, _ = Config._get_cfg_path(name, '')
+            path = locate(name)
         except Exception as error:
             raise SeMmError(f'config {name} cannot be found: {error}') from error
     if not Path(path).is_file():

@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from ..utils.atomic import write_whole
+from ..utils.atomic import write_atomic
 
 
 def new_figure(rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, Any]:
@@ -22,4 +22,4 @@ def save_figure(figure: Figure, path: Path, dpi: int) -> None:
     """Writes a figure as a PNG."""
     picture = io.BytesIO()
     figure.savefig(picture, dpi=dpi, format='png')
-    write_whole(path, picture.getvalue())
+    write_atomic(path, picture.getvalue())

@@ -72,7 +72,7 @@ def test_too_many_broken_images_stop_the_training_with_their_names(tmp_path):
     )
     done = tool('train', 'configs/se_resnet18_places365.py', *args)
     assert done.returncode == 2
-    assert 'b/bar/00000002.jpg is left out: no decoder reads it' in done.stdout
+    assert 'b/bar/00000002.jpg is left out: it cannot be decoded' in done.stdout
     assert 'error: 1 of 730 train images cannot be read, more than 0.1%' in done.stderr
     done = tool('train', 'configs/se_resnet18_places365.py', *args, 'custom_hooks.0.most=0.01')
     assert done.returncode == 0, done.stderr[-3000:]

@@ -99,7 +99,7 @@ def test_workers_see_the_list_and_note_broken_images_in_one_file(tree, tmp_path,
         dataset, batch_size=50, num_workers=2, collate_fn=len, multiprocessing_context=start
     )
     assert sum(loader) == 730
-    assert noted(tmp_path / 'report')[0] == [Skipped('train', 'image', str(broken), 'no decoder reads it')]
+    assert noted(tmp_path / 'report')[0] == [Skipped('train', 'image', str(broken), 'it cannot be decoded')]
 
 
 def test_a_broken_picture_in_a_test_is_grey_and_counted(tree, tmp_path):

@@ -69,7 +69,7 @@ def test_a_set_with_many_faults_trains_and_names_them(data, tmp_path):
     assert 'with a box that is not four finite numbers' in said
     assert 'with an inverted box' in said
     assert re.search(rf'{work_dir}/annotations/train_\w+_train.json is used in its place', said)
-    assert f'train: {cut_off} is left out: cut off' in said
+    assert f'train: {cut_off} is left out: it cannot be decoded' in said
     assert f'train: {missing} is left out: missing' in said
     last = [line for line in said.splitlines() if 'left out of the data' in line][-1]
     assert '2 images of train' in last

@@ -1,4 +1,4 @@
-"""Reading a picture whole and as it was annotated, or leaving it out."""
+"""Loading images that may be missing or damaged, in the orientation that they were annotated in."""
 
 from __future__ import annotations
 
@@ -19,25 +19,23 @@ MMCVS = ('LoadImageFromFile', 'mmcv.LoadImageFromFile', 'mmdet.LoadImageFromFile
 
 
 class UnreadableImageError(Exception):
-    """Why a picture cannot be used."""
+    """Why an image cannot be used."""
 
 
 @TRANSFORMS.register_module()
 class LoadImageFromFile(_LoadImageFromFile):
-    """mmcv's, which tells a damaged picture from a whole one.
+    """mmcv's, with a choice of what happens to an image that cannot be read.
 
-    A JPEG that is cut off is decoded by others with its lower part grey, and one that its EXIF
-    data turn is decoded turned although its boxes are not: here the first cannot be read, and the
-    second is decoded as it was annotated (where the annotations have its width and height). A
-    picture of another size than the annotated one cannot be used.
+    An image that its EXIF orientation turns is decoded as it was annotated, if the annotations
+    have its width and height. An image of another size than the annotated one cannot be used.
 
     Args:
-        unreadable: ``'raise'``; ``'another'``: mmengine's data sets take another picture in its
-            place, for trainings; ``'grey'``: a grey one of the annotated size, for evaluations,
-            where each picture has to count.
-        split: what the data are called in the report.
-        report: the file to note such pictures in (:mod:`se_mm.datasets.validation.skipped`).
-        **kwargs: of mmcv's.
+        unreadable: ``'raise'``; ``'another'``: the data set returns another image in its place,
+            for training; ``'grey'``: a grey image of the annotated size, for evaluation, where
+            each image counts.
+        split: name of the split in the report.
+        report: file that such images are noted in (:mod:`se_mm.datasets.validation.skipped`).
+        **kwargs: as in mmcv.
 
     Raises:
         UnreadableImageError: with ``unreadable='raise'``.
@@ -78,11 +76,9 @@ class LoadImageFromFile(_LoadImageFromFile):
         content = bytes(content)
         if not content:
             raise UnreadableImageError('empty (0 bytes)')
-        if is_cut_off(content):
-            raise UnreadableImageError('cut off')
         image = mmcv.imfrombytes(content, flag=self.color_type, backend=self.imdecode_backend)
         if image is None:
-            raise UnreadableImageError('no decoder reads it')
+            raise UnreadableImageError('it cannot be decoded')
         if height is None or width is None or image.shape[:2] == (height, width):
             return image
         if image.shape[:2] == (width, height) and self.color_type == 'color':
@@ -97,18 +93,6 @@ class LoadImageFromFile(_LoadImageFromFile):
             note(self.report, [Skipped(self.split, 'image', str(path), reason)])
 
 
-def is_cut_off(content: bytes) -> bool:
-    """Whether a JPEG or PNG ends before its end marker; ``False`` for other formats.
-
-    Example:
-        >>> is_cut_off(b'\\xff\\xd8 header \\xff\\xda pixels'), is_cut_off(b'\\xff\\xd8 \\xff\\xda pixels \\xff\\xd9')
-        (True, False)
-    """
-    if content.startswith(b'\xff\xd8'):  # a preview in the header ends with the same marker, before the scan
-        return content.rfind(b'\xff\xd9') < content.rfind(b'\xff\xda')
-    return content.startswith(b'\x89PNG') and b'IEND' not in content[-64:]
-
-
 def _reason(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return 'missing'
@@ -120,7 +104,7 @@ def _reason(error: Exception) -> str:
 
 
 def guard_images(part: Any, unreadable: str, split: str, report: str | Path) -> None:
-    """Puts :class:`LoadImageFromFile` in the place of mmcv's in all pipelines of a part of a config."""
+    """Replaces mmcv's ``LoadImageFromFile`` by ours in all pipelines of a part of a config."""
     for _, node in nodes(part):
         if node.get('type') in MMCVS:
             node.update(type='se_mm.LoadImageFromFile', unreadable=unreadable, split=split, report=str(report))

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from ...utils.atomic import unlink_link, write_whole
+from ...utils.atomic import write_atomic
 
 FILE = 'skipped_data.jsonl'
 
@@ -26,7 +26,6 @@ def note(file: str | Path, entries: Iterable[Skipped]) -> None:
     """Adds entries to a file; several processes may do so at once."""
     lines = ''.join(f'{json.dumps(entry)}\n' for entry in entries)
     if lines:
-        unlink_link(file)
         with Path(file).open('a') as stream:  # one write with O_APPEND, for what is no longer than a page
             stream.write(lines)
 
@@ -42,7 +41,7 @@ def noted(file: str | Path, start: int = 0) -> tuple[list[Skipped], int]:
         [Skipped(split='train', kind='image', name='a.jpg', reason='cut off')]
     """
     file = Path(file)
-    if file.is_symlink() or not file.is_file() or file.stat().st_size <= start:
+    if not file.is_file() or file.stat().st_size <= start:
         return [], start
     with file.open('rb') as stream:
         stream.seek(start)
@@ -56,7 +55,7 @@ def forget(file: str | Path, splits: Iterable[str]) -> None:
     entries, _ = noted(file)
     if entries:
         kept = [entry for entry in entries if entry.split not in splits]
-        write_whole(file, ''.join(f'{json.dumps(entry)}\n' for entry in kept))
+        write_atomic(file, ''.join(f'{json.dumps(entry)}\n' for entry in kept))
 
 
 def _entries(lines: bytes) -> Iterator[Skipped]:

@@ -1,14 +1,15 @@
-"""Checkpoints that are whole, the last good one kept until the next is written, and found again."""
+"""Checkpoints that are written atomically, and finding the newest one that can be resumed."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.dist import all_reduce, is_main_process
+from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook as _CheckpointHook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
@@ -17,42 +18,65 @@ from torch import nn
 
 from ...errors import SeMmError
 from ...registry import HOOKS
-from ...utils.atomic import PART, WholeFiles, unlink_link, write_whole
+from ...utils.atomic import PART, write_atomic
 from ...weights.files import read_checkpoint
 
 LAST = 'last_checkpoint'
 PREEMPTED = 'preempted.pth'
 GRADIENTS = 'accumulated_gradients'
+BACKEND = 'se_mm_atomic'
+
+
+class AtomicBackend(LocalBackend):
+    """mmengine's local files with atomic writes; what is removed stays until :meth:`remove_now`."""
+
+    def __init__(self) -> None:
+        self.removed: list[Path] = []
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        Path(filepath).parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(filepath, obj)
+
+    def remove(self, filepath: str | Path) -> None:
+        self.removed.append(Path(filepath))
+
+    def remove_now(self, folder: str | Path) -> None:
+        """Removes those files that lie in ``folder``: a resumed checkpoint may name those of another training."""
+        for path in self.removed:
+            if path.parent.resolve() == Path(folder).resolve():
+                path.unlink(missing_ok=True)
+            else:
+                print_log(f'{path} is not removed: it is outside of {folder}', logger='current', level=30)
+        self.removed.clear()
+
+
+register_backend(BACKEND, AtomicBackend, force=True)
 
 
 @HOOKS.register_module()
 class CheckpointHook(_CheckpointHook):
-    """mmengine's, with files that are whole and the last good one never lost.
+    """mmengine's, with atomic writes; an older checkpoint is removed after the new one is written.
 
-    A checkpoint is written aside and renamed, and an older one is removed only after that
-    (so there has to be room for one more than ``max_keep_ckpts``). Only files in its own
-    folder are removed, whatever a resumed checkpoint names. Gradients that are accumulated
-    and not yet applied are part of the checkpoint.
+    So there has to be room for one more than ``max_keep_ckpts``. Gradients that are accumulated
+    and not yet applied are part of the checkpoint. With ``backend_args`` or ``file_client_args``
+    the files are written as those say.
     """
 
+    _gradients: dict[str, torch.Tensor] = {}
+
     def before_train(self, runner: Runner) -> None:
+        folder = str(self.out_dir or runner.work_dir)
+        if self.backend_args is None and self.file_client_args is None and '://' not in folder:
+            self.backend_args = dict(backend=BACKEND)
         super().before_train(runner)
         if is_main_process():
             for left in Path(runner.work_dir).glob(f'*{PART}'):  # by a process that was killed
                 left.unlink(missing_ok=True)
-        if isinstance(self.file_backend, WholeFiles):
-            self.file_backend = _RemovesLater(Path(self.out_dir))
         _restore_gradients(runner.model, self._gradients)
         self._gradients = {}
 
-    _gradients: dict[str, torch.Tensor] = {}
-
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         self._gradients = checkpoint.pop(GRADIENTS, {}) if runner._resume else {}
-        hub = checkpoint.get('message_hub')
-        info = hub.get('runtime_info') if isinstance(hub, dict) else None
-        if isinstance(info, dict) and not all(isinstance(step, int) for step in info.get('keep_ckpt_ids', ())):
-            raise SeMmError('the checkpoint names other checkpoints by something else than numbers; refused')
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         if 'optimizer' in checkpoint and _is_accumulating(runner):
@@ -63,8 +87,8 @@ class CheckpointHook(_CheckpointHook):
             }
 
     def save_now(self, runner: Runner, epoch: int, iteration: int) -> str:
-        """Writes the whole state aside from the regular checkpoints, as the one to resume from; returns its path."""
-        self._save_whole(
+        """Writes the state beside the regular checkpoints, as the one to resume from; returns its path."""
+        self._save(
             runner,
             lambda: runner.save_checkpoint(
                 self.out_dir, PREEMPTED, meta=dict(epoch=epoch, iter=iteration), backend_args=self.backend_args
@@ -72,26 +96,24 @@ class CheckpointHook(_CheckpointHook):
         )
         path = self.file_backend.join_path(self.out_dir, PREEMPTED)
         if is_main_process():
-            write_whole(Path(runner.work_dir, LAST), path)
+            write_atomic(Path(runner.work_dir, LAST), path)
         return path
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
-        self._save_whole(runner, lambda: super(CheckpointHook, self)._save_checkpoint_with_step(runner, step, meta))
+        self._save(runner, lambda: super(CheckpointHook, self)._save_checkpoint_with_step(runner, step, meta))
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, Any]) -> None:
-        self._save_whole(runner, lambda: super(CheckpointHook, self)._save_best_checkpoint(runner, metrics))
+        self._save(runner, lambda: super(CheckpointHook, self)._save_best_checkpoint(runner, metrics))
 
-    def _save_whole(self, runner: Runner, save: Any) -> None:
+    def _save(self, runner: Runner, save: Callable[[], None]) -> None:
         if _is_accumulating(runner):
             _average_gradients(runner.model)
-        if is_main_process():
-            unlink_link(Path(runner.work_dir, LAST))
         try:
             save()
         except OSError as error:
             raise SeMmError(self._why_not_saved(runner, error)) from error
-        if isinstance(self.file_backend, _RemovesLater) and is_main_process():
-            self.file_backend.remove_now()
+        if isinstance(self.file_backend, AtomicBackend):
+            self.file_backend.remove_now(self.out_dir)
 
     def _why_not_saved(self, runner: Runner, error: OSError) -> str:
         good = latest_checkpoint(runner.work_dir, say=False)
@@ -103,29 +125,8 @@ class CheckpointHook(_CheckpointHook):
         )
 
 
-class _RemovesLater(WholeFiles):
-    """What mmengine's hook removes before it saves is removed after it has saved."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder.resolve()
-        self.paths: list[Path] = []
-
-    def remove(self, filepath: str | Path) -> None:
-        if Path(filepath).parent.resolve() == self.folder:
-            self.paths.append(Path(filepath))
-        else:
-            print_log(f'{filepath} is not removed: it is outside of {self.folder}', logger='current', level=30)
-
-    def rmtree(self, dir_path: str | Path) -> None:
-        print_log(f'{dir_path} is not removed: our checkpoints are no folders', logger='current', level=30)
-
-    def remove_now(self) -> None:
-        while self.paths:
-            self.paths.pop().unlink(missing_ok=True)
-
-
 def latest_checkpoint(work_dir: str | Path, say: bool = True) -> str | None:
-    """The newest checkpoint of a work_dir that is whole and can be resumed.
+    """The newest checkpoint of a work_dir that can be read and resumed.
 
     Args:
         work_dir: where a training left ``last_checkpoint`` and its files.
@@ -144,7 +145,7 @@ def latest_checkpoint(work_dir: str | Path, say: bool = True) -> str | None:
 
 
 def why_not_resumable(path: str | Path) -> str | None:
-    """What keeps a training from going on from a file; ``None`` where nothing does."""
+    """Why a training cannot be resumed from a file; ``None`` if it can."""
     try:
         content = read_checkpoint(path)
     except SeMmError as error:
@@ -158,7 +159,7 @@ def why_not_resumable(path: str | Path) -> str | None:
 
 
 def _candidates(work_dir: Path) -> Iterator[Path]:
-    """The one that was named last, then the others, newest first."""
+    """The one that ``last_checkpoint`` names, then the others, newest first."""
     pointer = work_dir / LAST
     named = Path(pointer.read_text().strip()) if pointer.is_file() else None
     if named:
@@ -176,7 +177,7 @@ def _is_accumulating(runner: Runner) -> bool:
 
 
 def _average_gradients(model: nn.Module) -> None:
-    """Gives every process the mean of what all have accumulated, so that one process's file holds all of it."""
+    """Averages the accumulated gradients over the processes: only the main process saves them."""
     for _, parameter in _parameters(model):
         if parameter.grad is not None:
             all_reduce(parameter.grad, 'mean')
@@ -187,7 +188,7 @@ def _restore_gradients(model: nn.Module, gradients: dict[str, torch.Tensor]) -> 
         if name in gradients:
             parameter.grad = gradients[name].to(parameter)
     if gradients:
-        print_log('the gradients that were accumulated when the checkpoint was written are there', logger='current')
+        print_log('accumulated gradients are restored from the checkpoint', logger='current')
 
 
 def _parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:

@@ -11,7 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ...registry import HOOKS
-from ...utils.atomic import write_whole
+from ...utils.atomic import write_atomic
 from ...visualization.curves import draw_curves, print_table
 from ..loops import EpochBasedTrainLoop
 
@@ -43,7 +43,7 @@ class CurvesHook(Hook):
         numbers = {key: float(value) for key, value in (metrics or {}).items() if isinstance(value, (int, float))}
         self.validations.append({'epoch': runner.epoch, 'iter': runner.iter, **numbers})
         if is_main_process():
-            write_whole(Path(runner.work_dir, 'validations.json'), json.dumps(self.validations, indent=1))
+            write_atomic(Path(runner.work_dir, 'validations.json'), json.dumps(self.validations, indent=1))
 
     @master_only
     def after_train(self, runner: Runner) -> None:

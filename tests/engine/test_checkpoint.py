@@ -1,0 +1,57 @@
+"""Checkpoints are written atomically, by the hook that asks for it and by nobody else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.fileio import LocalBackend, get_file_backend
+from support.small import draw_scenes, run, scene_config
+
+from se_mm.engine.hooks.checkpoint import BACKEND, AtomicBackend
+from se_mm.utils.atomic import PART, write_atomic
+
+
+def test_only_the_named_backend_is_ours(tmp_path):
+    assert type(get_file_backend(str(tmp_path))) is LocalBackend
+    assert type(get_file_backend(str(tmp_path), backend_args={'backend': BACKEND})) is AtomicBackend
+
+
+def test_a_write_that_fails_leaves_the_file_and_nothing_beside_it(tmp_path, monkeypatch):
+    file = tmp_path / 'a.pth'
+    write_atomic(file, b'old')
+
+    def full(self: Path, target: Path) -> None:
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(Path, 'replace', full)
+    with pytest.raises(OSError, match='No space left'):
+        write_atomic(file, b'new')
+    assert file.read_bytes() == b'old'
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_resumed_training_removes_its_own_files_alone(tmp_path):
+    root = draw_scenes(tmp_path / 'scenes')
+    best_of_another = tmp_path / 'best.pth'
+    best_of_another.write_bytes(b'weights')
+    work_dir = tmp_path / 'a'
+    options = {
+        'default_hooks.checkpoint.save_best': 'accuracy/top1',
+        'default_hooks.checkpoint.interval': 1,
+        'default_hooks.checkpoint.max_keep_ckpts': 1,
+        'train_cfg.val_interval': 2,
+    }
+    run(scene_config(root, work_dir, 2, **options))
+    assert [file.name for file in work_dir.glob('iter_*')] == ['iter_2.pth']
+    (work_dir / f'iter_1.pth.7{PART}').write_bytes(b'of a process that was killed')
+    state = torch.load(work_dir / 'iter_2.pth', weights_only=True)
+    state['message_hub']['runtime_info'].update(best_ckpt=str(best_of_another), best_score=-1.0)
+    torch.save(state, work_dir / 'iter_2.pth')
+    cfg = scene_config(root, work_dir, 4, **options)
+    cfg.update(resume=True, load_from=str(work_dir / 'iter_2.pth'))
+    run(cfg)
+    assert best_of_another.read_bytes() == b'weights'
+    assert [file.name for file in work_dir.glob('iter_*')] == ['iter_4.pth']
+    assert (work_dir / 'last_checkpoint').read_text() == str(work_dir / 'iter_4.pth')
