@@ -1,1 +1,1 @@
-"""Training that can be cut off at any moment: exact resumption, whole checkpoints, steps that stay finite."""
+"""Training that survives interruption: exact resumption, atomic checkpoints, skipped non-finite steps."""

@@ -1,4 +1,4 @@
-"""mmengine's training loops, resumed at the very batch that comes next."""
+"""mmengine's training loops, resumed at the next batch."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from torch.utils.data import DataLoader
 from ..registry import LOOPS
 from .repeatable import Reader, RepeatableBatchSampler
 
-#: Under this name the message hub, and with it each checkpoint, keeps how far its epoch had come.
+#: Key in the message hub, which each checkpoint contains, for the position within the epoch.
 POSITION = 'batches_of_epoch'
 
 
 @LOOPS.register_module()
 class EpochBasedTrainLoop(_EpochBasedTrainLoop):
-    """Epochs, each iteration a function of the seed and its number; resumed in the middle of one.
+    """Epochs, in which each iteration depends on the seed and its number only; resumes within an epoch.
 
     The loader's batches come from :class:`~se_mm.engine.repeatable.RepeatableBatchSampler`.
     """
@@ -47,7 +47,7 @@ class EpochBasedTrainLoop(_EpochBasedTrainLoop):
         super().run_iter(idx, data_batch)
 
     def batches_done(self) -> int:
-        """Of the epoch that comes next, the batches that were trained on before the run was cut off."""
+        """Batches of the next epoch that were trained on before the run was interrupted."""
         position = self.runner.message_hub.runtime_info.get(POSITION)
         if not position or position['epoch'] != self._epoch:
             return 0
@@ -64,7 +64,7 @@ class EpochBasedTrainLoop(_EpochBasedTrainLoop):
 
 @LOOPS.register_module()
 class IterBasedTrainLoop(_IterBasedTrainLoop):
-    """Iterations, each a function of the seed and its number; resumed without reading what was trained on.
+    """Iterations that depend on the seed and their number only; resumes without reading the batches before.
 
     The loader's batches come from :class:`~se_mm.engine.repeatable.RepeatableBatchSampler`,
     without an end.
@@ -79,7 +79,7 @@ class IterBasedTrainLoop(_IterBasedTrainLoop):
 
 
 class _FromIteration:
-    """The batches of an endless loader from an iteration on; mmengine's ways to skip the ones before cost nothing."""
+    """The batches of an endless loader from an iteration on; skipping the ones before reads nothing."""
 
     def __init__(self, loader: DataLoader, iteration: int) -> None:
         loader.batch_sampler.go_to(iteration, skip=iteration)

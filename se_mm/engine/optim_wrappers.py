@@ -1,4 +1,4 @@
-"""mmengine's optimizer wrappers, which leave out steps whose gradients are not finite."""
+"""Optimizer wrappers that skip steps whose gradients are not finite."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ from ..registry import OPTIM_WRAPPERS
 
 @OPTIM_WRAPPERS.register_module()
 class OptimWrapper(_OptimWrapper):
-    """mmengine's, which leaves out a step whose gradients are not all finite.
+    """mmengine's, which skips a step if any gradient is not finite.
 
-    In a distributed training the gradients are the mean over the processes, so all of them
-    leave out the same steps.
+    In distributed training the gradients are averaged over the processes, so all of them skip
+    the same steps.
 
     Attributes:
-        skipped: whether the last step was left out.
-        spoilt: the parameters whose gradients were the reason.
+        skipped: whether the last step was skipped.
+        nonfinite_params: the parameters whose gradients are not finite.
     """
 
     skipped = False
-    spoilt: Sequence[nn.Parameter] = ()
+    nonfinite_params: Sequence[nn.Parameter] = ()
 
     def step(self, **kwargs: Any) -> None:
         trained = _trained(self.optimizer)
         self.skipped = not all_finite([parameter.grad for parameter in trained])
         if self.skipped:
-            self.spoilt = _spoilt(trained)
+            self.nonfinite_params = _nonfinite(trained)
         else:
             super().step(**kwargs)
 
     @property
     def tolerates(self) -> bool:
-        """Whether gradients may overflow while a loss scale is being looked for."""
+        """Whether an overflow is expected: the gradient scaler is still lowering its scale."""
         return False
 
 
 @OPTIM_WRAPPERS.register_module()
 class AmpOptimWrapper(_AmpOptimWrapper):
-    """mmengine's, whose loss scaler leaves out such steps by itself, and which says so."""
+    """mmengine's, whose gradient scaler skips such steps; records that it did."""
 
     skipped = False
-    spoilt: Sequence[nn.Parameter] = ()
+    nonfinite_params: Sequence[nn.Parameter] = ()
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -59,10 +59,10 @@ class AmpOptimWrapper(_AmpOptimWrapper):
     def step(self, **kwargs: Any) -> None:
         self.skipped = True
         super().step(**kwargs)
-        if getattr(self.optimizer, '_step_supports_amp_scaling', False):  # a fused one leaves the step out by itself
+        if getattr(self.optimizer, '_step_supports_amp_scaling', False):  # a fused optimizer skips the step itself
             self.skipped = not all_finite([parameter.grad for parameter in _trained(self.optimizer)])
         if self.skipped:
-            self.spoilt = _spoilt(_trained(self.optimizer))
+            self.nonfinite_params = _nonfinite(_trained(self.optimizer))
 
     @property
     def tolerates(self) -> bool:
@@ -79,7 +79,7 @@ def all_finite(tensors: Sequence[Tensor]) -> bool:
     tensors = [tensor for tensor in tensors if tensor.numel()]
     if not tensors:
         return True
-    largest = torch._foreach_norm(tensors, ord=float('inf'))  # a sum of squares overflows where no number does
+    largest = torch._foreach_norm(tensors, ord=float('inf'))  # the L2 norm may overflow
     return bool(torch.stack([norm.float() for norm in largest]).isfinite().all())
 
 
@@ -87,5 +87,5 @@ def _trained(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
     return [p for group in optimizer.param_groups for p in group['params'] if p.grad is not None]
 
 
-def _spoilt(parameters: Sequence[nn.Parameter]) -> list[nn.Parameter]:
+def _nonfinite(parameters: Sequence[nn.Parameter]) -> list[nn.Parameter]:
     return [parameter for parameter in parameters if not all_finite([parameter.grad])]

@@ -1,8 +1,8 @@
-"""Random numbers and the order of the data as functions of the seed and the iteration alone.
+"""Random numbers and data order as functions of the seed and the iteration alone.
 
-What an iteration does then depends on the weights, the seed and its number, and on nothing
-that would have to be carried over from the process before: a resumed training is the one
-that was cut off, with any number of workers, and any iteration can be run again by itself.
+An iteration then depends on the weights, the seed and its number, and on no other state of the
+process: a resumed training is bit-identical to an uninterrupted one, with any number of
+workers, and any iteration can be run again by itself.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def seed_all(*position: int) -> None:
 
 
 class Draw(int):
-    """An index into a data set that knows for which iteration, and which place in its batch, it was drawn.
+    """An index into a data set, with the iteration and the place in the batch that it was drawn for.
 
     Example:
         >>> draw = Draw(17, iteration=3, place=1)
@@ -62,14 +62,14 @@ class Draw(int):
 
 @DATA_SAMPLERS.register_module()
 class RepeatableBatchSampler(BatchSampler):
-    """Batches that know the iteration that they are drawn for, from any of them on.
+    """Batches of :class:`Draw`, from any iteration on.
 
     Args:
         sampler: what draws the indices.
         batch_size: how many of them make a batch.
         drop_last: whether a last batch that is smaller is left out.
-        batches: config of the batch sampler that stands here otherwise; ``None``: torch's.
-        endless: whether one epoch follows the other without an end, as a loop over iterations needs it.
+        batches: config of the batch sampler to wrap; ``None``: torch's.
+        endless: whether epochs repeat without end, as a loop over iterations needs.
 
     Example:
         >>> sampler = torch.utils.data.SequentialSampler(range(5))
@@ -98,7 +98,7 @@ class RepeatableBatchSampler(BatchSampler):
         self.go_to(iteration=0, skip=0)
 
     def go_to(self, iteration: int, skip: int) -> None:
-        """The next batch is the one for ``iteration``, after ``skip`` others that are passed over."""
+        """Makes the next batch the one for ``iteration``, after skipping ``skip`` batches."""
         self.iteration = iteration
         self.skip = skip
 
@@ -127,7 +127,7 @@ class RepeatableBatchSampler(BatchSampler):
 
 
 def _with_own_numbers(batches: Iterable[list[int]], seed: int | None) -> Iterator[list[int]]:
-    """Batches of samplers that draw from numpy's global generator: with a generator of their own instead."""
+    """Batches of samplers that draw from numpy's global generator, which is given a state of its own meanwhile."""
     own = np.random.RandomState(seed or 0).get_state()
     iterator = iter(batches)
     while True:
@@ -144,7 +144,7 @@ def _with_own_numbers(batches: Iterable[list[int]], seed: int | None) -> Iterato
 
 
 class _WorkerStart:
-    """What a worker does first: it leaves SIGTERM, which launchers send to all processes, to the main process."""
+    """Makes a worker ignore SIGTERM, which launchers send to all processes; the main process handles it."""
 
     def __init__(self, then: Callable[[int], None] | None) -> None:
         self.then = then
@@ -156,7 +156,7 @@ class _WorkerStart:
 
 
 class Reader:
-    """Stands between a loader and its data set: seeds each draw, and knows what each worker is reading.
+    """Fetches the samples of a batch: seeds each draw and records what each worker is reading.
 
     Args:
         dataset: a map-style data set.
@@ -174,7 +174,7 @@ class Reader:
 
     @classmethod
     def of(cls, loader: DataLoader, seed: int, rank: int) -> Reader:
-        """The reader of a loader, set up if it has none; before its workers start."""
+        """The reader of a loader, created if it has none; call it before the workers start."""
         dataset = loader.dataset
         if not isinstance(getattr(dataset, '__getitems__', None), Reader):
             loader.worker_init_fn = _WorkerStart(loader.worker_init_fn)
@@ -198,7 +198,7 @@ class Reader:
         return samples
 
     def paths_being_read(self) -> list[str]:
-        """The pictures that workers have begun and not finished."""
+        """The images that workers have begun and not finished."""
         return [self._path(index) for index in self.reading.tolist() if index >= 0]
 
     def _path(self, index: int) -> str:

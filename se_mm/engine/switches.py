@@ -1,4 +1,4 @@
-"""What ``tools/train.py`` lays over a config: its switches, and the parts that make a training survive."""
+"""Changes that ``tools/train.py`` makes to a config: its switches, and fault-tolerant loops, samplers and hooks."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from ..utils.paths import existing_file
 from ..weights.files import read_checkpoint
 from .hooks.checkpoint import latest_checkpoint, why_not_resumable
 
-#: mmengine's parts and ours in their place.
+#: Classes of mmengine that are replaced by ours of the same name.
 LOOPS = ('EpochBasedTrainLoop', 'IterBasedTrainLoop')
 OPTIM_WRAPPERS = ('OptimWrapper', 'AmpOptimWrapper')
-#: Seconds after which a worker that brings no batch is taken for hung.
+#: Seconds without a batch after which a worker counts as hung.
 WORKER_TIMEOUT = 1800
 
 
 def apply_training_switches(cfg: Config, args: argparse.Namespace) -> None:
-    """Lays ``tools/train.py``'s switches over the config.
+    """Applies the switches of ``tools/train.py`` to the config.
 
     Raises:
         SeMmError: if a switch asks for what the config or the machine does not have.
@@ -86,7 +86,7 @@ def _use_mixed_precision(cfg: Config) -> None:
 
 
 def _resume(cfg: Config, checkpoint: str) -> None:
-    """The main process chooses: not all see the same disk at the same time."""
+    """Resumes from the checkpoint that the main process finds: file systems may differ between processes."""
     outcome: list[Any] = [None]
     if is_main_process():
         try:
@@ -124,9 +124,9 @@ def _what_to_resume(work_dir: str, checkpoint: str) -> tuple[str | None, int | N
 
 
 def make_survivable(cfg: Config) -> None:
-    """Puts our loop, batches, checkpoints and steps in the place of mmengine's own.
+    """Replaces mmengine's loop, batch sampler, checkpoint hook and optimizer wrapper by ours.
 
-    Parts of other projects are left alone, and what follows from that is said.
+    Classes of other projects are left alone, with a warning where that limits resuming.
     """
     _repeat_exactly(cfg)
     wrapper = cfg.get('optim_wrapper') or ConfigDict()
@@ -142,7 +142,7 @@ def make_survivable(cfg: Config) -> None:
 
 
 def guard_data(cfg: Config) -> None:
-    """Lets pictures that cannot be read pass, noted by name, and no worker hang for ever."""
+    """Skips and reports unreadable images, and sets a timeout for workers."""
     report = Path(cfg.work_dir, skipped.FILE).absolute()
     guard_images((cfg.get('train_dataloader'), cfg.get('custom_hooks')), 'another', 'train', report)
     for split in ('val', 'test'):

@@ -1,4 +1,4 @@
-"""Crops for testing with ten views of a picture."""
+"""Crops for ten-crop testing."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ CORNERS = ('top_left', 'top_right', 'bottom_left', 'bottom_right')
 
 @TRANSFORMS.register_module()
 class CornerCrop(BaseTransform):
-    """Cuts a square out of a corner of the picture; four of them, the centre and their mirror images are the ten crops.
+    """Crops a square from a corner of the image; four corners, the centre and their flips are the ten crops.
 
     Args:
-        crop_size: side of the square in pixels.
+        crop_size: side of the square, in pixels.
         corner: one of ``CORNERS``.
 
     Raises:

@@ -1,1 +1,1 @@
-"""What is checked of the data before anything trains on it."""
+"""Checks of the data before training."""

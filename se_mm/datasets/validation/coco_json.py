@@ -1,4 +1,4 @@
-"""COCO's JSON, entry by entry: what cannot be read right is taken out and counted."""
+"""Validates COCO JSON entry by entry; unusable entries are removed and counted."""
 
 from __future__ import annotations
 
@@ -81,9 +81,9 @@ def _check_categories(categories: list[Entry], ann_file: Path) -> None:
 
 
 def inspect(content: dict[str, list[Entry]], category_ids: Collection[Hashable]) -> Inspection:
-    """Looks at each entry as mmdet and pycocotools will read it.
+    """Validates each entry as mmdet and pycocotools will read it.
 
-    Taken out is what they would read wrong or fail on: boxes that are not four finite numbers or
+    Entries that they would misread or fail on are removed: boxes that are not four finite numbers or
     are inverted, images of no size, ids that two different images share. An id that two
     annotations share is given anew, a missing area is that of the box.
 

@@ -1,4 +1,4 @@
-"""What was left out of the data, by name: one file in the work_dir, written by whoever leaves something out."""
+"""Report of skipped images and annotations: a JSON Lines file in the work_dir."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FILE = 'skipped_data.jsonl'
 
 
 class Skipped(NamedTuple):
-    """One image (as a file) or annotation (as an entry) that was left out, of which split, and why."""
+    """An image file or an annotation that was skipped: of which split, and why."""
 
     split: str
     kind: str
@@ -51,7 +51,7 @@ def noted(file: str | Path, start: int = 0) -> tuple[list[Skipped], int]:
 
 
 def forget(file: str | Path, splits: Iterable[str]) -> None:
-    """Drops the entries of some splits, of an earlier run."""
+    """Removes the entries of some splits, which an earlier run wrote."""
     entries, _ = noted(file)
     if entries:
         kept = [entry for entry in entries if entry.split not in splits]
@@ -60,5 +60,5 @@ def forget(file: str | Path, splits: Iterable[str]) -> None:
 
 def _entries(lines: bytes) -> Iterator[Skipped]:
     for line in lines.splitlines():
-        with suppress(ValueError, TypeError):  # a line that a full disk or a killed process has torn
+        with suppress(ValueError, TypeError):  # a line cut short by a full disk or a killed process
             yield Skipped(*json.loads(line))

@@ -12,10 +12,10 @@ from ...registry import HOOKS
 
 @HOOKS.register_module()
 class CompileHook(Hook):
-    """Lets ``torch.compile`` make the backbones quicker: what is of one piece in a detector.
+    """Compiles the backbones with ``torch.compile``.
 
-    mmengine's own ``compile`` takes the whole step, optimizer included, which torch's compiler
-    does not follow. The keys of the checkpoints stay as they are.
+    mmengine's own ``compile`` takes the whole training step, whose control flow breaks the graph
+    in a detector. Checkpoint keys do not change.
     """
 
     def before_train(self, runner: Runner) -> None:

@@ -1,4 +1,4 @@
-"""Losses and gradients that are not finite: the cause is named, and too many stop the run."""
+"""Losses and gradients that are not finite: names the cause, and stops the run after too many."""
 
 from __future__ import annotations
 
@@ -21,15 +21,14 @@ from ..repeatable import seed_all
 
 @HOOKS.register_module()
 class NonFiniteHook(Hook):
-    """Names what made a step non-finite, counts such steps, and stops a training of nothing else.
+    """Names what made a step non-finite, counts such steps, and stops after too many in a row.
 
     The batch is run through the model again to find the first module whose output is not
-    finite although its inputs are. Running means of norms that the batch has spoilt are put
-    back. Under automatic mixed precision an overflow that only lowers the loss scale is not
-    counted.
+    finite although its inputs are. Running statistics of norms are restored. With automatic
+    mixed precision an overflow that only lowers the loss scale is not counted.
 
     Args:
-        limit: steps left out in a row after which the training stops.
+        limit: skipped steps in a row after which the training stops.
     """
 
     priority = 'VERY_HIGH'
@@ -62,13 +61,13 @@ class NonFiniteHook(Hook):
             self._look_at_accumulated(runner, data_batch, outputs)
             return
         loss_is_finite = all_finite(list(_tensors(outputs)))
-        spoilt = all_gather_object((loss_is_finite, self._report(runner, data_batch, loss_is_finite)))
+        gathered = all_gather_object((loss_is_finite, self._report(runner, data_batch, loss_is_finite)))
         _copy(self._before, self._buffers)
-        if all(finite for finite, _ in spoilt) and runner.optim_wrapper.tolerates:
+        if all(finite for finite, _ in gathered) and runner.optim_wrapper.tolerates:
             return
         self.in_a_row += 1
         self.total += 1
-        reports = [report for finite, report in spoilt if not finite] or [report for _, report in spoilt]
+        reports = [report for finite, report in gathered if not finite] or [report for _, report in gathered]
         report = (
             f'iteration {runner.iter + 1} is left out ({self.in_a_row} in a row, {self.total} in all): '
             + '; '.join(dict.fromkeys(reports))
@@ -85,7 +84,7 @@ class NonFiniteHook(Hook):
             runner.logger.warning(f'{self.total} of {runner.iter} iterations were left out: not finite')
 
     def _look_at_accumulated(self, runner: Runner, data_batch: Any, outputs: Any) -> None:
-        """Between two steps a batch can spoil the step to come; after a step that was made all is well."""
+        """A non-finite loss between two accumulated steps makes the next step non-finite."""
         if runner.optim_wrapper.should_update():
             self.in_a_row, self._earlier = 0, []
         elif not all_finite(list(_tensors(outputs))):
@@ -103,8 +102,8 @@ class NonFiniteHook(Hook):
         elif not loss_is_finite:
             what = 'the loss'
         else:
-            spoilt = {id(parameter) for parameter in runner.optim_wrapper.spoilt}
-            names = [name for name, parameter in model.named_parameters() if id(parameter) in spoilt]
+            ids = {id(parameter) for parameter in runner.optim_wrapper.nonfinite_params}
+            names = [name for name, parameter in model.named_parameters() if id(parameter) in ids]
             what = f'with a finite loss the gradient of {listed(names[::-1], 3)}'  # in the order of the backward
         images = [*self._earlier, *image_names(data_batch)]
         self._earlier = []
@@ -129,7 +128,7 @@ def image_names(data_batch: Any) -> list[str]:
 
 
 def first_non_finite(runner: Runner, data_batch: Any) -> str | None:
-    """Runs a batch again, with the random numbers that it had, and watches the outputs of the modules.
+    """Runs a batch again with the same random numbers and checks the output of each module.
 
     Returns:
         The first module whose output is not finite while its inputs are, in words, or the

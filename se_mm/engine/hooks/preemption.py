@@ -1,4 +1,4 @@
-"""A cluster that takes its machine back: the state is saved, and the process leaves with a status that says so."""
+"""Pre-emption: on SIGTERM a checkpoint is saved, and the process exits with a status that tells the scheduler."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PREEMPTED_STATUS = getattr(os, 'EX_TEMPFAIL', 75)
 
 @HOOKS.register_module()
 class PreemptionHook(Hook):
-    """Saves a checkpoint and leaves with status 75 after the iteration in which any process gets SIGTERM."""
+    """Saves a checkpoint and exits with status 75 after the iteration in which any process gets SIGTERM."""
 
     priority = 'LOWEST'
 
@@ -52,7 +52,7 @@ class PreemptionHook(Hook):
         if runner._train_loop is not None and batch_idx < self._batches_of_all and self._anybody_asked():
             for hook in runner.hooks:
                 if isinstance(hook, EMAHook):
-                    hook.after_val_epoch(runner)  # the weights of the training stand aside during a validation
+                    hook.after_val_epoch(runner)  # during validation the model holds the averaged weights
             self._leave(runner, runner.epoch, runner.iter)
 
     def _anybody_asked(self) -> bool:
@@ -67,5 +67,5 @@ class PreemptionHook(Hook):
         path = hook.save_now(runner, epoch, iteration)
         runner.logger.warning(f'SIGTERM: iteration {iteration} is saved to {path}; --resume goes on from there')
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        barrier()  # launchers end the others as soon as one has left, and the main process may still be writing
+        barrier()  # launchers kill the others as soon as one exits, and the main process may still be writing
         raise SystemExit(PREEMPTED_STATUS)

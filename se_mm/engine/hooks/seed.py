@@ -13,7 +13,7 @@ from ..repeatable import seed_all
 
 @HOOKS.register_module()
 class SeedHook(Hook):
-    """Seeds the generators of the process for each iteration, and after what a validation drew from them."""
+    """Seeds the random generators for each iteration, and again after a validation has drawn from them."""
 
     priority = 'VERY_HIGH'
 

@@ -1,4 +1,4 @@
-"""Pictures that could not be read, by name."""
+"""Reports images that could not be read."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ...registry import HOOKS
 
 @HOOKS.register_module()
 class SkippedDataHook(Hook):
-    """Names the pictures that could not be read, and stops a training that has too many of them.
+    """Names the images that could not be read, and stops a training that has too many of them.
 
-    They are noted by :class:`se_mm.datasets.transforms.loading.LoadImageFromFile` in the work_dir; what
-    was left out in all is the last that a run says.
+    :class:`se_mm.datasets.transforms.loading.LoadImageFromFile` notes them in the work_dir. A
+    summary is logged at the end of the run.
 
     Args:
-        most: the share of the training pictures that may be unreadable; above it training stops.
-        interval: iterations between two looks.
+        most: the fraction of the training images that may be unreadable; above it training stops.
+        interval: iterations between two checks.
     """
 
     priority = 'LOWEST'
