@@ -9,6 +9,7 @@ from mmengine.logging import print_log
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 
+from ..compat import checkpoints
 from ..errors import SeMmError
 from . import published
 from .files import read_checkpoint
@@ -17,6 +18,7 @@ from .state_dicts import AVERAGED, find_roots, unwrap
 
 def register() -> None:
     """Puts the loaders below behind mmengine's schemes; may be called again."""
+    checkpoints.install()
     CheckpointLoader.register_scheme('', load_from_local, force=True)
     CheckpointLoader.register_scheme(('http://', 'https://'), load_from_http, force=True)
     CheckpointLoader.register_scheme(published.TIMM, load_from_timm, force=True)
