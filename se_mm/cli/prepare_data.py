@@ -1,4 +1,4 @@
-"""Say what of a data set is there, fetch what is not, check its pictures: tools/prepare_data.py places365 ROOT"""
+"""Prepare a data set: pictures with boxes in any usual format, folders of scenes, COCO, Places365."""
 
 from __future__ import annotations
 
@@ -6,16 +6,29 @@ import argparse
 import sys
 from pathlib import Path
 
+EXAMPLES = """\
+examples:
+  prepare_data.py detection DIR            # VOC XML, YOLO text, CSV or COCO JSON become COCO JSON in DIR/annotations
+  prepare_data.py scenes DIR --val 0.1     # DIR/<class>/*.jpg, or DIR/train/<class>/*.jpg and DIR/val
+  prepare_data.py coco data/coco --download
+"""
 SHOWN = 20
+OWN = ('detection', 'scenes')
+FORMATS = ('coco', 'voc', 'yolo', 'csv')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('data', choices=['places365', 'coco'])
+    parser.add_argument('data', choices=[*OWN, 'places365', 'coco'])
     parser.add_argument('root', type=Path, help='where it is, or is to go')
-    parser.add_argument(
+    own = parser.add_argument_group('detection and scenes')
+    own.add_argument('--val', type=float, default=0.2, help='share set aside where there is no split (default: 0.2)')
+    own.add_argument('--seed', type=int, default=0, help='of that choice (default: 0)')
+    own.add_argument('--format', choices=FORMATS, help='of detection, where there are several (default: the first)')
+    known = parser.add_argument_group('places365 and coco')
+    known.add_argument(
         '--parts', nargs='+', metavar='PART', help='such as train-challenge, test (default: train and val)'
     )
-    doing = parser.add_mutually_exclusive_group()
+    doing = known.add_mutually_exclusive_group()
     doing.add_argument(
         '--download', action='store_true', help='fetch and unpack what is missing; goes on where it was cut'
     )
@@ -23,6 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    if args.data in OWN:
+        _prepare_own(args)
+        return
     from ..datasets.prepare import sources
 
     parts = args.parts or sources.USUAL_PARTS[args.data]
@@ -39,3 +55,22 @@ def run(args: argparse.Namespace) -> None:
         + (f' ({SHOWN} shown)' if len(broken) > SHOWN else '')
     )
     sys.exit(1 if broken else 0)
+
+
+def _prepare_own(args: argparse.Namespace) -> None:
+    from ..errors import SeMmError
+
+    if args.parts or args.download or args.check:
+        raise SeMmError(f'--parts, --download and --check are for places365 and coco; {args.data} is a folder of yours')
+    try:
+        if args.data == 'detection':
+            from ..datasets.prepare.detection import prepare_detection
+
+            lines = prepare_detection(args.root, args.val, args.seed, args.format)
+        else:
+            from ..datasets.prepare.scenes import prepare_scenes
+
+            lines = prepare_scenes(args.root, args.val, args.seed)
+    except OSError as error:
+        raise SeMmError(f'{args.root} cannot be read or written to: {error}') from error
+    print('\n'.join(lines))

@@ -1,0 +1,47 @@
+"""Where a folder keeps the pictures of a classifier: folders of classes, or lists of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+#: Written by ``tools/prepare_data.py scenes``: lines of a path from the root, and the number of the class.
+LISTS = {'train': 'meta/train.txt', 'val': 'meta/val.txt'}
+_VALIDATION = ('val', 'valid', 'validation', 'test')
+
+
+class Scenes(NamedTuple):
+    """Pictures by class.
+
+    Attributes:
+        classes: sorted names, as mmpretrain numbers them.
+        train: the folder of the folders of classes, relative to the root.
+        val: the same for validation; ``None`` where there is none.
+        has_lists: whether ``LISTS`` are there, which say the split.
+    """
+
+    classes: tuple[str, ...]
+    train: str
+    val: str | None
+    has_lists: bool
+
+
+def class_folders(folder: Path) -> tuple[str, ...]:
+    """The folders of classes in a folder, sorted; what is hidden is passed over."""
+    if not folder.is_dir():
+        return ()
+    return tuple(sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] not in '._'))
+
+
+def find_scenes(root: str | Path) -> Scenes | None:
+    """The folders of classes below a root; ``None`` where there are fewer than two."""
+    root = Path(root)
+    has_lists = all((root / file).is_file() for file in (*LISTS.values(), 'meta/classes.txt'))
+    train = 'train' if len(class_folders(root / 'train')) > 1 else ''
+    if has_lists:
+        return Scenes(tuple((root / 'meta/classes.txt').read_text().splitlines()), train, None, True)
+    val = next((name for name in _VALIDATION if train and len(class_folders(root / name)) > 1), None)
+    classes = class_folders(root / train)
+    if not train:
+        classes = tuple(name for name in classes if name not in ('meta', 'annotations', 'images', 'labels', 'train'))
+    return Scenes(classes, train, val, False) if len(classes) > 1 else None

@@ -1,0 +1,144 @@
+"""What every annotation format is read into: pictures with boxes, and what could not be read."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from PIL import Image
+
+from ...config.coco_layout import files_below
+
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
+_EXIF_ORIENTATION = 0x0112
+
+
+class Box(NamedTuple):
+    """A box of a class, as x1, y1, x2, y2 in pixels from 0.
+
+    Those that are ``difficult`` become COCO's crowd, which is neither trained on nor counted;
+    ``fields`` are others of the COCO annotation (segmentation, area).
+    """
+
+    name: str
+    corners: tuple[float, float, float, float]
+    difficult: bool = False
+    fields: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass
+class Picture:
+    """A picture and its boxes.
+
+    Attributes:
+        file: relative to the root, with ``/``.
+        boxes: what the annotation says, before it is checked.
+        split: ``'train'``, ``'val'``, ``'test'``, or ``None`` where the data set has no splits.
+        size: width and height that the annotation gives, if it does.
+    """
+
+    file: str
+    boxes: list[Box] = field(default_factory=list)
+    split: str | None = None
+    size: tuple[int, int] | None = None
+
+
+@dataclass
+class Reading:
+    """A data set as a reader found it.
+
+    Attributes:
+        what: the format, for one line to the user.
+        pictures: all that are annotated.
+        classes: names in the order of the format where it has one; ``None``: sorted names.
+        files: how many annotation files there are.
+        broken: annotation files or pictures that cannot be used, with the reason.
+        notes: what the user should know about the format.
+    """
+
+    what: str
+    pictures: list[Picture] = field(default_factory=list)
+    classes: list[str] | None = None
+    files: int = 0
+    broken: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+class PictureIndex:
+    """The pictures below a folder, by name and by stem.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     Path(root, 'images').mkdir()
+        ...     Path(root, 'images', 'a.png').touch()
+        ...     PictureIndex(Path(root)).find('a.jpg', near='labels/a.txt')
+        'images/a.png'
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.files = files_below(root, IMAGE_SUFFIXES)
+        self._by_name: dict[str, list[str]] = defaultdict(list)
+        self._by_stem: dict[str, list[str]] = defaultdict(list)
+        for file in self.files:
+            self._by_name[PurePosixPath(file).name].append(file)
+            self._by_stem[PurePosixPath(file).stem].append(file)
+
+    def find(self, name: str, near: str) -> str | None:
+        """The picture that an annotation names, by its path, its name or its stem; of several the nearest one."""
+        name = name.replace('\\', '/')
+        found = self._by_name.get(PurePosixPath(name).name) or self._by_stem.get(PurePosixPath(name).stem)
+        if not found:
+            return None
+        exact = [file for file in found if file.endswith(name)]
+        parts = PurePosixPath(near).parent.parts
+        return max(exact or found, key=lambda file: _shared(PurePosixPath(file).parts, parts))
+
+
+def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> int:
+    return sum((Counter(one) & Counter(other)).values())
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Width and height as mmcv decodes it: turned as its EXIF data say.
+
+    Raises:
+        Exception: whatever the decoder raises for a file that is no picture.
+    """
+    with Image.open(path) as image:
+        width, height = image.size
+        return (height, width) if image.getexif().get(_EXIF_ORIENTATION, 1) >= 5 else (width, height)
+
+
+def checked_box(box: Box, width: int, height: int) -> tuple[Box | None, str | None]:
+    """The box inside of its picture, and what was wrong with it.
+
+    Returns:
+        The box, cut at the edges, or ``None`` where it cannot be used; and the reason for either.
+
+    Example:
+        >>> checked_box(Box('cell', (-1, 2, 5, 9)), 8, 8)
+        (Box(name='cell', corners=(0, 2, 5, 8), ...), 'reaches over the edge, and is cut there')
+        >>> checked_box(Box('cell', (5, 2, 1, 9)), 8, 8)
+        (None, 'is inverted or empty')
+    """
+    if not all(math.isfinite(value) for value in box.corners):
+        return None, 'is not four finite numbers'
+    x1, y1, x2, y2 = box.corners
+    if x2 <= x1 or y2 <= y1:
+        return None, 'is inverted or empty'
+    inside = (max(x1, 0), max(y1, 0), min(x2, width), min(y2, height))
+    if inside[2] <= inside[0] or inside[3] <= inside[1]:
+        return None, f'is outside of the picture ({width}x{height})'
+    if inside == box.corners:
+        return box, None
+    return box._replace(corners=inside), 'reaches over the edge, and is cut there'
+
+
+#: Reads the data set below a root; ``None`` where the format is not there.
+Reader = Callable[[Path, PictureIndex], Reading | None]
