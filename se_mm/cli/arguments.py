@@ -1,34 +1,108 @@
-"""The arguments that several tools share."""
+"""The arguments that several tools share, under the same words."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from mmengine.config import DictAction
+if TYPE_CHECKING:  # mmengine takes seconds to import, and --help does not need it
+    from mmengine.config import Config
+
+CONFIG_HELP = 'a config file, or package::path of one that a package ships (mmdet::, mmpretrain::, se_mm::)'
+
+
+class OptionAction(argparse.Action):
+    """mmengine's ``DictAction``, which is imported when the option is used."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        from mmengine.config import DictAction
+
+        DictAction(self.option_strings, self.dest)(parser, namespace, values, option)
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of :func:`se_mm.config.load.load_config`, and the launcher's."""
-    parser.add_argument('config', help='a config file, or package::path of one that a package ships')
+    """The config, what is laid over it (:func:`config_of`), and the launcher."""
+    parser.add_argument('config', help=CONFIG_HELP)
     parser.add_argument('--work-dir', help='where logs and checkpoints go (default: work_dirs/<config>)')
+    add_data_arguments(parser)
+    parser.add_argument('--batch-size', type=int, metavar='N', help='pictures a batch and process')
+    parser.add_argument('--workers', type=int, metavar='N', help='processes that load data (0: none beside this one)')
+    parser.add_argument('--explain', metavar='KEY', help='say which file of the inheritance set a key, and stop')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    """What fits a config to data of one's own, in training, testing and inference alike."""
     parser.add_argument(
-        '--data-root', help="replaces the config's data_root; so does the environment variable SE_MM_DATA"
-    )
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, help='key=value pairs that override the config, dotted keys'
+        '--data-root',
+        metavar='DIR',
+        help='the folder of the data; what the config names and it does not have is looked for (also: SE_MM_DATA)',
     )
     parser.add_argument(
         '--classes',
         nargs='*',
         metavar='NAME',
-        help="replaces the config's classes, in the data sets and the heads; without names: the folders of train/",
+        help="replaces the config's classes, in data sets, heads and metrics; without names: those in the data",
     )
+    parser.add_argument('--size', type=int, nargs=2, metavar=('H', 'W'), help='resize pictures to another size')
+    parser.add_argument('--se', action='store_true', help="use the SE twin of the config's backbone (see se-mm swap)")
     parser.add_argument(
-        '--se', action='store_true', help="use the SE twin of the config's backbone (see tools/swap_backbone.py)"
+        '--cfg-options',
+        nargs='+',
+        action=OptionAction,
+        metavar='KEY=VALUE',
+        help='override the config by dotted keys, as optim_wrapper.optimizer.lr=0.01',
     )
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def config_of(args: argparse.Namespace, classes: Sequence[str] | None = None) -> Config:
+    """The config with the command line laid over it; ``--explain`` ends the process with its answer.
+
+    Args:
+        args: of :func:`add_config_arguments` or :func:`add_data_arguments`.
+        classes: those that are used where the command line names none.
+
+    Raises:
+        SeMmError: as :func:`se_mm.config.load.load_config`, and for values that do not fit.
+    """
+    from mmengine.dist import is_main_process
+
+    from ..config.batches import set_batch_size, set_size, set_workers
+    from ..config.explain import explain
+    from ..config.load import load_config
+    from ..config.locate import locate
+    from ..config.schedule import refuse_lengths_twice, set_length
+
+    given = {name: getattr(args, name, None) for name in ('epochs', 'iters', 'batch_size', 'workers', 'size')}
+    refuse_lengths_twice(args.cfg_options or {}, given)
+    cfg = load_config(
+        args.config,
+        args.cfg_options,
+        args.data_root,
+        classes if args.classes is None else args.classes,
+        args.se,
+        pretrained=not getattr(args, 'no_pretrained', False),
+    )
+    said = []
+    if given['batch_size'] is not None:
+        said += set_batch_size(cfg, given['batch_size'])
+    said += set_length(cfg, given['epochs'], given['iters'])
+    if given['workers'] is not None:
+        set_workers(cfg, given['workers'])
+    if given['size'] is not None:
+        said += set_size(cfg, *given['size'])
+    if getattr(args, 'explain', None):
+        print('\n'.join(explain(locate(args.config), cfg, args.explain)))
+        sys.exit(0)
+    if said and is_main_process():
+        print('\n'.join(said))
+    return cfg
 
 
 def set_local_rank(args: argparse.Namespace) -> None:

@@ -20,10 +20,9 @@ def read_config(path: str) -> Config:
         return Config.fromfile(path)
 
 
-def locate(name: str) -> str:
-    """The file behind ``package::path``."""
-    with _flat_names():
-        return Config._get_cfg_path(name, '')[0]
+def base_files(path: str) -> list[str]:
+    """What the ``_base_`` of a config names."""
+    return list(Config._get_base_files(path))
 
 
 @contextmanager

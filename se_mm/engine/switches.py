@@ -11,7 +11,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 
-from ..config.load import LOADERS as DATA_LOADERS
+from ..config.loaders import LOADERS as DATA_LOADERS
 from ..config.pretrained import without_pretrained
 from ..datasets.transforms.loading import guard_images
 from ..datasets.validation import skipped

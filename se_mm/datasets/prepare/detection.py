@@ -12,7 +12,7 @@ from typing import Any
 
 from ...config.coco_layout import find_coco
 from ...errors import SeMmError, listed
-from ...utils.atomic import write_whole
+from ...utils.atomic import write_atomic
 from . import coco_file, csv_table, voc, yolo
 from .annotated import Picture, PictureIndex, Reader, Reading, checked_box, picture_size
 
@@ -62,7 +62,7 @@ def prepare_detection(root: Path, val: float = 0.2, seed: int = 0, kind: str | N
         part = [(picture, *entries[picture.file]) for picture in reading.pictures if picture.split == split]
         if part:
             content = _coco(part, classes, f'{MADE_BY} from {reading.what}')
-            write_whole(target, json.dumps(content))
+            write_atomic(target, json.dumps(content))
             counts = Counter(annotation['category_id'] for annotation in content['annotations'])
             count = ', '.join(f'{name} {counts[i]}' for i, name in enumerate(classes[:10], start=1))
             more = ', ...' if len(classes) > 10 else ''

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from ...config.scene_layout import LISTS, class_folders, find_scenes
 from ...errors import SeMmError, listed
-from ...utils.atomic import write_whole
+from ...utils.atomic import write_atomic
 from .annotated import PictureIndex, picture_size
 from .detection import MOST_BROKEN, SHOWN
 
@@ -79,9 +79,9 @@ def prepare_scenes(root: Path, val: float = 0.2, seed: int = 0) -> list[str]:
         for i, file in enumerate(ordered):
             split['val' if i < aside else 'train'].append(f'{file} {label}\n')
     (root / 'meta').mkdir(exist_ok=True)
-    write_whole(root / 'meta/classes.txt', ''.join(f'{name}\n' for name in found.classes))
+    write_atomic(root / 'meta/classes.txt', ''.join(f'{name}\n' for name in found.classes))
     for name, entries in split.items():
-        write_whole(root / LISTS[name], ''.join(sorted(entries)))
+        write_atomic(root / LISTS[name], ''.join(sorted(entries)))
     counts = ', '.join(f'{LISTS[name]} {len(entries)}' for name, entries in split.items())
     return [*lines, f'no validation set: {counts} pictures (--val {val} --seed {seed})', hint]
 

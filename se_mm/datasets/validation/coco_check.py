@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -39,7 +40,7 @@ def check_paths(dataset_cfg: ConfigDict, dataset_class: type, split: str) -> tup
     ann_file = ann_file_of(dataset_cfg)
     is_coco_itself = dataset_class.__name__ == 'CocoDataset' and 'classes' not in dataset_cfg.get('metainfo', {})
     how = f'{COCO_SOURCE}, ' if is_coco_itself else ''
-    how = f'{how}or name another folder with --data-root or {DATA_ROOT_VARIABLE}'
+    how = f'{how or "put it there, "}or name another folder with --data-root or {DATA_ROOT_VARIABLE}'
     if root and not Path(root).is_dir():
         raise SeMmError(f'{split} data: folder {Path(root).absolute()} does not exist; {how}')
     if not ann_file.is_file():
@@ -141,14 +142,15 @@ def _check_classes(
     if missing:
         raise SeMmError(
             f"{ann_file}: the config's classes {few(missing)} are not among its {len(in_file)} categories "
-            f'({few(in_file)}); set metainfo=dict(classes=(...)) of the data sets, and num_classes of the heads'
+            f'({few(in_file)}); take those with --classes {" ".join(map(shlex.quote, in_file[:10]))}'
+            f'{" ..." if len(in_file) > 10 else ""} (--classes alone takes all of the file)'
         )
     # mmdet numbers the labels in the order of the file's categories and names them in the order of the config's.
     order = tuple(name for name in in_file if name in wanted)
     if order != wanted:
         raise SeMmError(
             f"{ann_file}: its categories stand in another order than the config's classes, and mmdet would give the "
-            f'boxes the wrong names; write metainfo=dict(classes={order!r})'
+            f'boxes the wrong names; name them in its order: --classes {" ".join(map(shlex.quote, order))}'
         )
     ignored = [name for name in in_file if name not in wanted]
     if ignored:

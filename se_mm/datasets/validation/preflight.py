@@ -15,7 +15,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.registry import DATASETS
 
-from ...config.load import datasets_of
+from ...config.loaders import datasets_of
 from ...errors import USER_ERROR, SeMmError
 from . import coco_check, skipped, verdicts
 from .coco_check import few

@@ -1,0 +1,170 @@
+"""``--batch-size``, ``--workers`` and ``--size``: how pictures become batches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.config import Config
+
+from ..errors import SeMmError
+from .loaders import LOADERS, type_name
+from .tree import nodes
+
+#: What counts pixels, as lists of sizes (width and height, or both in one number), by the transform that has it.
+_SCALES = {
+    'BatchFixedSizePad': ('size',),
+    'BatchResize': ('scale',),
+    'BatchSyncRandomResize': ('random_size_range',),
+    'CachedMixUp': ('img_scale',),
+    'CachedMosaic': ('img_scale',),
+    'CenterCrop': ('crop_size',),
+    'EfficientNetCenterCrop': ('crop_size',),
+    'EfficientNetRandomCrop': ('scale',),
+    'FixScaleResize': ('scale',),
+    'MixUp': ('img_scale',),
+    'Mosaic': ('img_scale',),
+    'Pad': ('size',),
+    'RandomAffine': ('border',),
+    'RandomCenterCropPad': ('crop_size',),
+    'RandomChoiceResize': ('scales',),
+    'RandomCrop': ('crop_size',),
+    'RandomResize': ('scale',),
+    'RandomResizedCrop': ('scale',),
+    'Resize': ('scale',),
+    'ResizeEdge': ('scale',),
+}
+#: Height before width.
+_HEIGHT_FIRST = ('crop_size',)
+#: Sizes that networks with strides up to 32 need as multiples of it.
+_DIVISIBLE = ('BatchFixedSizePad', 'BatchSyncRandomResize')
+
+
+def set_batch_size(cfg: Config, size: int) -> list[str]:
+    """Makes batches of so many pictures, in training and evaluation alike.
+
+    Returns:
+        What the user should know: the learning rate stays.
+
+    Raises:
+        SeMmError: if it is below 1.
+    """
+    if size < 1:
+        raise SeMmError(f'--batch-size is {size}; expected a whole number above 0')
+    said = []
+    for name in LOADERS:
+        loader = cfg.get(name)
+        if not loader:
+            continue
+        old = loader.get('batch_size')
+        if (
+            name == 'train_dataloader'
+            and old not in (None, size)
+            and not (cfg.get('auto_scale_lr') or {}).get('enable')
+        ):
+            said.append(f'batches of {size} in place of {old}; --auto-scale-lr scales the learning rate with them')
+        loader['batch_size'] = size
+        sampler = loader.get('sampler') or {}
+        if 'batch_size' in sampler:
+            sampler['batch_size'] = size
+    return said
+
+
+def set_workers(cfg: Config, workers: int) -> None:
+    """Loads data in so many processes; 0: in the process that trains.
+
+    Raises:
+        SeMmError: if it is below 0.
+    """
+    if workers < 0:
+        raise SeMmError(f'--workers is {workers}; expected a whole number, 0 or more')
+    for name in LOADERS:
+        loader = cfg.get(name)
+        if not loader:
+            continue
+        loader['num_workers'] = workers
+        if not workers:
+            loader['persistent_workers'] = False
+            for key in ('prefetch_factor', 'timeout', 'multiprocessing_context'):
+                loader.pop(key, None)
+
+
+def set_size(cfg: Config, height: int, width: int) -> list[str]:
+    """Resizes pictures to another size, with crops, mosaics, paddings and scale jitter in proportion.
+
+    Args:
+        cfg: changed in place.
+        height: of what the test pipeline resizes to (with its ratio kept, where the config keeps it).
+        width: the same.
+
+    Returns:
+        What changed, for the user.
+
+    Raises:
+        SeMmError: if it is below 32, or the config does not resize.
+
+    Example:
+        >>> pipeline = [dict(type='RandomChoiceResize', scales=[(1333, 640), (1333, 800)])]
+        >>> cfg = Config(dict(train_dataloader=dict(dataset=dict(pipeline=pipeline)), val_dataloader=dict(
+        ...     dataset=dict(pipeline=[dict(type='Resize', scale=(1333, 800), keep_ratio=True)]))))
+        >>> set_size(cfg, 400, 666)
+        ['pictures of 666x400 in place of 1333x800']
+        >>> cfg.train_dataloader.dataset.pipeline[0].scales
+        [(666, 320), (666, 400)]
+    """
+    if min(height, width) < 32:
+        raise SeMmError(f'--size is {height} {width}; expected a height and a width of 32 pixels or more')
+    old = _nominal(cfg)
+    if old is None:
+        raise SeMmError('--size: the test pipeline of this config has no Resize or CenterCrop whose size could be set')
+    augments = (cfg.get('model') or {}).get('data_preprocessor') or {}
+    trees = [*(cfg.get(loader) for loader in LOADERS), cfg.get('tta_pipeline'), cfg.get('custom_hooks')]
+    seen: set[int] = set()
+    for _, node in nodes([*trees, augments.get('batch_augments')]):
+        if id(node) in seen:  # a pipeline that several loaders share
+            continue
+        seen.add(id(node))
+        for key in _SCALES.get(type_name(node), ()):
+            if node.get(key) is not None and node.get('crop_type') not in ('relative', 'relative_range'):
+                multiple = 32 if type_name(node) in _DIVISIBLE else 1
+                node[key] = _scaled(node[key], old, (width, height), key in _HEIGHT_FIRST, multiple)
+    return [f'pictures of {width}x{height} in place of {old[0]}x{old[1]}']
+
+
+def _nominal(cfg: Config) -> tuple[int, int] | None:
+    """Width and height that the test pipeline makes."""
+    for loader in ('test_dataloader', 'val_dataloader', 'train_dataloader'):
+        found: dict[str, Any] = {}
+        for _, node in nodes(cfg.get(loader)):
+            for key in ('crop_size', 'scale'):
+                if type_name(node) in ('CenterCrop', 'Resize', 'ResizeEdge') and node.get(key):
+                    found.setdefault(type_name(node), node[key])
+        size = found.get('CenterCrop') or found.get('Resize') or found.get('ResizeEdge')
+        if isinstance(size, int):
+            return size, size
+        if size:
+            return tuple(size)
+    return None
+
+
+def _scaled(value: Any, old: tuple[int, int], new: tuple[int, int], height_first: bool, multiple: int) -> Any:
+    if isinstance(value, (list, tuple)) and value and isinstance(value[0], (list, tuple)):
+        return [_scaled(entry, old, new, height_first, multiple) for entry in value]
+    if isinstance(value, (int, float)):
+        return _rounded(value * max(new) / max(old), multiple)
+    pair = tuple(value)
+    if len(pair) != 2:
+        return value
+    if height_first:
+        return _scaled(pair[::-1], old, new, False, multiple)[::-1]
+    if pair == tuple(old):
+        return tuple(_rounded(side, multiple) for side in new)
+    if pair == tuple(old[::-1]):
+        return tuple(_rounded(side, multiple) for side in new[::-1])
+    long, short = max(new) / max(old), min(new) / min(old)
+    factors = (long, short) if pair[0] >= pair[1] else (short, long)
+    return tuple(_rounded(side * factor, multiple) for side, factor in zip(pair, factors, strict=True))
+
+
+def _rounded(side: float, multiple: int) -> int:
+    nearest = round(side / multiple) * multiple
+    return nearest if side < 0 else max(nearest, multiple)  # a border is negative

@@ -1,0 +1,45 @@
+"""The data sets and metrics that a config names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+EVALUATORS = ('val_evaluator', 'test_evaluator')
+
+
+def datasets_of(loader: Mapping[str, Any]) -> Iterator[ConfigDict]:
+    """The data sets of a loader that read files, inside whatever wraps them (repeat, concatenate, mix).
+
+    Example:
+        >>> loader = ConfigDict(dataset=dict(type='RepeatDataset', times=2, dataset=dict(type='CocoDataset')))
+        >>> [dataset.type for dataset in datasets_of(loader)]
+        ['CocoDataset']
+    """
+    inner = loader.get('dataset', loader.get('datasets'))
+    if inner is None:
+        yield loader
+        return
+    for dataset in inner if isinstance(inner, (list, tuple)) else [inner]:
+        yield from datasets_of(dataset)
+
+
+def datasets_in(cfg: Config) -> Iterator[tuple[str, ConfigDict]]:
+    """Each data set of a config with its split: ``'train'``, ``'val'`` or ``'test'``."""
+    for loader in LOADERS:
+        for dataset in datasets_of(cfg.get(loader) or {'datasets': []}):
+            yield loader.partition('_')[0], dataset
+
+
+def type_name(node: Mapping[str, Any]) -> str:
+    """The name of a node's type without its scope, whether it is given as text or as the class.
+
+    Example:
+        >>> type_name({'type': 'mmdet.CocoDataset'}), type_name({'type': dict})
+        ('CocoDataset', 'dict')
+    """
+    kind = node.get('type')
+    return str(getattr(kind, '__name__', kind)).rpartition('.')[2]

@@ -1,0 +1,209 @@
+"""``--data-root``: a config reads the files that a folder has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+
+from ..errors import SeMmError
+from .coco_layout import CocoFile, files_below, find_coco
+from .loaders import EVALUATORS, LOADERS, datasets_in, datasets_of, type_name
+from .scene_layout import LISTS, Scenes, find_scenes
+from .tree import nodes
+
+#: Data sets of boxes whose files are not plain COCO JSON, or that drop what they do not know.
+_BOXES = (
+    'BaseDetDataset',
+    'CityscapesDataset',
+    'CrowdHumanDataset',
+    'DSDLDetDataset',
+    'DeepFashionDataset',
+    'LVISDataset',
+    'LVISV05Dataset',
+    'LVISV1Dataset',
+    'Objects365V1Dataset',
+    'Objects365V2Dataset',
+    'OpenImagesChallengeDataset',
+    'OpenImagesDataset',
+    'V3DetDataset',
+    'VOCDataset',
+    'WIDERFaceDataset',
+    'XMLDataset',
+)
+_COCO_ARGUMENTS = ('_scope_', 'backend_args', 'filter_cfg', 'metainfo', 'pipeline', 'test_mode', 'indices', 'lazy_init')
+_METRICS = (
+    'CityScapesMetric',
+    'CocoMetric',
+    'CrowdHumanMetric',
+    'DSDLDetMetric',
+    'LVISFixedAPMetric',
+    'LVISMetric',
+    'OpenImagesMetric',
+    'VOCMetric',
+)
+_FOLDERS = ('CustomDataset', 'ImageNet')
+_PREPARE = 'tools/prepare_data.py'
+
+
+def fit_data(cfg: Config, root: str) -> list[str]:
+    """Points the data sets and metrics of a config to the files below its data root.
+
+    What the config names and the folder has stays. Otherwise the COCO files there
+    (:func:`~se_mm.config.coco_layout.find_coco`) or its folders of classes take its place, and
+    data sets of another format become mmdet's ``CocoDataset``, mmpretrain's ``CustomDataset``.
+
+    Args:
+        cfg: its data root is ``root`` already; changed in place.
+        root: the folder.
+
+    Returns:
+        What the user should know of it.
+
+    Raises:
+        SeMmError: if there is something else than the config can read, with the tool that converts it.
+    """
+    if not Path(root).is_dir():
+        return []  # refused with the source of the data, where they are looked at
+    said = _drop_missing_members(cfg)
+    missing = [dataset for _, dataset in datasets_in(cfg) if not _is_there(dataset)]
+    if any(type_name(dataset) in _FOLDERS for dataset in missing):
+        return said + _fit_scenes(cfg, Path(root))
+    if any(_takes_boxes(dataset) for dataset in missing):
+        return said + _fit_boxes(cfg, Path(root))
+    return said
+
+
+def _is_there(dataset: Mapping[str, Any]) -> bool:
+    root, ann_file, prefix = Path(dataset.get('data_root') or ''), dataset.get('ann_file'), dataset.get('data_prefix')
+    if ann_file:
+        return (root / ann_file).is_file()
+    prefix = next(iter(prefix.values()), '') if isinstance(prefix, dict) else prefix
+    folder = root / (prefix or dataset.get('split') or '')
+    return folder.is_dir() and bool(prefix or dataset.get('split') == '')
+
+
+def _takes_boxes(dataset: Mapping[str, Any]) -> bool:
+    named = str(dataset.get('ann_file') or '').endswith('.json') and 'Panoptic' not in type_name(dataset)
+    return type_name(dataset) in (*_BOXES, 'CocoDataset') or named
+
+
+def _drop_missing_members(cfg: Config) -> list[str]:
+    """Leaves out of a concatenation what is not there, where something is (VOC2007 without VOC2012)."""
+    dropped = []
+    for _, node in nodes([cfg.get(loader) for loader in LOADERS]):
+        members = node.get('datasets')
+        if isinstance(members, (list, tuple)) and all(isinstance(member, dict) for member in members):
+            there = [member for member in members if all(_is_there(dataset) for dataset in datasets_of(member))]
+            if 0 < len(there) < len(members):
+                gone = [str(dataset.get('ann_file')) for m in members if m not in there for dataset in datasets_of(m)]
+                dropped += [f'left out, since it is not there: {name}' for name in gone]
+                node['datasets'] = there
+    return list(dict.fromkeys(dropped))
+
+
+def _fit_boxes(cfg: Config, root: Path) -> list[str]:
+    found = find_coco(root)
+    train, val = found.get('train'), found.get('val') or found.get('test')
+    if not found or not (train or val):
+        others = files_below(root, ('.xml', '.csv', '.txt', '.json', '.yaml'))
+        if not others:
+            return []  # nothing of the user's own: what the config names is missing
+        raise SeMmError(
+            f'{root} has no COCO JSON of a training and a validation set; '
+            f'{_PREPARE} detection {root} makes them from Pascal VOC XML, YOLO text, a CSV or one COCO file'
+        )
+    said = []
+    for split, dataset in datasets_in(cfg):
+        file = train if split == 'train' else val
+        if file and _takes_boxes(dataset) and not _is_there(dataset):
+            said.append(f'{split}: {root / file.file}, {file.count} images in {root / file.images}')
+            _point_to(dataset, file, root)
+            if split == 'train':
+                _check_masks(cfg, file, root)
+    for loader in LOADERS:
+        for _, node in nodes(cfg.get(loader)):
+            members = node.get('datasets')
+            if isinstance(members, (list, tuple)):  # what was two years of VOC is one set now
+                node['datasets'] = [member for i, member in enumerate(members) if member not in members[:i]]
+    if val:
+        masks = val.has_masks and _reads(cfg, 'with_mask')
+        for name in EVALUATORS:
+            if cfg.get(name):
+                cfg[name] = _evaluators(cfg[name], str(root / val.file), ['bbox', 'segm'] if masks else 'bbox')
+        hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+        if isinstance(hook.get('save_best'), str) and not hook['save_best'].startswith('coco/'):
+            hook['save_best'] = 'auto'
+    return list(dict.fromkeys(said))
+
+
+def _point_to(dataset: ConfigDict, file: CocoFile, root: Path) -> None:
+    prefix = dataset.get('data_prefix')
+    if type_name(dataset) in _BOXES:
+        kept = {key: dataset[key] for key in _COCO_ARGUMENTS if key in dataset}
+        dataset.clear()
+        dataset.update(kept, type='mmdet.CocoDataset')
+        prefix = {}
+    dataset['data_root'] = f'{root}/'
+    dataset['ann_file'] = file.file
+    dataset['data_prefix'] = {**(prefix if isinstance(prefix, dict) else {}), 'img': file.images}
+
+
+def _evaluators(given: Any, ann_file: str, metric: str | list[str]) -> Any:
+    if isinstance(given, (list, tuple)):
+        return [_evaluators(evaluator, ann_file, metric) for evaluator in given]
+    if type_name(given) == 'CocoMetric':
+        given.update(ann_file=ann_file, format_only=False)
+    elif type_name(given) in _METRICS:
+        return ConfigDict(type='mmdet.CocoMetric', ann_file=ann_file, metric=metric)
+    return given
+
+
+def _reads(cfg: Config, what: str) -> bool:
+    return any(node.get(what) for _, node in nodes(cfg.get('train_dataloader')))
+
+
+def _check_masks(cfg: Config, file: CocoFile, root: Path) -> None:
+    if _reads(cfg, 'with_seg'):
+        raise SeMmError(f'this config also trains on maps of stuff (with_seg), which {root} does not have; use another')
+    if _reads(cfg, 'with_mask') and not file.has_masks:
+        raise SeMmError(
+            f'this config trains on masks, and {root / file.file} has boxes alone; use a config without masks, '
+            'as se_mm::faster_rcnn_se_r50_coco.py'
+        )
+
+
+def _fit_scenes(cfg: Config, root: Path) -> list[str]:
+    found = find_scenes(root)
+    if found is None:
+        return []
+    if found.val is None and not found.has_lists:
+        raise SeMmError(f'{root} has no validation set; {_PREPARE} scenes {root} sets some pictures aside')
+    said = []
+    for split, dataset in datasets_in(cfg):
+        if type_name(dataset) in _FOLDERS:
+            said.append(f'{split}: {_point_to_folder(dataset, found, root, "train" if split == "train" else "val")}')
+    return list(dict.fromkeys(said))
+
+
+def _point_to_folder(dataset: ConfigDict, found: Scenes, root: Path, split: str) -> str:
+    if type_name(dataset) != 'CustomDataset':
+        dataset['type'] = 'mmpretrain.CustomDataset'
+        dataset.pop('split', None)
+    dataset['data_root'] = f'{root}/'
+    dataset['ann_file'] = LISTS[split] if found.has_lists else ''
+    dataset['data_prefix'] = '' if found.has_lists else found.train if split == 'train' else found.val
+    return str(root / (dataset['ann_file'] or dataset['data_prefix']))
+
+
+def check_classes_given_once(options: Sequence[str]) -> None:
+    """``--classes`` sets what these options would set too.
+
+    Raises:
+        SeMmError: if one of the options is a number or the names of classes.
+    """
+    both = [key for key in options if key.split('.')[-1] in ('num_classes', 'classes')]
+    if both:
+        raise SeMmError(f'--classes sets {", ".join(both)} already: leave one of them out')
