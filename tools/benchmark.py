@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Time and memory of SE backbones and their plain twins: tools/benchmark.py --mode inference"""
+"""Time and memory of SE backbones and their plain twins; how a training scales."""
 
 from se_mm.cli import main
 

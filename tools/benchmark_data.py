@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Measure the reading of a list of millions and the decoding of pictures: tools/benchmark_data.py --images DIR"""
+"""Measure the reading of a list of millions and the decoding of pictures."""
 
 from se_mm.cli import main
 

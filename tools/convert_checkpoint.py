@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Rename a checkpoint's tensors for another library: tools/convert_checkpoint.py IN OUT --to timm"""
+"""Rename a checkpoint's tensors for another library."""
 
 from se_mm.cli import main
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Draw the demo's detection set: tools/draw_shapes.py data/shapes"""
+"""Draw the demo's detection set."""
 
 from se_mm.cli import main
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Predict on pictures: tools/infer.py CONFIG CHECKPOINT IMAGES... --out DIR"""
+"""Predict on pictures."""
 
 from se_mm.cli import main
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Say what of a data set is there, fetch what is not, check its pictures: tools/prepare_data.py places365 ROOT"""
+"""Prepare a data set: boxes in any usual format, folders of scenes, COCO, Places365."""
 
 from se_mm.cli import main
 

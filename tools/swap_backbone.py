@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Write down the SE twin of a config: tools/swap_backbone.py mmdet::retinanet/retinanet_r50_fpn_1x_coco.py -o my.py"""
+"""Write down the SE twin of a config."""
 
 from se_mm.cli import main
 

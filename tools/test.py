@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Evaluate a trained model: tools/test.py CONFIG CHECKPOINT"""
+"""Evaluate a trained model."""
 
 from se_mm.cli import main
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Train a detector or a classifier: tools/train.py configs/faster_rcnn_se_r50_coco.py"""
+"""Train a detector or a classifier."""
 
 from se_mm.cli import main
 

@@ -1,46 +1,88 @@
-"""The command line: what stands behind ``tools/*.py`` and ``se-mm``."""
+"""The command line: what stands behind ``tools/*.py``, ``se-mm`` and ``python -m se_mm``."""
 
 from __future__ import annotations
 
 import argparse
+import difflib
+import sys
 from collections.abc import Sequence
 from importlib import import_module
+from types import ModuleType
 
-#: Each is a module here with ``add_arguments(parser)`` and ``run(args)``; what it needs it imports in ``run``.
-COMMANDS = (
-    'train',
-    'test',
-    'infer',
-    'swap_backbone',
-    'convert_checkpoint',
-    'prepare_data',
-    'check_env',
-    'benchmark',
-    'benchmark_data',
-    'draw_shapes',
-)
+from ..errors import USER_ERROR
+from ..version import __version__
+
+#: What ``se-mm`` calls each command, and its module here: it has ``add_arguments(parser)``, ``run(args)`` and
+#: ``EXAMPLES``; what it needs it imports in ``run``, so that ``--help`` is quick. ``tools/`` has a file for each.
+COMMANDS = {
+    'train': 'train',
+    'test': 'test',
+    'infer': 'infer',
+    'prepare-data': 'prepare_data',
+    'swap': 'swap_backbone',
+    'convert': 'convert_checkpoint',
+    'check-env': 'check_env',
+    'benchmark': 'benchmark',
+    'benchmark-data': 'benchmark_data',
+    'demo-data': 'draw_shapes',
+}
 
 
 def run(command: str, argv: Sequence[str] | None = None) -> None:
     """Parses the arguments of a command and runs it, in a process of any owner.
 
     Args:
-        command: of ``COMMANDS``.
+        command: a module of ``COMMANDS``.
         argv: the arguments; ``None``: those of the process.
 
     Raises:
         SeMmError: for a mistake of the user.
         SystemExit: for arguments that argparse refuses, and where a command has a status to leave with.
     """
+    module, args = _parse(command, f'tools/{command}.py', argv)
+    module.run(args)
+
+
+def main(command: str, prog: str | None = None, argv: Sequence[str] | None = None) -> None:
+    """Runs a command as the whole of this process: errors in words, workers ended, an exit status."""
+    module, args = _parse(command, prog or f'tools/{command}.py', argv)
+    process = import_module('.process', __package__)
+    process.own(lambda: module.run(args))
+
+
+def se_mm(argv: Sequence[str] | None = None) -> None:
+    """``se-mm COMMAND ...``: the commands of ``tools/`` in an environment where the package is installed."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    name = argv[0] if argv else '--help'
+    if name in ('-h', '--help'):
+        width = max(map(len, COMMANDS))
+        lines = [f'  {short:{width}}  {_summary(module)}' for short, module in COMMANDS.items()]
+        print('\n'.join(['usage: se-mm COMMAND ...', '', *lines, '', 'se-mm COMMAND --help says more of each']))
+    elif name == '--version':
+        print(f'se_mm {__version__}')
+    else:
+        known = COMMANDS | {module.replace('_', '-'): module for module in COMMANDS.values()}
+        module = known.get(name.replace('_', '-'))
+        if module is None:
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f'did you mean {close[0]}?' if close else f'expected one of {", ".join(COMMANDS)}'
+            print(f'error: se-mm has no command {name}; {hint}', file=sys.stderr)
+            sys.exit(USER_ERROR)
+        main(module, f'se-mm {name}', argv[1:])
+
+
+def _parse(command: str, prog: str, argv: Sequence[str] | None) -> tuple[ModuleType, argparse.Namespace]:
     module = import_module(f'.{command}', __package__)
     parser = argparse.ArgumentParser(
-        prog=f'{command}.py', description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=prog,
+        description=module.__doc__,
+        epilog=f'examples:\n{module.EXAMPLES}',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.add_arguments(parser)
-    module.run(parser.parse_args(argv))
+    return module, parser.parse_args(argv)
 
 
-def main(command: str) -> None:
-    """Runs a command as the whole of this process: errors in words, workers ended, an exit status."""
-    module = import_module('.process', __package__)
-    module.own(lambda: run(command))
+def _summary(command: str) -> str:
+    doc = import_module(f'.{command}', __package__).__doc__ or ''
+    return doc.strip().splitlines()[0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # mmengine takes seconds to import, and --help does not need it
@@ -61,12 +60,12 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def config_of(args: argparse.Namespace, classes: Sequence[str] | None = None) -> Config:
+def config_of(args: argparse.Namespace, checkpoint: str | None = None) -> Config:
     """The config with the command line laid over it; ``--explain`` ends the process with its answer.
 
     Args:
         args: of :func:`add_config_arguments` or :func:`add_data_arguments`.
-        classes: those that are used where the command line names none.
+        checkpoint: a model that was trained with the config: its classes are used where none are named.
 
     Raises:
         SeMmError: as :func:`se_mm.config.load.load_config`, and for values that do not fit.
@@ -74,6 +73,7 @@ def config_of(args: argparse.Namespace, classes: Sequence[str] | None = None) ->
     from mmengine.dist import is_main_process
 
     from ..config.batches import set_batch_size, set_size, set_workers
+    from ..config.classes import use_classes_of
     from ..config.explain import explain
     from ..config.load import load_config
     from ..config.locate import locate
@@ -84,12 +84,14 @@ def config_of(args: argparse.Namespace, classes: Sequence[str] | None = None) ->
     cfg = load_config(
         args.config,
         args.cfg_options,
-        args.data_root,
-        classes if args.classes is None else args.classes,
+        args.data_root if hasattr(args, 'launcher') else args.data_root or '',  # infer reads no data set
+        args.classes,
         args.se,
         pretrained=not getattr(args, 'no_pretrained', False),
     )
     said = []
+    if checkpoint and args.classes is None:
+        said += use_classes_of(cfg, checkpoint)
     if given['batch_size'] is not None:
         said += set_batch_size(cfg, given['batch_size'])
     said += set_length(cfg, given['epochs'], given['iters'])

@@ -1,7 +1,4 @@
-"""Time and memory of SE backbones and their plain twins: tools/benchmark.py --mode inference
-
-How a training scales: tools/benchmark.py --scaling CONFIG --processes 1 2 8
-"""
+"""Time and memory of SE backbones and their plain twins; how a training scales."""
 
 from __future__ import annotations
 
@@ -12,6 +9,11 @@ from pathlib import Path
 
 SIZES = {'training': (2, 480, 800), 'detector-training': (2, 800, 1344)}
 SIZE = (1, 800, 1344)
+
+EXAMPLES = """\
+  %(prog)s --mode inference --depth 50
+  %(prog)s --scaling CONFIG --processes 1 2 8
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,9 +1,13 @@
-"""Measure the reading of a list of millions and the decoding of pictures: tools/benchmark_data.py --images DIR"""
+"""Measure the reading of a list of millions and the decoding of pictures."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+
+EXAMPLES = """\
+  %(prog)s --images DIR
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

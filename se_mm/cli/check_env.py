@@ -5,6 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 
+EXAMPLES = """\
+  %(prog)s
+  %(prog)s --weights mmdet::retinanet/retinanet_r50_fpn_1x_coco.py
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--weights', metavar='CONFIG', help='say whether the weights that a config names can be had')

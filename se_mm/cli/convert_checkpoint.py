@@ -1,9 +1,13 @@
-"""Rename a checkpoint's tensors for another library: tools/convert_checkpoint.py IN OUT --to timm"""
+"""Rename a checkpoint's tensors for another library."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+
+EXAMPLES = """\
+  %(prog)s epoch_12.pth seresnet50.safetensors --to timm
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

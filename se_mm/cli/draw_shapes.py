@@ -1,9 +1,13 @@
-"""Draw the demo's detection set: tools/draw_shapes.py data/shapes"""
+"""Draw the demo's detection set."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+
+EXAMPLES = """\
+  %(prog)s data/shapes
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""Prepare a data set: pictures with boxes in any usual format, folders of scenes, COCO, Places365."""
+"""Prepare a data set: boxes in any usual format, folders of scenes, COCO, Places365."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import argparse
 import sys
 from pathlib import Path
 
-EXAMPLES = """\
-examples:
-  prepare_data.py detection DIR            # VOC XML, YOLO text, CSV or COCO JSON become COCO JSON in DIR/annotations
-  prepare_data.py scenes DIR --val 0.1     # DIR/<class>/*.jpg, or DIR/train/<class>/*.jpg and DIR/val
-  prepare_data.py coco data/coco --download
-"""
 SHOWN = 20
 OWN = ('detection', 'scenes')
 FORMATS = ('coco', 'voc', 'yolo', 'csv')
+
+EXAMPLES = """\
+  %(prog)s detection DIR         # VOC XML, YOLO text, CSV or COCO JSON become COCO JSON in DIR/annotations
+  %(prog)s scenes DIR --val 0.1  # DIR/<class>/*.jpg, or DIR/train/<class>/*.jpg
+  %(prog)s coco data/coco --download
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

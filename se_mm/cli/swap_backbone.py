@@ -1,9 +1,13 @@
-"""Write down the SE twin of a config: tools/swap_backbone.py mmdet::retinanet/retinanet_r50_fpn_1x_coco.py -o my.py"""
+"""Write down the SE twin of a config."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+
+EXAMPLES = """\
+  %(prog)s mmdet::retinanet/retinanet_r50_fpn_1x_coco.py -o my_config.py --reduction 8
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,11 +1,16 @@
-"""Evaluate a trained model: tools/test.py CONFIG CHECKPOINT"""
+"""Evaluate a trained model."""
 
 from __future__ import annotations
 
 import argparse
 
 from ..utils.paths import existing_file
-from .arguments import add_config_arguments, set_local_rank
+from .arguments import add_config_arguments, config_of, set_local_rank
+
+EXAMPLES = """\
+  %(prog)s CONFIG work_dirs/CONFIG/epoch_12.pth --data-root DIR
+  %(prog)s CONFIG CHECKPOINT --out results.json --sheet predictions.png
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,17 +29,16 @@ def run(args: argparse.Namespace) -> None:
     from ..apis.distributed import join_processes
     from ..apis.evaluation import deploy, load_weights, use_test_time_augmentation
     from ..apis.runner import build_runner, test
-    from ..config.load import load_config
     from ..datasets.validation import preflight
     from ..engine import switches
     from ..evaluation.outputs import add_outputs
 
     set_local_rank(args)
-    cfg = load_config(args.config, args.cfg_options, args.data_root, args.classes, args.se)
+    existing_file(args.checkpoint, 'checkpoint')
+    cfg = config_of(args, args.checkpoint)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.work_dir
     cfg.load_from, cfg.resume = None, False
-    existing_file(args.checkpoint, 'checkpoint')
     join_processes(cfg)
     preflight.check(cfg, ('test',))
     add_outputs(cfg, args.out, args.sheet, args.confusion)

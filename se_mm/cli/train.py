@@ -1,14 +1,23 @@
-"""Train a detector or a classifier: tools/train.py configs/faster_rcnn_se_r50_coco.py"""
+"""Train a detector or a classifier."""
 
 from __future__ import annotations
 
 import argparse
 
-from .arguments import add_config_arguments, set_local_rank
+from .arguments import add_config_arguments, config_of, set_local_rank
+
+EXAMPLES = """\
+  %(prog)s se_mm::faster_rcnn_se_r50_coco.py --data-root data/coco
+  %(prog)s mmdet::retinanet/retinanet_r50_fpn_1x_coco.py --se --data-root DIR --classes --epochs 24
+  %(prog)s CONFIG --resume
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_arguments(parser)
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument('--epochs', type=int, metavar='N', help='train so long; the whole schedule is scaled')
+    length.add_argument('--iters', type=int, metavar='N', help='the same in iterations')
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -40,12 +49,11 @@ def run(args: argparse.Namespace) -> None:
     from ..apis.distributed import join_processes
     from ..apis.runner import build_runner, train
     from ..config import pretrained
-    from ..config.load import load_config
     from ..datasets.validation import preflight
     from ..engine import switches
 
     set_local_rank(args)
-    cfg = load_config(args.config, args.cfg_options, args.data_root, args.classes, args.se)
+    cfg = config_of(args)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.work_dir
     join_processes(cfg)

@@ -10,7 +10,8 @@ from xml.etree import ElementTree
 
 from mmengine.config import Config
 
-from ..errors import SeMmError
+from ..errors import SeMmError, listed
+from ..weights.files import read_checkpoint
 from .coco_layout import read_coco
 from .loaders import datasets_in, type_name
 from .scene_layout import class_folders
@@ -59,6 +60,31 @@ def _set_number(node: MutableMapping[str, Any], count: int, speaks: bool) -> Non
     weights = loss.get('class_weight') if isinstance(loss, dict) else None
     if isinstance(weights, (list, tuple)):  # the last is the background's
         loss['class_weight'] = [weights[0]] * (count + node.get('num_stuff_classes', 0)) + [weights[-1]]
+
+
+def use_classes_of(cfg: Config, checkpoint: str) -> list[str]:
+    """Gives a config the classes that a model was trained with, where its heads have another number.
+
+    Args:
+        cfg: changed in place.
+        checkpoint: a file that a training wrote; one without the names of its classes is passed over.
+
+    Returns:
+        What the user should know.
+    """
+    if '://' in checkpoint:
+        return []
+    meta = read_checkpoint(checkpoint).get('meta')
+    names = ((meta if isinstance(meta, dict) else {}).get('dataset_meta') or {}).get('classes') or ()
+    counts = {
+        node['num_classes']
+        for keys, node in nodes(cfg.model)
+        if 'num_classes' in node and not any(key in _OTHER_COUNTS for key in keys)
+    }
+    if not names or len(names) in counts or 'language_model' in cfg.model:
+        return []
+    set_classes(cfg, names)
+    return [f'{len(names)} classes as in {checkpoint}: {listed(list(names))}']
 
 
 def _palette(count: int) -> list[tuple[int, ...]]:

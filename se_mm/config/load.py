@@ -37,7 +37,7 @@ def load_config(
         name: a file, or ``package::path`` for one that an installed package ships.
         options: dotted keys and values, as ``--cfg-options`` gives them.
         data_root: the folder that replaces the config's ``data_root``; ``None`` asks the
-            environment variable ``SE_MM_DATA``, and keeps the config's where that is unset.
+            environment variable ``SE_MM_DATA``, and keeps the config's where that is unset; ``''`` keeps it.
             What the config names and the folder does not have is looked for in it
             (:func:`~se_mm.config.own_data.fit_data`).
         classes: the names that replace the config's; empty: those in the data
@@ -67,7 +67,7 @@ def load_config(
             check_classes_given_once(list(options))
         check_keys(cfg, options)
         merge_options(cfg, options)
-    data_root = data_root or os.environ.get(DATA_ROOT_VARIABLE)
+    data_root = os.environ.get(DATA_ROOT_VARIABLE) if data_root is None else data_root
     if data_root:
         set_data_root(cfg, data_root)
         for line in fit_data(cfg, data_root):

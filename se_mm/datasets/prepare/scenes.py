@@ -50,7 +50,9 @@ def prepare_scenes(root: Path, val: float = 0.2, seed: int = 0) -> list[str]:
     empty = [name for name, files in pictures.items() if not files]
     if empty:
         raise SeMmError(f'{root / found.train}: no picture in {listed(empty)}')
-    broken = _broken(root, [f'{found.train}/{name}/{file}' for name, files in pictures.items() for file in files])
+    broken = _broken(
+        root, [PurePosixPath(found.train, name, file).as_posix() for name, files in pictures.items() for file in files]
+    )
     total = sum(map(len, pictures.values()))
     lines = [f'{root}: {total} pictures in {len(pictures)} folders of classes ({listed(found.classes)})']
     lines += (
@@ -94,6 +96,5 @@ def _broken(root: Path, files: list[str]) -> list[tuple[str, str]]:
             return 'is empty (0 bytes)' if not (root / file).stat().st_size else f'is no picture ({error})'
         return None
 
-    files = [PurePosixPath(file).as_posix() for file in files]
     with ThreadPoolExecutor(8) as pool:
         return [(file, reason) for file, reason in zip(files, pool.map(why, files), strict=True) if reason]

@@ -1,0 +1,196 @@
+"""A config of anybody's and a folder of one's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from support.formats import Sample, pictures_into, voc_devkit, voc_folder, yolo_folder
+
+from se_mm import SeMmError
+from se_mm.config.load import load_config
+from se_mm.config.loaders import datasets_in, type_name
+from se_mm.config.tree import nodes
+from se_mm.datasets.prepare.detection import prepare_detection
+from se_mm.datasets.prepare.scenes import prepare_scenes
+
+BOXES = [
+    'atss/atss_r50_fpn_1x_coco.py',
+    'cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py',
+    'cityscapes/faster-rcnn_r50_fpn_1x_cityscapes.py',
+    'dino/dino-4scale_r50_8xb2-12e_coco.py',
+    'objects365/retinanet_r50_fpn_1x_objects365v1.py',
+    'openimages/retinanet_r50_fpn_32xb2-1x_openimages.py',
+    'pascal_voc/faster-rcnn_r50_fpn_1x_voc0712.py',
+    'pascal_voc/ssd300_voc0712.py',
+    'retinanet/retinanet_r50_fpn_1x_coco.py',
+    'rtmdet/rtmdet_tiny_8xb32-300e_coco.py',
+    'sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py',
+    'ssd/ssd300_coco.py',
+    'v3det/faster_rcnn_r50_fpn_8x4_sample1e-3_mstrain_v3det_2x.py',
+    'wider_face/ssd300_8xb32-24e_widerface.py',
+    'yolox/yolox_s_8xb8-300e_coco.py',
+]
+MASKS = [
+    'lvis/mask-rcnn_r50_fpn_sample1e-3_ms-1x_lvis-v1.py',
+    'mask2former/mask2former_r50_8xb2-lsj-50e_coco.py',
+    'mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py',
+    'yolact/yolact_r50_1xb8-55e_coco.py',
+]
+
+
+def samples(count=10, names=('one', 'two', 'three')):
+    boxes = [(name, (3 + 9 * i, 4, 11 + 9 * i, 30)) for i, name in enumerate(names)]
+    return [Sample(f'{i:02d}.png', 64, 48, boxes) for i in range(count)]
+
+
+@pytest.fixture(scope='module')
+def voc(tmp_path_factory) -> Path:
+    root = voc_folder(tmp_path_factory.mktemp('voc'), samples())
+    prepare_detection(root)
+    return root
+
+
+@pytest.fixture(scope='module')
+def polygons(tmp_path_factory) -> Path:
+    root = yolo_folder(tmp_path_factory.mktemp('polygons'), samples(6, ('RBC',)))
+    for file in (root / 'labels').iterdir():
+        file.write_text('1 0.25 0.25 0.5 0.25 0.5 0.75\n')
+    prepare_detection(root)
+    return root
+
+
+def heads(cfg) -> set[int]:
+    """What the heads have as their number of classes; not the one that proposes regions."""
+    return {
+        node[key]
+        for keys, node in nodes(cfg.model)
+        for key in ('num_classes', 'num_things_classes')
+        if key in node and 'rpn_head' not in keys
+    }
+
+
+@pytest.mark.parametrize('name', BOXES)
+@pytest.mark.parametrize('classes', [[], ['one', 'three', 'two']])
+def test_detectors_of_mmdet_take_a_folder_of_boxes(name, classes, voc):
+    cfg = load_config(f'mmdet::{name}', data_root=str(voc), classes=classes)
+    assert heads(cfg) == {3}
+    for split, dataset in datasets_in(cfg):
+        file = json.loads(Path(dataset.data_root, dataset.ann_file).read_text())
+        expected = 'train' if split == 'train' else 'val'
+        assert dataset.ann_file == f'annotations/instances_{expected}.json'
+        assert all(Path(dataset.data_root, dataset.data_prefix.img, i['file_name']).is_file() for i in file['images'])
+        assert dataset.metainfo['classes'] == ('one', 'three', 'two')
+    for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
+        evaluator = evaluator[0] if isinstance(evaluator, list) else evaluator
+        assert type_name(evaluator) == 'CocoMetric'
+        assert Path(evaluator.ann_file).samefile(voc / 'annotations/instances_val.json')
+
+
+@pytest.mark.parametrize('name', MASKS)
+def test_masks_need_masks(name, voc, polygons):
+    cfg = load_config(f'mmdet::{name}', data_root=str(polygons), classes=['Platelets', 'RBC', 'WBC'])
+    assert heads(cfg) == {3}
+    with pytest.raises(SeMmError, match='trains on masks, and .* has boxes alone'):
+        load_config(f'mmdet::{name}', data_root=str(voc), classes=[])
+
+
+def test_weights_of_classes_are_as_many_as_there_are_classes(polygons):
+    cfg = load_config('mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py', data_root=str(polygons), classes=[])
+    assert cfg.model.panoptic_head.loss_cls.class_weight == [1.0, 1.0, 1.0, 0.1]
+
+
+def test_vocs_own_configs_read_vocdevkit_as_it_is(tmp_path):
+    pictures = [sample._replace(name=f'{i:02d}.jpg') for i, sample in enumerate(samples(names=('cat', 'dog')))]
+    root = voc_devkit(tmp_path, pictures, val=3)
+    cfg = load_config('mmdet::pascal_voc/faster-rcnn_r50_fpn_1x_voc0712.py', data_root=str(root), classes=[])
+    assert {type_name(dataset) for _, dataset in datasets_in(cfg)} == {'VOCDataset'}
+    assert {dataset.ann_file for split, dataset in datasets_in(cfg) if split == 'train'} == {
+        'VOC2007/ImageSets/Main/trainval.txt'
+    }
+    assert cfg.val_evaluator.type == 'VOCMetric'
+    assert heads(cfg) == {2}
+    from se_mm.datasets.validation import preflight
+
+    cfg.work_dir = str(tmp_path / 'out')
+    preflight.check(cfg, ('train', 'val'))
+
+
+def test_what_is_there_stays(voc):
+    cfg = load_config(
+        'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py',
+        {'train_dataloader.dataset.ann_file': 'annotations/instances_val.json'},
+        data_root=str(voc),
+    )
+    assert cfg.train_dataloader.dataset.ann_file == 'annotations/instances_val.json'
+
+
+@pytest.mark.parametrize('layout', ['roboflow', 'bccd'])
+def test_coco_files_in_other_places(tmp_path, layout):
+    for split in ('train', 'valid'):
+        images = tmp_path / (split if layout == 'roboflow' else 'images')
+        pictures_into(images, samples(3))
+        file = images / '_annotations.coco.json' if layout == 'roboflow' else tmp_path / f'annotations/{split}.json'
+        file.parent.mkdir(exist_ok=True)
+        content = {
+            'images': [{'id': i, 'file_name': f'{i:02d}.png', 'width': 64, 'height': 48} for i in range(3)],
+            'annotations': [{'id': 1, 'image_id': 0, 'category_id': 5, 'bbox': [3, 4, 9, 9], 'area': 81, 'iscrowd': 0}],
+            'categories': [{'id': 5, 'name': 'cell'}],
+        }
+        file.write_text(json.dumps(content))
+    cfg = load_config('se_mm::demo/faster_rcnn_se_r18_bccd.py', data_root=str(tmp_path), classes=[])
+    for split, dataset in datasets_in(cfg):
+        folder = Path(dataset.data_root, dataset.data_prefix.img)
+        expected = {'train': 'train', 'val': 'valid', 'test': 'valid'}[split] if layout == 'roboflow' else 'images'
+        assert folder.samefile(tmp_path / expected)
+    assert heads(cfg) == {1}
+
+
+def test_raw_annotations_name_the_tool_that_converts_them(tmp_path):
+    voc_folder(tmp_path, samples())
+    with pytest.raises(SeMmError, match='prepare_data.py detection'):
+        load_config('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py', data_root=str(tmp_path), classes=[])
+
+
+def scenes(root: Path, folder: str) -> Path:
+    for name in ('beach', 'forest'):
+        (root / folder / name).mkdir(parents=True)
+        for i in range(10):
+            Image.new('RGB', (32, 24)).save(root / folder / name / f'{i} a.jpg')
+    return root
+
+
+@pytest.mark.parametrize('folder', ['', 'train'])
+@pytest.mark.parametrize('name', ['se_mm::demo/se_resnet18_scenes.py', 'mmpretrain::resnet/resnet18_8xb32_in1k.py'])
+def test_folders_of_scenes_get_a_split(tmp_path, folder, name):
+    root = scenes(tmp_path, folder)
+    with pytest.raises(SeMmError, match='prepare_data.py scenes'):
+        load_config('se_mm::demo/se_resnet18_scenes.py', data_root=str(root), classes=[])
+    prepare_scenes(root)
+    cfg = load_config(name, data_root=str(root), classes=[])
+    assert cfg.model.head.num_classes == 2
+    from mmpretrain.registry import DATASETS
+
+    seen = {}
+    for split, dataset in datasets_in(cfg):
+        built = DATASETS.build({**dataset, 'pipeline': [], 'lazy_init': False})
+        seen[split] = {built.get_data_info(i)['img_path'] for i in range(len(built))}
+        for i in range(len(built)):
+            info = built.get_data_info(i)
+            assert Path(info['img_path']).is_file()
+            assert Path(info['img_path']).parent.name == ('beach', 'forest')[info['gt_label']]
+    assert not seen['train'] & seen['val']
+    assert (len(seen['train']), len(seen['val'])) == (16, 4)
+
+
+def test_a_palette_for_more_classes_than_mmdet_has_colours():
+    cfg = load_config('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py', classes=[f'c{i}' for i in range(90)])
+    palette = cfg.train_dataloader.dataset.metainfo['palette']
+    assert len(set(map(tuple, palette))) == 90
+
+
+def test_models_that_read_names_keep_the_length_of_their_prompt():
+    name = 'mmdet::grounding_dino/grounding_dino_swin-t_finetune_16xb2_1x_coco.py'
+    assert heads(load_config(name, classes=['a', 'b'])) == heads(load_config(name))

@@ -1,0 +1,183 @@
+"""A schedule that is made longer or shorter ends where it should, in the shape that it had."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import mmdet.registry
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.optim import OptimWrapper
+from torch import nn
+
+from se_mm import SeMmError
+from se_mm.config.batches import set_batch_size, set_size, set_workers
+from se_mm.config.load import load_config
+from se_mm.config.schedule import set_length
+from se_mm.config.tree import nodes
+
+BY_EPOCH = [
+    'atss/atss_r50_fpn_1x_coco.py',
+    'cascade_rcnn/cascade-mask-rcnn_r50_fpn_20e_coco.py',
+    'conditional_detr/conditional-detr_r50_8xb2-50e_coco.py',
+    'deformable_detr/deformable-detr_r50_16xb2-50e_coco.py',
+    'detr/detr_r50_8xb2-150e_coco.py',
+    'dino/dino-4scale_r50_8xb2-12e_coco.py',
+    'faster_rcnn/faster-rcnn_r50_fpn_2x_coco.py',
+    'fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py',
+    'gfl/gfl_r50_fpn_ms-2x_coco.py',
+    'mask_rcnn/mask-rcnn_r50_fpn_ms-poly-3x_coco.py',
+    'pascal_voc/faster-rcnn_r50_fpn_1x_voc0712.py',
+    'retinanet/retinanet_r50_fpn_1x_coco.py',
+    'rtmdet/rtmdet-ins_tiny_8xb32-300e_coco.py',
+    'rtmdet/rtmdet_s_8xb32-300e_coco.py',
+    'solov2/solov2_r50_fpn_ms-3x_coco.py',
+    'sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py',
+    'ssd/ssd300_coco.py',
+    'swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py',
+    'tood/tood_r50_fpn_1x_coco.py',
+    'yolact/yolact_r50_1xb8-55e_coco.py',
+    'yolo/yolov3_d53_8xb8-ms-416-273e_coco.py',
+    'yolox/yolox_s_8xb8-300e_coco.py',
+]
+BY_ITERATION = ['mask2former/mask2former_r50_8xb2-lsj-50e_coco.py', 'retinanet/retinanet_r50-caffe_fpn_1x_coco.py']
+BATCHES = 50
+
+
+def schedulers(cfg):
+    given = cfg.get('param_scheduler') or []
+    return [given] if isinstance(given, dict) else list(given)
+
+
+def rates(cfg, epochs: int) -> list[float]:
+    """The learning rate of each iteration, by mmengine's own schedulers; 1 where nothing changes it."""
+    optimizer = OptimWrapper(torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0))
+    built = []
+    for given in schedulers(cfg):
+        given = dict(given, optimizer=optimizer)
+        registry = mmdet.registry.PARAM_SCHEDULERS
+        if given.pop('convert_to_iter_based', False):
+            scheduler_class = registry.get(given.pop('type'))
+            built.append(scheduler_class.build_iter_from_epoch(**given, epoch_length=BATCHES))
+        else:
+            built.append(registry.build(given))
+    rates = []
+    for _ in range(epochs):
+        for _ in range(BATCHES):
+            rates.append(optimizer.param_groups[0]['lr'])
+            for scheduler in built:
+                if not scheduler.by_epoch:
+                    scheduler.step()
+        for scheduler in built:
+            if scheduler.by_epoch:
+                scheduler.step()
+    return rates
+
+
+@pytest.mark.parametrize('name', BY_EPOCH)
+def test_schedules_of_mmdet_end_where_the_training_does(name):
+    original = load_config(f'mmdet::{name}')
+    old = original.train_cfg.max_epochs
+    for epochs in (1, 2, 3, 7, 2 * old):
+        cfg = load_config(f'mmdet::{name}')
+        set_length(cfg, epochs=epochs)
+        assert cfg.train_cfg.max_epochs == epochs
+        assert 1 <= cfg.train_cfg.get('val_interval', 1) <= epochs
+        for scheduler in schedulers(cfg):
+            by_epoch = scheduler.get('by_epoch', True)
+            assert scheduler.get('begin', 0) < scheduler.get('end', math.inf)
+            if by_epoch:
+                assert scheduler.get('end', epochs) <= epochs
+                milestones = scheduler.get('milestones', [])
+                assert all(0 < step < epochs and step == int(step) for step in milestones)
+                assert len(set(milestones)) == len(milestones)
+        ends = [s.get('end') for s in schedulers(cfg) if s.get('by_epoch', True) and s.get('end', math.inf) < math.inf]
+        had = [s.get('end') for s in schedulers(original) if s.get('by_epoch', True)]
+        if ends and old in had and epochs > 2:
+            assert max(ends) == pytest.approx(epochs, abs=1)
+        for _, hook in nodes(cfg.get('custom_hooks') or []):
+            assert 0 < hook.get('switch_epoch', 1) <= max(1, epochs - 1)
+            assert 0 < hook.get('num_last_epochs', 1) <= max(1, epochs - 1)
+        assert all(1 <= begin <= epochs for begin, _ in cfg.train_cfg.get('dynamic_intervals') or [])
+        assert all(math.isfinite(rate) and rate > 0 for rate in rates(cfg, min(epochs, 7)))
+
+
+@pytest.mark.parametrize('name', ['retinanet/retinanet_r50_fpn_1x_coco.py', 'detr/detr_r50_8xb2-150e_coco.py'])
+def test_twice_the_epochs_have_the_same_rates_half_as_fast(name):
+    cfg = load_config(f'mmdet::{name}')
+    cfg.param_scheduler = [s for s in schedulers(cfg) if s.get('by_epoch', True)]
+    epochs = cfg.train_cfg.max_epochs
+    before = rates(cfg, epochs)[::BATCHES]
+    set_length(cfg, epochs=2 * epochs)
+    assert rates(cfg, 2 * epochs)[:: 2 * BATCHES] == pytest.approx(before)
+
+
+@pytest.mark.parametrize('name', BY_ITERATION)
+def test_iterations(name):
+    cfg = load_config(f'mmdet::{name}')
+    if 'max_iters' in cfg.train_cfg:
+        with pytest.raises(SeMmError, match='counts iterations .* use --iters'):
+            set_length(cfg, epochs=3)
+    set_length(cfg, iters=500)
+    assert cfg.train_cfg.max_iters == 500
+    assert cfg.train_cfg.val_interval <= 500
+    for scheduler in schedulers(cfg):
+        assert scheduler.get('by_epoch', True) is False
+        assert scheduler.get('end', 500) <= 500
+        assert all(0 < step < 500 for step in scheduler.get('milestones', []))
+    assert schedulers(cfg)[-1]['milestones']
+
+
+def test_an_augmentation_that_is_switched_by_epochs_needs_epochs():
+    with pytest.raises(SeMmError, match='--iters: YOLOXModeSwitchHook of this config counts epochs; use --epochs'):
+        set_length(load_config('mmdet::yolox/yolox_s_8xb8-300e_coco.py'), iters=100)
+
+
+@pytest.mark.parametrize('length', [{'epochs': 0}, {'iters': -1}])
+def test_lengths_of_nothing(length):
+    with pytest.raises(SeMmError, match='expected a whole number above 0'):
+        set_length(load_config('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'), **length)
+
+
+@pytest.mark.parametrize('name', BY_EPOCH[::3])
+def test_size_is_that_of_the_test_pipeline_and_the_rest_in_proportion(name):
+    def sizes(cfg, loader):
+        keys = ('scale', 'img_scale', 'size', 'scales', 'crop_size')
+        return [node[key] for _, node in nodes(cfg[loader]) for key in keys if isinstance(node.get(key), (tuple, list))]
+
+    cfg, half = load_config(f'mmdet::{name}'), load_config(f'mmdet::{name}')
+    width, height = next(
+        node['scale'] for _, node in nodes(cfg.test_dataloader) if node.get('type') == 'Resize' and node.get('scale')
+    )
+    set_size(half, height // 2, width // 2)
+    flat = torch.tensor([s for v in sizes(half, 'test_dataloader') for s in v])
+    before = torch.tensor([s for v in sizes(cfg, 'test_dataloader') for s in v])
+    assert (flat - before / 2).abs().max() <= 1
+    for old, new in zip(sizes(cfg, 'train_dataloader'), sizes(half, 'train_dataloader'), strict=True):
+        difference = torch.tensor(new).double() - torch.tensor(old).double() / 2
+        assert difference.abs().max() <= 1 + 0.01 * max(torch.tensor(old).flatten().tolist())
+
+
+def test_no_workers_and_small_batches():
+    cfg = load_config('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py')
+    set_workers(cfg, 0)
+    assert '--auto-scale-lr' in set_batch_size(cfg, 1)[0]
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        assert (cfg[loader].num_workers, cfg[loader].persistent_workers, cfg[loader].batch_size) == (0, False, 1)
+
+
+def test_a_long_warm_up_is_cut_to_a_tenth(tmp_path):
+    images = [{'id': i, 'file_name': f'{i}.jpg'} for i in range(40)]
+    content = {'images': images, 'annotations': [], 'categories': [{'id': 1, 'name': 'a'}]}
+    (tmp_path / 'train.json').write_text(json.dumps(content))
+    cfg = Config(
+        dict(
+            train_cfg=dict(max_epochs=12, val_interval=1),
+            train_dataloader=dict(batch_size=2, dataset=dict(data_root=str(tmp_path), ann_file='train.json')),
+            param_scheduler=[dict(type='LinearLR', by_epoch=False, begin=0, end=500)],
+        )
+    )
+    assert 'warm-up: 20 iterations in place of 500' in set_length(cfg, epochs=10)
+    assert cfg.param_scheduler[0].end == 20
