@@ -22,6 +22,7 @@ from mmengine.runner import Runner
 
 from ..engine.repeatable import Reader
 from ..errors import TRACEBACK_VARIABLE, SeMmError, listed
+from .mistakes import unexpected_argument
 
 #: Where the standard library and what pip installs are.
 _LIBRARIES = {Path(path) for path in sysconfig.get_paths().values()}
@@ -51,7 +52,7 @@ def build_runner(cfg: Config, prepare: Callable[[Config], None]) -> Runner:
         runner.cfg = copy.deepcopy(cfg)
         runner.dump_config()
     except Exception as error:
-        raise _explained(error, cfg.work_dir) from error
+        raise _explained(error, cfg) from error
     return runner
 
 
@@ -129,19 +130,21 @@ def _run(runner: Runner, run: Callable[[], Any]) -> None:
             raise SeMmError(f'{str(error).strip()}; it was reading {listed(reading)}') from error
         if start.is_over:
             raise
-        raise _explained(error, runner.work_dir) from error
+        raise _explained(error, runner.cfg) from error
     except Exception as error:
         if start.is_over and not (isinstance(error, OSError) and error.errno in _NO_ROOM):
             raise
-        raise _explained(error, runner.work_dir) from error
+        raise _explained(error, runner.cfg) from error
 
 
-def _explained(error: Exception, work_dir: str) -> Exception:
+def _explained(error: Exception, cfg: Config) -> Exception:
     """A mistake in what the user gave as one message; a bug, of ours or in a user's own module, as it is."""
     if isinstance(error, SeMmError):
         return error
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
-        return SeMmError(f'work_dir {work_dir} cannot be written to: {error.strerror}')
+        return SeMmError(f'work_dir {cfg.work_dir} cannot be written to: {error.strerror}')
+    if mistake := unexpected_argument(error, cfg):
+        return mistake
     text = str(error)
     in_worker = re.findall(r'^ *File "(.+?)", line', text, re.MULTILINE)
     place = Path(in_worker[-1] if in_worker else traceback.extract_tb(error.__traceback__)[-1].filename)

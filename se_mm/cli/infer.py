@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> None:
     from ..apis.inference import find_images, infer
 
     existing_file(args.checkpoint, 'checkpoint')
-    cfg = config_of(args, args.checkpoint)
     images = find_images(args.images)
+    cfg = config_of(args, args.checkpoint)
     file = infer(cfg, args.checkpoint, images, args.out, args.score, args.deploy)
     print(f'{len(images)} pictures: {args.out / "vis"}, predictions: {file}')

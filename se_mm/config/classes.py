@@ -74,7 +74,10 @@ def use_classes_of(cfg: Config, checkpoint: str) -> list[str]:
     """
     if '://' in checkpoint:
         return []
-    meta = read_checkpoint(checkpoint).get('meta')
+    try:
+        meta = read_checkpoint(checkpoint).get('meta')
+    except SeMmError:  # said where it is loaded
+        return []
     names = ((meta if isinstance(meta, dict) else {}).get('dataset_meta') or {}).get('classes') or ()
     counts = {
         node['num_classes']

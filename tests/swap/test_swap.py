@@ -234,7 +234,7 @@ def test_the_flag_gives_the_twin_a_folder_of_its_own():
 
 SWIN = 'mmdet::swin/retinanet_swin-t-p4-w7_fpn_1x_coco.py'
 MALFORMED = {
-    'no such package path': ('mmdet::nope/nope.py', {}, r'config mmdet::nope/nope.py cannot be found'),
+    'no such package path': ('mmdet::nope/nope.py', {}, r'mmdet has no config nope/nope.py'),
     'no such file': ('nope.py', {}, r'config nope.py does not exist \(looked in .*nope.py\)'),
     'not Python': ('not python (', {}, r'cannot be read as a config: SyntaxError'),
     'no model': ('x = 1', {}, r'has no `model = dict'),
@@ -256,7 +256,7 @@ MALFORMED = {
     'a sparse network': (
         'mmpretrain::spark/spark_sparse-resnet50_800e_in1k.py',
         {},
-        r'SparseResNet, which SE does not suit|cannot be found',
+        r'SparseResNet, which SE does not suit|has no config',
     ),
 }
 

@@ -1,0 +1,135 @@
+"""Mistakes on the command line end in one line that says the fix."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from mmengine.config import Config
+from support.formats import Sample, voc_folder
+from support.small import draw_scenes, scene_config
+
+from se_mm import SeMmError, cli
+from se_mm.apis.runner import build_runner, train
+from se_mm.config.options import merge_options
+from se_mm.datasets.prepare.detection import prepare_detection
+
+RETINANET = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
+DEMO = 'se_mm::demo/faster_rcnn_se_r18_shapes.py'
+
+
+@pytest.fixture(scope='module')
+def cells(tmp_path_factory):
+    samples = [Sample(f'{i:02d}.png', 64, 48, [('cell', (3, 4, 20, 30))]) for i in range(10)]
+    root = voc_folder(tmp_path_factory.mktemp('cells'), samples)
+    prepare_detection(root)
+    return root
+
+
+@pytest.mark.parametrize(
+    ('args', 'message'),
+    [
+        (['mmdt::retinanet/a.py'], 'no installed package mmdt ships configs; did you mean mmdet::retinanet/a.py?'),
+        (['mmdet::retinanet/retinanet_r50_fpn_1x_coc.py'], f'did you mean {RETINANET}'),
+        (['retinanet/retinanet_r50_fpn_1x_coco.py'], f'mmdet ships it: {RETINANET}'),
+        ([DEMO, '--cfg-options', 'optim_wraper.optimizer.lr=1'], 'did you mean optim_wrapper.optimizer.lr?'),
+        ([DEMO, '--cfg-options', 'nonsense=1'], 'the config has no nonsense, and nothing reads nonsense'),
+        ([DEMO, '--classes', 'a', '--cfg-options', 'model.roi_head.bbox_head.num_classes=3'], 'leave one of them out'),
+        ([DEMO, '--epochs', '3', '--cfg-options', 'train_cfg.max_epochs=4'], '--epochs sets train_cfg.max_epochs'),
+        ([DEMO, '--epochs', '0'], '--epochs is 0; expected a whole number above 0'),
+        ([DEMO, '--batch-size', '0'], '--batch-size is 0; expected'),
+        ([DEMO, '--workers', '-1'], '--workers is -1; expected'),
+        ([DEMO, '--size', '8', '8'], '--size is 8 8; expected'),
+        ([DEMO, '--classes', 'a', 'b', 'a'], '--classes names a twice'),
+        ([DEMO, '--explain', 'optim_wrapper.lr'], 'did you mean .*optim_wrapper.optimizer.lr'),
+        (
+            [DEMO, '--data-root', '/no/data'],
+            '/no/data does not exist; put it there, or name another folder with',
+        ),
+    ],
+)
+def test_one_line(args, message, capsys):
+    with pytest.raises(SeMmError, match=message.replace('?', r'\?')) as error:
+        cli.run('train', args)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_classes_of_coco_on_other_data_name_the_switch(cells, tmp_path):
+    with pytest.raises(SeMmError, match='person, .* not among its 1 categories .cell.; take those with --classes ce'):
+        cli.run('train', [RETINANET, '--data-root', str(cells), '--work-dir', str(tmp_path), '--no-pretrained'])
+
+
+def test_classes_in_another_order_name_theirs(tmp_path):
+    samples = [Sample(f'{i:02d}.png', 64, 48, [('a', (3, 4, 20, 30)), ('b', (3, 4, 20, 30))]) for i in range(4)]
+    prepare_detection(voc_folder(tmp_path, samples))
+    with pytest.raises(SeMmError, match='--classes a b$'):
+        cli.run('train', [DEMO, '--data-root', str(tmp_path), '--classes', 'b', 'a', '--work-dir', str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ({'train_cfg.max_itres': 2}, 'has no argument max_itres; did you mean max_iters?'),
+        ({'model.backbone.reductoin': 8}, 'model.backbone.reductoin: SEResNet .* reductoin; did you mean reduction?'),
+        ({'optim_wrapper.optimizer.momentm': 0.1}, 'SGD has no argument momentm; did you mean momentum?'),
+        ({'model.bakbone.depth': 18}, 'model.bakbone: ImageClassifier has no argument bakbone; did you mean backbone?'),
+    ],
+)
+def test_an_argument_that_no_class_takes(tmp_path, options, message):
+    cfg = scene_config(draw_scenes(tmp_path / 'scenes', train=2, val=1), tmp_path / 'out', 1)
+    assert isinstance(cfg, Config)
+    merge_options(cfg, options)
+    from se_mm.engine import switches
+
+    with pytest.raises(SeMmError, match=message.replace('?', r'\?')):
+        train(build_runner(cfg, switches.make_survivable))
+
+
+def test_a_twin_without_weights_announces_none(capfd):
+    from se_mm.config.load import load_config
+
+    cfg = load_config(RETINANET, se=True, pretrained=False)
+    assert cfg.model.backbone.init_cfg is None
+    out = ''.join(capfd.readouterr())
+    assert 'timm://' not in out
+    assert 'torchvision://' not in out
+
+
+def test_explain_names_the_files_from_the_base_on(tmp_path, capsys):
+    (tmp_path / 'mine.py').write_text(f"_base_ = '{RETINANET}'\noptim_wrapper = dict(optimizer=dict(lr=0.005))\n")
+    option = ['--cfg-options', 'optim_wrapper.optimizer.lr=0.1']
+    with pytest.raises(SystemExit) as left:
+        cli.run('train', [str(tmp_path / 'mine.py'), '--explain', 'optim_wrapper.optimizer.lr', *option])
+    assert left.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-5] == 'optim_wrapper.optimizer.lr = 0.1'
+    assert lines[-4].endswith('schedules/schedule_1x.py: 0.02')
+    assert lines[-3].endswith('retinanet_r50_fpn_1x_coco.py: 0.01')
+    assert lines[-2].endswith('mine.py: 0.005')
+    assert lines[-1].endswith('the command line: 0.1')
+
+
+@pytest.mark.parametrize('command', sorted(set(cli.COMMANDS.values())))
+def test_help_ends_with_an_example_and_a_summary(command, capsys):
+    with pytest.raises(SystemExit) as left:
+        cli.run(command, ['--help'])
+    assert left.value.code == 0
+    out = capsys.readouterr().out
+    assert out.rstrip().splitlines()[-1].startswith(f'  tools/{command}.py')
+
+
+def test_se_mm_lists_its_commands_and_names_the_closest(capsys):
+    cli.se_mm(['--help'])
+    out = capsys.readouterr().out
+    assert all(f'  {name} ' in out for name in cli.COMMANDS)
+    with pytest.raises(SystemExit) as left:
+        cli.se_mm(['tran'])
+    assert left.value.code == 2
+    assert capsys.readouterr().err.strip() == 'error: se-mm has no command tran; did you mean train?'
+
+
+def test_prepared_data_are_json_that_pycocotools_reads(cells):
+    from pycocotools.coco import COCO
+
+    coco = COCO(str(cells / 'annotations/instances_train.json'))
+    assert len(coco.getImgIds()) == len(json.loads((cells / 'annotations/instances_train.json').read_text())['images'])
