@@ -24,6 +24,7 @@ from ..engine.repeatable import Reader
 from ..errors import TRACEBACK_VARIABLE, SeMmError, listed
 from .mistakes import unexpected_argument
 
+_SE_MM = Path(__file__).parents[1]
 #: Where the standard library and what pip installs are.
 _LIBRARIES = {Path(path) for path in sysconfig.get_paths().values()}
 
@@ -148,7 +149,7 @@ def _explained(error: Exception, cfg: Config) -> Exception:
     text = str(error)
     in_worker = re.findall(r'^ *File "(.+?)", line', text, re.MULTILINE)
     place = Path(in_worker[-1] if in_worker else traceback.extract_tb(error.__traceback__)[-1].filename)
-    if Path(__file__).parent in place.parents or not any(folder in place.parents for folder in _LIBRARIES):
+    if _SE_MM in place.parents or not any(folder in place.parents for folder in _LIBRARIES):
         return error
     text = ' '.join((text.splitlines()[-1] if in_worker else text).split())
     return SeMmError(
