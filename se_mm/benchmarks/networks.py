@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from ..errors import SeMmError
 from ..export.deployment import deploy
+from .attention import attentions
 from .candidates import Candidate, backbones, detectors
 from .measuring import MIB, check_device, interleaved, kept_bytes, markdown_table, peak_bytes, peak_resident_bytes
 
@@ -41,6 +42,7 @@ class Setting:
         train_norms: whether a backbone is trained as a whole, with BatchNorm in training mode; else as
             mmdet trains it, with a frozen stem and first stage and BatchNorm in eval mode.
         forms: of ``FORMS``, for inference.
+        attention: the layers to compare in our ResNet, in place of everybody's networks.
     """
 
     mode: str
@@ -50,6 +52,7 @@ class Setting:
     amp: bool = False
     train_norms: bool = False
     forms: tuple[str, ...] = ('default', 'deployed')
+    attention: tuple[str, ...] = ()
 
     @property
     def training(self) -> bool:
@@ -63,7 +66,8 @@ class Setting:
         """The networks to compare."""
         if self.detector:
             return detectors(self.depth)
-        return backbones(self.depth, frozen=self.training and not self.train_norms)
+        frozen = self.training and not self.train_norms
+        return attentions(self.depth, self.attention, frozen) if self.attention else backbones(self.depth, frozen)
 
     def __str__(self) -> str:
         batch, height, width = self.size

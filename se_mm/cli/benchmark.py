@@ -1,4 +1,4 @@
-"""Time and memory of SE backbones and their plain twins; how a training scales."""
+"""Time and memory of SE backbones, their plain twins and attention layers; how a training scales."""
 
 from __future__ import annotations
 
@@ -35,6 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--rss', action='store_true', help='also the peak of resident memory, each in a fresh process')
     parser.add_argument('--only', default='', metavar='NAME', help='only the networks with this in their name')
     parser.add_argument(
+        '--attention',
+        nargs='+',
+        default=(),
+        metavar='LAYER',
+        help="attention layers in our ResNet: 'all', or some as tools/train.py --attention takes them",
+    )
+    parser.add_argument(
         '--relative-to', default='mmdet.ResNet', metavar='NAME', help='ratios to this network (default: mmdet.ResNet)'
     )
     parser.add_argument('--json', type=Path, metavar='FILE', help='every round of every network')
@@ -48,6 +55,7 @@ def run(args: argparse.Namespace) -> None:
     import torch
 
     from ..benchmarks import networks, tail_bandwidth
+    from ..benchmarks.attention import costs
     from ..visualization.benchmarks import draw_benchmark
 
     if args.scaling:
@@ -61,9 +69,13 @@ def run(args: argparse.Namespace) -> None:
         print('\n'.join([where, '', *lines]))
         return
     forms = ('default', 'deployed', 'compiled') if args.compile else ('default', 'deployed')
-    setting = networks.Setting(args.mode, args.depth, size, args.device, args.amp, args.train_norms, forms)
+    setting = networks.Setting(
+        args.mode, args.depth, size, args.device, args.amp, args.train_norms, forms, tuple(args.attention)
+    )
     measured = networks.measure(setting, args.rounds, args.only, args.rss)
     lines = networks.table(measured, args.relative_to)
+    if args.attention:
+        lines += ['', *costs(setting.candidates())]
     print('\n'.join([f'{setting}; {args.rounds} interleaved rounds', where, '', *lines]))
     if args.json:
         entries = [{**asdict(entry), 'median': entry.median} for entry in measured]

@@ -140,3 +140,14 @@ def test_any_host_takes_it(name):
     assert isinstance(twin.layer1[0].se, Blend if name in WITHOUT_START else LAYERS[name])
     twin.eval()
     assert [feature.shape[1] for feature in twin(torch.randn(1, 3, 64, 64))] == [32, 64, 160, 384]
+
+
+@every
+def test_it_is_deployed(name):
+    network = randomize(SEResNet(depth=18, base_channels=32, stem_channels=32, attention=config(name)).double())
+    network.eval()
+    with torch.no_grad():
+        before = network(images())
+        after = network.deploy()(images())
+    for ours, theirs in zip(after, before, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
