@@ -10,7 +10,17 @@ from __future__ import annotations
 from mmengine import registry as mmengine_registry
 from mmengine.registry import Registry
 
-_HOOKS = ('checkpoint', 'compile', 'curves', 'nonfinite', 'pictures', 'preemption', 'seed', 'skipped_data')
+_HOOKS = (
+    'checkpoint',
+    'compile',
+    'curves',
+    'nonfinite',
+    'pictures',
+    'predictions',
+    'preemption',
+    'seed',
+    'skipped_data',
+)
 
 DATASETS = Registry('dataset', parent=mmengine_registry.DATASETS, scope='se_mm', locations=['se_mm.datasets.places365'])
 DATA_SAMPLERS = Registry(

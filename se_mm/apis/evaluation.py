@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
-from mmengine.runner import Runner
+from mmengine.runner import CheckpointLoader, Runner
 from torch import nn
 
-from ..errors import SeMmError
+from ..errors import SeMmError, listed
 from ..utils.paths import existing_file
 
 
@@ -48,10 +52,75 @@ def load_weights(runner: Runner, checkpoint: str) -> None:
         SeMmError: if the file is no checkpoint, or not one of this config's model.
     """
     existing_file(checkpoint, 'checkpoint')
+    state: Mapping[str, Any] = {}
     try:
+        content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+        state = content.get('state_dict', content)
         runner.load_checkpoint(checkpoint, strict=True)
     except SeMmError:
         raise
     except Exception as error:  # what torch.load and load_state_dict raise for a file that is not what it should be
-        lines = ' '.join(str(error).split())
-        raise SeMmError(f'checkpoint {checkpoint} does not fit the config: {lines[:600]}') from error
+        raise mismatch(runner.model, state, checkpoint, error) from error
+    check_attention(runner.model, state, checkpoint)
+
+
+def check_attention(model: nn.Module, state: Mapping[str, Any], checkpoint: str) -> None:
+    """Refuses a plain network's checkpoint for a model with attention, which would load it.
+
+    Raises:
+        SeMmError: if the model has attention layers and the checkpoint none, or the reverse.
+    """
+    there, wanted = _attention_keys(state), _attention_keys(model.state_dict())
+    if bool(there) == bool(wanted):
+        return
+    if there:
+        said = f'has attention layers ({there[0]} and {len(there) - 1} more tensors) and the config none: add --se'
+    else:
+        said = f"has no attention layers and the config's model has ({wanted[0]}): leave --se out"
+    raise SeMmError(f'checkpoint {checkpoint} {said}, or use the config in its work_dir{_config_beside(checkpoint)}')
+
+
+def mismatch(model: nn.Module, state: Mapping[str, Any], checkpoint: str, error: Exception) -> SeMmError:
+    """Why a checkpoint does not load into a model, in one line.
+
+    Args:
+        model: of the config.
+        state: the checkpoint's tensors; empty where it cannot be read.
+        checkpoint: the file.
+        error: what loading it raised.
+    """
+    wanted = model.state_dict()
+    if not isinstance(state, Mapping) or not any(key in wanted for key in state):
+        return SeMmError(
+            f'checkpoint {checkpoint} does not fit the config: {" ".join(str(error).split())[:600]}; '
+            f'expected one that tools/train.py wrote with this config{_config_beside(checkpoint)}'
+        )
+    try:
+        check_attention(model, state, checkpoint)
+    except SeMmError as found:
+        return found
+    groups = {
+        'missing': [key for key in wanted if key not in state],
+        'not in the model': [key for key in state if key not in wanted],
+        'of another shape': [
+            f'{key} {tuple(state[key].shape)}, expected {tuple(wanted[key].shape)}'
+            for key in wanted
+            if key in state and getattr(state[key], 'shape', None) != wanted[key].shape
+        ],
+    }
+    said = '; '.join(f'{len(keys)} tensors {kind} ({listed(keys, 2)})' for kind, keys in groups.items() if keys)
+    return SeMmError(
+        f'checkpoint {checkpoint} does not fit the config: {said or " ".join(str(error).split())[:600]}; '
+        f'use the config in its work_dir{_config_beside(checkpoint)}, and its --classes'
+    )
+
+
+def _attention_keys(state: Mapping[str, Any]) -> list[str]:
+    """Parameters of attention layers in residual blocks: ours (``se``), mmpretrain's (``se_layer``)."""
+    return [key for key in state if {'se', 'se_layer', 'attention'} & set(key.split('.'))]
+
+
+def _config_beside(checkpoint: str) -> str:
+    """The config that a training left beside its checkpoint, for a message."""
+    found = [] if '://' in checkpoint else sorted(Path(checkpoint).absolute().parent.glob('*.py'))
+    return f' ({found[0]})' if len(found) == 1 else ''

@@ -3,44 +3,63 @@
 from __future__ import annotations
 
 import json
+import sys
+import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mmcv
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
+from tqdm import tqdm
 
-from ..errors import SeMmError
-from ..visualization.classification import draw_best
-from .evaluation import deploy
+from ..datasets.transforms.loading import LoadImageFromFile, UnreadableImageError
+from ..errors import SeMmError, listed
+from ..evaluation.predictions import best_classes, coco_results
+from ..utils.atomic import write_whole
+from .evaluation import check_attention, deploy, mismatch
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
-TOP = 5
+#: Smaller pictures are drawn so high, in pixels, so that a label can be read.
+LEAST_HEIGHT = 400
+
+
+@dataclass
+class Predicted:
+    """What :func:`infer` wrote."""
+
+    #: The JSON of the predictions.
+    file: Path
+    #: The folder of the pictures; ``None`` where none were asked for.
+    pictures: Path | None
+    #: Why images were left out, one message each.
+    skipped: list[str]
 
 
 def find_images(paths: Sequence[str]) -> list[str]:
     """The pictures among the paths; a folder stands for those in it.
 
     Raises:
-        SeMmError: for a path that does not exist, a folder without pictures, or a file that no decoder reads.
+        SeMmError: for a path that does not exist, or a folder without pictures.
     """
     found: list[str] = []
     for path in map(Path, paths):
         if path.is_dir():
             inside = sorted(str(p) for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
             if not inside:
-                raise SeMmError(f'folder {path} holds no picture ({", ".join(IMAGE_SUFFIXES)})')
+                folders = sorted(str(p) for p in path.iterdir() if p.is_dir())
+                hint = f'; name its folders instead: {listed(folders, 3)}' if folders else ''
+                raise SeMmError(f'folder {path} holds no picture ({", ".join(IMAGE_SUFFIXES)}){hint}')
             found += inside
         elif path.is_file():
             found.append(str(path))
         else:
             raise SeMmError(f'image {path} does not exist (looked in {path.absolute()})')
-    for path in found:
-        if mmcv.imread(path) is None:
-            raise SeMmError(f'image {path} cannot be decoded; expected a picture file')
-    return found
+    return list(dict.fromkeys(found))
 
 
 def infer(
@@ -50,66 +69,140 @@ def infer(
     out: Path,
     score_threshold: float = 0.3,
     deployed: bool = False,
-) -> Path:
-    """Writes annotated pictures and a JSON of the predictions under ``out``.
+) -> Predicted:
+    """Writes annotated pictures and a JSON of the predictions.
+
+    An image that cannot be read is named and left out.
 
     Args:
         cfg: the config that the checkpoint was trained with.
         checkpoint: a file that ``tools/train.py`` wrote.
         images: picture files, as :func:`find_images` gives them.
-        out: a folder; made where it is missing.
+        out: a folder, for pictures (``vis``) and ``predictions.json``; made where it is missing.
+            A name that ends with ``.json``: that file, and no pictures.
         score_threshold: boxes below it are not drawn; the JSON holds all.
         deployed: whether the norms of its SE backbones are folded first.
 
     Returns:
-        The JSON file. For a detector it is in COCO's form (``images``, ``categories``,
+        Where the results are. The JSON of a detector is in COCO's form (``images``, ``categories``,
         ``annotations`` with ``bbox`` as x, y, width, height and ``score``); category ids count
-        the classes of the config from 1. For a classifier it names the five best classes,
-        which are printed too.
+        the classes of the config from 1. That of a classifier is a list of ``file``, ``label``
+        and the five best ``scores``, which are printed too.
 
     Raises:
-        SeMmError: if the checkpoint does not fit the config.
+        SeMmError: if the checkpoint does not fit the config, no image can be read, or ``out``
+            cannot be written.
     """
+    file, pictures = (out, None) if out.suffix == '.json' else (out / 'predictions.json', out / 'vis')
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        (pictures or file.parent).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SeMmError(f'--out {out} is no folder that can be written to: {error}') from error
-    # The inferencers load what fits; here it is all or nothing, so the weights are loaded before.
-    state, classes = _read(checkpoint)
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    detects = cfg.get('default_scope') == 'mmdet'
-    if detects:
-        from mmdet.apis import DetInferencer
-
-        inferencer = DetInferencer(cfg, checkpoint, device=device, show_progress=False)
-    else:
-        from mmpretrain import ImageClassificationInferencer
-
-        inferencer = ImageClassificationInferencer(cfg, pretrained=checkpoint, device=device, classes=classes)
-    try:
-        inferencer.model.load_state_dict(state)
-    except RuntimeError as error:
-        raise SeMmError(f'checkpoint {checkpoint} does not fit the config: {" ".join(str(error).split())}') from error
+    _check_any(images)
+    model = _Model(cfg, checkpoint, score_threshold)
     if deployed:
-        deploy(inferencer.model)
-    if detects:
-        samples = inferencer(
-            list(images), return_datasamples=True, out_dir=str(out), pred_score_thr=score_threshold, no_save_pred=True
-        )['predictions']
-        content = _coco(samples, images, classes)
-    else:
-        samples = inferencer(list(images), return_datasamples=True)
-        content = [_best(sample, image, classes) for sample, image in zip(samples, images, strict=True)]
-        for entry in content:
-            scores = {best['class']: best['score'] for best in entry['best']}
-            print(f'{entry["file_name"]}: ' + ', '.join(f'{name} {score:.3f}' for name, score in scores.items()))
-            draw_best(mmcv.imread(entry['file_name']), scores, out / 'vis' / f'{Path(entry["file_name"]).stem}.png')
-    file = out / 'predictions.json'
-    file.write_text(json.dumps(content, indent=1))
-    return file
+        deploy(model.inferencer.model)
+    names, skipped, found = _picture_names(images), [], []
+    for path in tqdm(images, unit='image', disable=None):
+        try:
+            image = _read(path)
+        except UnreadableImageError as error:
+            skipped.append(str(error))
+            tqdm.write(f'skipped: {error}', file=sys.stderr)
+            continue
+        sample = model.predict(image)
+        if pictures:
+            mmcv.imwrite(model.draw(image[..., ::-1], sample)[..., ::-1], str(pictures / names[path]))
+        found.append(model.as_entry(path, sample))
+        if not model.detects:
+            tqdm.write(f'{path}: ' + ', '.join(f'{name} {score:.3f}' for name, score in found[-1]['scores'].items()))
+    content = _coco(found, model.classes) if model.detects else found
+    write_whole(file, json.dumps(content, indent=1))
+    return Predicted(file, pictures, skipped)
 
 
-def _read(checkpoint: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+class _Model:
+    """A detector or a classifier with its weights, and how its predictions are drawn and written."""
+
+    def __init__(self, cfg: Config, checkpoint: str, score_threshold: float) -> None:
+        state, self.classes = _read_checkpoint(checkpoint)
+        self.detects = cfg.get('default_scope') != 'mmpretrain'
+        device = 'cuda' if torch.cuda.is_available() else 'cpu'
+        # The inferencers load what fits; the weights are loaded here, completely or not at all.
+        if self.detects:
+            from mmdet.apis import DetInferencer
+
+            from ..visualization.detections import DetectionDrawer
+
+            with warnings.catch_warnings():
+                warnings.simplefilter('ignore')  # that there are no weights
+                self.inferencer = DetInferencer(cfg, device=device, show_progress=False)
+            meta = {**self.inferencer.model.dataset_meta, 'classes': self.classes}
+            self.inferencer.model.dataset_meta = meta
+            self.drawer = DetectionDrawer(meta, score_threshold)
+        else:
+            from mmpretrain import ImageClassificationInferencer
+
+            self.inferencer = ImageClassificationInferencer(cfg, False, device=device, classes=self.classes)
+        model = self.inferencer.model
+        try:
+            model.load_state_dict(state)
+        except RuntimeError as error:
+            raise mismatch(model, state, checkpoint, error) from error
+        check_attention(model, state, checkpoint)
+
+    def predict(self, image: np.ndarray) -> Any:
+        batch = next(iter(self.inferencer.preprocess([image], batch_size=1)))
+        return self.inferencer.forward(batch[1] if self.detects else batch)[0]
+
+    def draw(self, image: np.ndarray, sample: Any) -> np.ndarray:
+        height = max(image.shape[0], LEAST_HEIGHT)
+        if self.detects:
+            return self.drawer(image, sample, height=height)
+        from ..visualization.classification import draw_classified
+
+        return draw_classified(image, sample, self.classes, height)
+
+    def as_entry(self, path: str, sample: Any) -> dict[str, Any]:
+        if self.detects:
+            height, width = sample.ori_shape
+            found = coco_results(sample, range(1, 1 + len(self.classes)))
+            return {'image': {'file_name': path, 'height': height, 'width': width}, 'found': found}
+        scores = best_classes(sample, self.classes)
+        return {'file': path, 'label': next(iter(scores)), 'scores': scores}
+
+
+def _read(path: str) -> np.ndarray:
+    """(H, W, 3), BGR."""
+    return LoadImageFromFile()({'img_path': path})['img']
+
+
+def _check_any(images: Sequence[str]) -> None:
+    """Before a model is built: whether there is a picture for it."""
+    wrong = []
+    for path in images:
+        try:
+            _read(path)
+            return
+        except UnreadableImageError as error:
+            wrong.append(str(error))
+    raise SeMmError(listed(wrong, 3) + '; expected picture files')
+
+
+def _picture_names(images: Sequence[str]) -> dict[str, str]:
+    """A name for each image's picture: its own, or with its folder where two have the same."""
+    names: dict[str, str] = {}
+    for path in map(Path, images):
+        name = path.name
+        for folder in path.absolute().parents:
+            if name not in names.values():
+                break
+            name = f'{folder.name}_{name}'
+        names[str(path)] = name
+    return names
+
+
+def _read_checkpoint(checkpoint: str) -> tuple[dict[str, Any], tuple[str, ...]]:
     content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
     try:
         return content['state_dict'], tuple(content['meta']['dataset_meta']['classes'])
@@ -119,34 +212,14 @@ def _read(checkpoint: str) -> tuple[dict[str, Any], tuple[str, ...]]:
         ) from error
 
 
-def _coco(samples: Sequence[Any], images: Sequence[str], classes: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    content: dict[str, list[dict[str, Any]]] = {
-        'images': [],
+def _coco(found: Sequence[dict[str, Any]], classes: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    annotations = [
+        {'image_id': image_id, 'area': entry['bbox'][2] * entry['bbox'][3], 'iscrowd': 0, **entry}
+        for image_id, image in enumerate(found, start=1)
+        for entry in image['found']
+    ]
+    return {
+        'images': [{'id': i, **image['image']} for i, image in enumerate(found, start=1)],
         'categories': [{'id': i, 'name': name} for i, name in enumerate(classes, start=1)],
-        'annotations': [],
+        'annotations': [{'id': i, **entry} for i, entry in enumerate(annotations, start=1)],
     }
-    for image_id, (sample, name) in enumerate(zip(samples, images, strict=True), start=1):
-        height, width = sample.ori_shape
-        content['images'].append({'id': image_id, 'file_name': name, 'height': height, 'width': width})
-        found = sample.pred_instances.cpu()
-        for (x1, y1, x2, y2), score, label in zip(
-            found.bboxes.tolist(), found.scores.tolist(), found.labels.tolist(), strict=True
-        ):
-            content['annotations'].append(
-                {
-                    'id': len(content['annotations']) + 1,
-                    'image_id': image_id,
-                    'category_id': label + 1,
-                    'bbox': [x1, y1, x2 - x1, y2 - y1],
-                    'area': (x2 - x1) * (y2 - y1),
-                    'iscrowd': 0,
-                    'score': score,
-                }
-            )
-    return content
-
-
-def _best(sample: Any, image: str, classes: Sequence[str]) -> dict[str, Any]:
-    scores, labels = sample.pred_score.cpu().topk(min(TOP, len(sample.pred_score)))
-    best = [{'class': classes[i], 'score': s} for s, i in zip(scores.tolist(), labels.tolist(), strict=True)]
-    return {'file_name': image, 'best': best}

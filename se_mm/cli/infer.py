@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
+from ..errors import SeMmError
 from ..utils.paths import existing_file
 from .arguments import CONFIG_HELP, add_data_arguments, config_of
 
@@ -17,7 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help=f'that the checkpoint was trained with: {CONFIG_HELP}')
     parser.add_argument('checkpoint', help='a checkpoint that tools/train.py wrote')
     parser.add_argument('images', nargs='+', help='picture files, or folders of them')
-    parser.add_argument('--out', type=Path, required=True, help='where pictures and predictions.json go')
+    parser.add_argument(
+        '--out',
+        type=Path,
+        required=True,
+        help='a folder for pictures and predictions.json; or NAME.json for the predictions alone',
+    )
     parser.add_argument('--score', type=float, default=0.3, help='boxes below this score are not drawn (default: 0.3)')
     add_data_arguments(parser)
     parser.add_argument('--deploy', action='store_true', help='fold the norms of the SE backbone first')
@@ -27,7 +34,13 @@ def run(args: argparse.Namespace) -> None:
     from ..apis.inference import find_images, infer
 
     existing_file(args.checkpoint, 'checkpoint')
+    if not 0 <= args.score <= 1:
+        raise SeMmError(f'--score is {args.score}; expected a number from 0 to 1')
     images = find_images(args.images)
     cfg = config_of(args, args.checkpoint)
-    file = infer(cfg, args.checkpoint, images, args.out, args.score, args.deploy)
-    print(f'{len(images)} pictures: {args.out / "vis"}, predictions: {file}')
+    done = infer(cfg, args.checkpoint, images, args.out, args.score, args.deploy)
+    where = f'{done.pictures}, predictions: {done.file}' if done.pictures else f'predictions: {done.file}'
+    print(f'{len(images) - len(done.skipped)} pictures: {where}')
+    if done.skipped:
+        print(f'{len(done.skipped)} of {len(images)} images were skipped: {"; ".join(done.skipped)}', file=sys.stderr)
+        sys.exit(1)

@@ -16,7 +16,7 @@ EXAMPLES = """\
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_arguments(parser)
     parser.add_argument('checkpoint', help='a checkpoint that tools/train.py wrote')
-    parser.add_argument('--out', metavar='FILE', help='keep the predictions: .pkl for all of them, .json in COCO form')
+    parser.add_argument('--out', metavar='FILE', help='keep the predictions: .pkl, or .json (COCO results, classes)')
     parser.add_argument('--sheet', metavar='PNG', help='one picture of predictions beside the ground truth')
     parser.add_argument('--confusion', metavar='PNG', help="a classifier's confusion matrix and its 20 worst pairs")
     parser.add_argument(

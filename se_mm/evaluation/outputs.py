@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
@@ -14,40 +15,56 @@ def add_outputs(cfg: Config, out: str | None, sheet: str | None, confusion: str 
 
     Args:
         cfg: a config to test; changed in place.
-        out: ``*.pkl`` for all predictions as mmengine dumps them, ``*.json`` for COCO results.
+        out: ``*.pkl`` for all predictions as mmengine dumps them; ``*.json`` for a detector's in the
+            form of COCO results, and for a list of file, label and best scores of a classifier.
         sheet: a PNG of predictions beside the ground truth.
         confusion: a PNG of a classifier's confusion matrix and its worst pairs.
 
     Raises:
-        SeMmError: for a name with another ending, or COCO results of a model that is no
-            detector, or a confusion matrix of one that is no classifier.
+        SeMmError: for a name with another ending, a folder that cannot be made, or a confusion
+            matrix of a model that is no classifier.
     """
-    evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
     if sheet:
-        _add_picture(cfg, '--sheet', sheet, 'mmdet', 'detectors', 'se_mm.SheetHook')
+        _check_png('--sheet', sheet)
+        _add_hook(cfg, 'se_mm.SheetHook', sheet)
     if confusion:
-        _add_picture(cfg, '--confusion', confusion, 'mmpretrain', 'classifiers', 'se_mm.ConfusionHook')
-        evaluators = cfg.test_evaluator = [*evaluators, dict(type='ConfusionMatrix')]
+        _check_png('--confusion', confusion)
+        if cfg.get('default_scope') != 'mmpretrain':
+            raise SeMmError(f'--confusion is for classifiers; this config is of scope {cfg.get("default_scope")}')
+        _add_hook(cfg, 'se_mm.ConfusionHook', confusion)
+        _add_metric(cfg, dict(type='ConfusionMatrix'))
     if not out:
         return
-    path = Path(out)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix in ('.pkl', '.pickle'):
+    _make_folder('--out', out)
+    suffix = Path(out).suffix
+    if suffix in ('.pkl', '.pickle'):
         dump = 'mmdet.DumpDetResults' if cfg.get('default_scope') == 'mmdet' else 'DumpResults'
-        cfg.test_evaluator = [*evaluators, dict(type=dump, out_file_path=out)]
-    elif path.suffix == '.json':
-        coco = [evaluator for evaluator in evaluators if str(evaluator['type']).endswith('CocoMetric')]
-        if not coco:
-            raise SeMmError(f'--out {out}: only a CocoMetric writes COCO results; use a .pkl here')
-        coco[0].outfile_prefix = str(path.with_suffix(''))
+        _add_metric(cfg, dict(type=dump, out_file_path=out))
+    elif suffix == '.json':
+        _add_hook(cfg, 'se_mm.PredictionsHook', out)
     else:
-        raise SeMmError(f'--out {out} must end with .pkl (all predictions) or .json (COCO results)')
+        raise SeMmError(f'--out {out} must end with .pkl (all predictions) or .json (COCO results, or classes)')
 
 
-def _add_picture(cfg: Config, option: str, path: str, scope: str, models: str, hook: str) -> None:
+def _check_png(option: str, path: str) -> None:
     if Path(path).suffix != '.png':
         raise SeMmError(f'{option} {path} must end with .png')
-    if cfg.get('default_scope') != scope:
-        raise SeMmError(f'{option} is for {models}; this config is of scope {cfg.get("default_scope")}')
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type=hook, path=path)]
+    _make_folder(option, path)
+
+
+def _make_folder(option: str, path: str) -> None:
+    if Path(path).is_dir():
+        raise SeMmError(f'{option} {path} is a folder; expected the name of a file to write')
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SeMmError(f'{option} {path} cannot be written: {error}') from error
+
+
+def _add_hook(cfg: Config, hook: str, path: str) -> None:
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type=hook, path=path)]
+
+
+def _add_metric(cfg: Config, metric: dict[str, Any]) -> None:
+    evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+    cfg.test_evaluator = [*evaluators, metric]

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+import mmcv
 import numpy as np
+from mmpretrain.structures import DataSample
+from mmpretrain.visualization import UniversalVisualizer
 
 from .figures import new_figure, save_figure
 
+#: Up to so many classes the cells of a confusion matrix show their counts.
+COUNTED_CLASSES = 30
 
-def draw_best(image: np.ndarray, scores: Mapping[str, float], path: Path) -> None:
-    """Writes a PNG: a picture, and the probabilities of its best classes as bars.
+
+def draw_classified(image: np.ndarray, sample: DataSample, classes: Sequence[str], height: int = 320) -> np.ndarray:
+    """An image with its class and, where it is known, the ground truth, by mmpretrain's ``UniversalVisualizer``.
 
     Args:
-        image: (H, W, 3), BGR.
-        scores: a probability by class, the best first.
-        path: the PNG to write.
+        image: (H, W, 3), RGB.
+        sample: mmpretrain's, with ``pred_label`` and ``pred_score``.
+        classes: the names of the labels.
+        height: of the drawn picture.
+
+    Returns:
+        (height, width, 3), RGB.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure, (left, right) = new_figure(1, 2, figsize=(10, 4), layout='constrained', width_ratios=(3, 2))
-    left.imshow(image[..., ::-1])
-    left.axis('off')
-    bars = right.barh(range(len(scores)), list(scores.values()))
-    right.bar_label(bars, fmt='%.3f', padding=3)
-    right.set_yticks(range(len(scores)), list(scores))
-    right.invert_yaxis()
-    right.set(xlabel='probability', xlim=(0, 1.15))
-    save_figure(figure, path, dpi=100)
+    scaled = mmcv.imresize(image, (max(round(image.shape[1] * height / image.shape[0]), 1), height))
+    return UniversalVisualizer(name='se_mm').visualize_cls(scaled, sample, classes=list(classes))
 
 
 def draw_confusion(matrix: np.ndarray, classes: Sequence[str], path: Path) -> None:
@@ -38,14 +40,22 @@ def draw_confusion(matrix: np.ndarray, classes: Sequence[str], path: Path) -> No
         classes: the K names.
         path: the PNG to write.
     """
-    figure, (left, right) = new_figure(1, 2, figsize=(16, 8), layout='constrained')
+    count = len(classes)
+    size = min(max(8.0, 0.5 * count), 15.0)
+    figure, (left, right) = new_figure(
+        1, 2, figsize=(size + 8, size), layout='constrained', width_ratios=(size, 8 - size / 4)
+    )
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     image = left.imshow(share, cmap='viridis', vmin=0, vmax=1, interpolation='nearest')
     figure.colorbar(image, ax=left, label='share of the class', shrink=0.7)
     left.set(xlabel='predicted', ylabel='ground truth', title=f'{matrix.trace() / max(matrix.sum(), 1):.1%} right')
-    if len(classes) <= 40:
-        left.set_xticks(range(len(classes)), classes, rotation=90, fontsize=8)
-        left.set_yticks(range(len(classes)), classes, fontsize=8)
+    if count <= 40:
+        left.set_xticks(range(count), classes, rotation=90, fontsize=8)
+        left.set_yticks(range(count), classes, fontsize=8)
+    if count <= COUNTED_CLASSES:
+        for (truth, guess), number in np.ndenumerate(matrix):
+            colour = 'black' if share[truth, guess] > 0.5 else 'white'
+            left.text(guess, truth, f'{number:.0f}', ha='center', va='center', color=colour, fontsize=7)
     pairs = worst_pairs(matrix)
     names = [f'{classes[truth]} taken for {classes[guess]}' for truth, guess in pairs]
     rates = [share[pair] for pair in pairs]

@@ -1,65 +1,103 @@
-"""Detections beside the ground truth."""
+"""Detections beside the ground truth, drawn by mmdet's visualizer."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-import matplotlib
 import mmcv
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
+import torch
+from matplotlib import colormaps
+from mmdet.datasets.transforms import LoadAnnotations
+from mmdet.structures import DetDataSample
+from mmdet.visualization import DetLocalVisualizer
+from mmengine.structures import InstanceData
 
-from .figures import new_figure, save_figure
 
+def ground_truth(info: Mapping[str, Any], shape: tuple[int, int]) -> InstanceData:
+    """The annotated instances of an image, in the pixels of its file.
 
-def draw_sheet(samples: Sequence[Any], classes: Sequence[str], path: Path, score_threshold: float) -> None:
-    """Writes a PNG with the ground truth of each image on the left of its predictions.
+    They are read from the data set, not from the pipeline, which may have resized or flipped them.
 
     Args:
-        samples: mmdet's ``DetDataSample`` with ``img_path``, ``gt_instances`` and ``pred_instances``.
-        classes: the names of the labels.
-        path: the PNG to write.
+        info: what ``dataset.get_data_info(index)`` gives.
+        shape: height and width of the image.
+
+    Returns:
+        ``bboxes`` (N, 4) as x1, y1, x2, y2, ``labels`` (N,) and, where there are any, ``masks``
+        (N, height, width); without instances that an evaluation ignores (crowds, difficult ones).
+    """
+    instances = [instance for instance in info.get('instances', []) if not instance.get('ignore_flag')]
+    with_mask = bool(instances) and all(instance.get('mask') for instance in instances)
+    load = LoadAnnotations(with_bbox=True, with_mask=with_mask, box_type=None)
+    results = load({**info, 'instances': instances, 'ori_shape': shape})
+    kept = ~results['gt_ignore_flags']
+    truth = InstanceData(
+        bboxes=torch.as_tensor(results['gt_bboxes'][kept], dtype=torch.float32).reshape(-1, 4),
+        labels=torch.as_tensor(results['gt_bboxes_labels'][kept], dtype=torch.int64),
+    )
+    if with_mask and kept.any():
+        truth.masks = torch.as_tensor(results['gt_masks'].to_ndarray()[kept]).bool()
+    return truth
+
+
+class DetectionDrawer:
+    """Draws detections with mmdet's ``DetLocalVisualizer``.
+
+    Args:
+        meta: ``metainfo`` of the data set: ``classes``, and a ``palette`` where it has a colour for each of them.
         score_threshold: predictions below it are not drawn.
     """
-    columns = 2
-    rows = -(-len(samples) // columns)
-    figure, grid = new_figure(
-        rows, 2 * columns, figsize=(4 * columns * 1.6, 3.2 * rows), squeeze=False, layout='constrained'
-    )
-    colours = matplotlib.colormaps['tab10' if len(classes) <= 10 else 'gist_rainbow'].resampled(max(len(classes), 10))
-    for axes in grid.flat:
-        axes.axis('off')
-    for i, sample in enumerate(samples):
-        truth, predicted = grid[i // columns][2 * (i % columns) : 2 * (i % columns) + 2]
-        image = mmcv.imread(sample.img_path, channel_order='rgb')
-        for axes, title in (
-            (truth, Path(sample.img_path).name),
-            (predicted, f'predicted, score over {score_threshold}'),
-        ):
-            axes.imshow(image)
-            axes.set_title(title, fontsize=9)
-        gt, pred = sample.gt_instances, sample.pred_instances
-        pred = pred[pred.scores > score_threshold]
-        # mmdet scales predictions back to the file's size, and leaves the ground truth as the pipeline resized it.
-        scale = np.tile(np.asarray(sample.metainfo.get('scale_factor', (1.0, 1.0)), dtype=float), 2)
-        _draw_boxes(truth, np.asarray(_array(gt.bboxes)) / scale, _array(gt.labels), None, classes, colours)
-        _draw_boxes(predicted, _array(pred.bboxes), _array(pred.labels), _array(pred.scores), classes, colours)
-    save_figure(figure, path, dpi=100)
+
+    def __init__(self, meta: Mapping[str, Any], score_threshold: float) -> None:
+        classes, palette = tuple(meta.get('classes') or ()), meta.get('palette')
+        if not isinstance(palette, (list, tuple)) or len(palette) != len(classes):
+            palette = _palette(len(classes)) if classes else 'random'
+        self.visualizer = DetLocalVisualizer(name='se_mm', text_color=(255, 255, 255), line_width=2)
+        self.visualizer.dataset_meta = {'classes': classes or None, 'palette': palette}
+        self.score_threshold = score_threshold
+
+    def __call__(
+        self, image: np.ndarray, sample: DetDataSample, truth: InstanceData | None = None, height: int | None = None
+    ) -> np.ndarray:
+        """An image with its predictions, and with the ground truth on the left of them.
+
+        Args:
+            image: (H, W, 3), RGB.
+            sample: mmdet's, with ``pred_instances`` in pixels of the image.
+            truth: of :func:`ground_truth`; ``None``: the predictions alone.
+            height: of the drawn picture, with which boxes and masks are scaled; ``None``: the image's.
+
+        Returns:
+            (height, width, 3), RGB.
+        """
+        scale = (height or image.shape[0]) / image.shape[0]
+        scaled = mmcv.imresize(image, (max(round(image.shape[1] * scale), 1), height or image.shape[0]))
+        predicted = sample.pred_instances.cpu()
+        drawn = DetDataSample(pred_instances=_scaled(predicted[predicted.scores > self.score_threshold], image, scaled))
+        if truth is not None:
+            drawn.gt_instances = _scaled(truth, image, scaled)
+        self.visualizer.add_datasample('', scaled, drawn, draw_gt=truth is not None, pred_score_thr=-1)
+        return self.visualizer.get_image()
 
 
-def _array(boxes: Any) -> np.ndarray:
-    return getattr(boxes, 'tensor', boxes).detach().cpu().numpy()
+def _scaled(instances: InstanceData, image: np.ndarray, scaled: np.ndarray) -> InstanceData:
+    """Instances in the pixels of an image that was resized."""
+    height, width = scaled.shape[:2]
+    factors = np.tile((width / image.shape[1], height / image.shape[0]), 2)
+    boxes = np.asarray(getattr(instances.bboxes, 'tensor', instances.bboxes), dtype=np.float32) * factors
+    found = InstanceData(bboxes=torch.as_tensor(boxes.clip(0, np.tile((width, height), 2))), labels=instances.labels)
+    if 'scores' in instances:
+        found.scores = instances.scores
+    if len(boxes) and 'masks' in instances:
+        masks = np.asarray(instances.masks, dtype=np.uint8)
+        resized = [mmcv.imresize(mask, (width, height), interpolation='nearest') for mask in masks]
+        found.masks = torch.as_tensor(np.stack(resized)).bool()
+    return found
 
 
-def _draw_boxes(
-    axes: Axes, boxes: np.ndarray, labels: np.ndarray, scores: np.ndarray | None, classes: Sequence[str], colours: Any
-) -> None:
-    for i, (x1, y1, x2, y2) in enumerate(boxes):
-        colour = colours(int(labels[i]))
-        axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, lw=1.5, ec=colour))
-        text = classes[labels[i]] if scores is None else f'{classes[labels[i]]} {scores[i]:.2f}'
-        box = {'facecolor': colour, 'edgecolor': 'none', 'pad': 0.6, 'alpha': 0.8}
-        axes.text(x1, y1, text, fontsize=6, color='white', va='bottom', bbox=box, clip_on=True)
+def _palette(count: int) -> list[tuple[int, ...]]:
+    """Colours that differ, RGB from 0 to 255."""
+    colours = colormaps['tab10'] if count <= 10 else colormaps['gist_rainbow'].resampled(count)
+    return [tuple(round(255 * value) for value in colours(i)[:3]) for i in range(count)]

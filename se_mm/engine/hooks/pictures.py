@@ -5,13 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 from mmengine.dist import is_main_process, master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from ...datasets.transforms.loading import LoadImageFromFile
 from ...registry import HOOKS
-from ...visualization.classification import draw_confusion
-from ...visualization.detections import draw_sheet
+from ...utils.atomic import write_whole
+from ...visualization.classification import draw_classified, draw_confusion
+from ...visualization.detections import DetectionDrawer, ground_truth
+from ...visualization.sheets import compose
 
 
 @HOOKS.register_module()
@@ -32,17 +37,20 @@ class ConfusionHook(Hook):
         if is_main_process():
             classes = runner.test_dataloader.dataset.metainfo['classes']
             draw_confusion(matrix.cpu().numpy(), classes, self.path)
+            _add_to_log(runner, 'confusion', self.path)
             runner.logger.info(f'confusion matrix: {self.path}')
 
 
 @HOOKS.register_module()
 class SheetHook(Hook):
-    """Collects the first images of a test into one picture: ground truth on the left, predictions on the right.
+    """Collects the first images of a test into one picture.
+
+    A detector's show the ground truth on the left of the predictions, a classifier's both as text.
 
     Args:
         path: the PNG to write.
         count: how many images.
-        score_threshold: predictions below it are not drawn.
+        score_threshold: detections below it are not drawn.
     """
 
     def __init__(self, path: str, count: int = 8, score_threshold: float = 0.3) -> None:
@@ -56,6 +64,44 @@ class SheetHook(Hook):
 
     @master_only
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        classes = runner.test_dataloader.dataset.metainfo['classes']
-        draw_sheet(self.samples, classes, self.path, self.score_threshold)
+        dataset = runner.test_dataloader.dataset
+        infos = _infos(dataset, [sample.img_path for sample in self.samples])
+        load = LoadImageFromFile(unreadable='grey')
+        images = [np.ascontiguousarray(load(dict(info))['img'][..., ::-1]) for info in infos]
+        detects = bool(self.samples) and 'pred_instances' in self.samples[0]
+        if detects:
+            drawer = DetectionDrawer(dataset.metainfo, self.score_threshold)
+            truths = [ground_truth(info, image.shape[:2]) for info, image in zip(infos, images, strict=True)]
+
+        def draw(i: int, height: int) -> np.ndarray:
+            if detects:
+                return drawer(images[i], self.samples[i], truths[i], height)
+            return draw_classified(images[i], self.samples[i].cpu(), dataset.metainfo['classes'], height)
+
+        said = f': ground truth, and predictions over {self.score_threshold}' if detects else ''
+        sheet = compose(
+            [(2 if detects else 1) * image.shape[1] / image.shape[0] for image in images],
+            [Path(sample.img_path).name + said for sample in self.samples],
+            draw,
+            width=1600 if detects else 1200,
+        )
+        write_whole(self.path, cv2.imencode('.png', sheet[..., ::-1])[1].tobytes())
+        _add_to_log(runner, 'sheet', self.path)
         runner.logger.info(f'predictions beside the ground truth: {self.path}')
+
+
+def _infos(dataset: Any, paths: list[str]) -> list[dict[str, Any]]:
+    """What the data set says of some of its images, in their order."""
+    found: dict[str, dict[str, Any]] = {}
+    for index in range(len(dataset)):
+        if len(found) == len(set(paths)):
+            break
+        info = dataset.get_data_info(index)
+        if info['img_path'] in paths:
+            found[info['img_path']] = info
+    return [found[path] for path in paths]
+
+
+def _add_to_log(runner: Runner, name: str, path: Path) -> None:
+    """Shows a picture where the metrics are shown (TensorBoard and the like)."""
+    runner.visualizer.add_image(name, cv2.imread(str(path))[..., ::-1])

@@ -1,0 +1,58 @@
+"""The predictions of a test as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import collect_results
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from ...evaluation.predictions import best_classes, coco_results
+from ...registry import HOOKS
+from ...utils.atomic import write_whole
+
+
+@HOOKS.register_module()
+class PredictionsHook(Hook):
+    """Writes what a test predicted, of all processes, as JSON.
+
+    Of a detector COCO results: ``image_id``, ``category_id``, ``bbox`` (x, y, width, height),
+    ``score`` and, where there are masks, ``segmentation`` (RLE). Image and category ids are those
+    of a COCO data set; in others (VOC) the image's own id, and the classes counted from 1. Of a
+    classifier ``file``, ``label`` and the best ``scores``.
+
+    Args:
+        path: the file to write.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+        self.found: list[list[dict[str, Any]]] = []
+
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        dataset = runner.test_dataloader.dataset
+        for sample in outputs or ():
+            if 'pred_instances' in sample:
+                categories = _category_ids(dataset)
+                image = sample.get('img_id', sample.get('img_path'))
+                self.found.append([{'image_id': image, **entry} for entry in coco_results(sample, categories)])
+            else:
+                best = best_classes(sample, dataset.metainfo['classes'])
+                self.found.append([{'file': sample.get('img_path'), 'label': next(iter(best)), 'scores': best}])
+
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        found = collect_results(self.found, len(runner.test_dataloader.dataset), device='cpu')
+        self.found = []
+        if found is not None:
+            write_whole(self.path, json.dumps([entry for entries in found for entry in entries]))
+            runner.logger.info(f'predictions: {self.path}')
+
+
+def _category_ids(dataset: Any) -> Sequence[int]:
+    while not hasattr(dataset, 'cat_ids') and (hasattr(dataset, 'datasets') or hasattr(dataset, 'dataset')):
+        dataset = dataset.datasets[0] if hasattr(dataset, 'datasets') else dataset.dataset
+    return getattr(dataset, 'cat_ids', None) or range(1, 1 + len(dataset.metainfo['classes']))

@@ -1,0 +1,260 @@
+"""tools/test.py and tools/infer.py in this process: the files that they write, and what they say of mistakes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import OrderedDict
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmdet.structures import DetDataSample
+from mmdet.visualization import DetLocalVisualizer
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import MODELS, DefaultScope
+from mmengine.structures import InstanceData
+from mmpretrain.visualization import UniversalVisualizer
+from pycocotools import mask
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+from support import detection_sets as sets
+from support.helpers import REPOSITORY
+from support.small import draw_scenes
+
+from se_mm import SeMmError
+from se_mm.cli import run
+from se_mm.config.load import load_config
+from se_mm.datasets.prepare import shapes
+from se_mm.evaluation.predictions import coco_results
+
+DETECTOR = str(REPOSITORY / 'configs/demo/faster_rcnn_se_r18_shapes.py')
+CLASSIFIER = str(REPOSITORY / 'configs/demo/se_resnet18_scenes.py')
+SMALL = ['model.backbone.base_channels=16', 'model.backbone.stem_channels=16']
+SMALL_DETECTOR = [*SMALL, 'model.neck.in_channels=[16,32,64,128]', 'model.test_cfg.rcnn.score_thr=0.0']
+SMALL_CLASSIFIER = [*SMALL, 'model.head.in_channels=128']
+
+
+def write_config(file: Path, base: str, options: list[str], data_root: Path, more: str = '') -> Path:
+    """A config that inherits another with some options, and reads its data in this process."""
+    loaders = [f'{split}_dataloader' for split in ('train', 'val', 'test')]
+    text = [f'_base_ = {base!r}', more]
+    text += [f'{key} = {value}' for key, value in _nested(options).items()]
+    text += [f'{loader} = dict(num_workers=0, persistent_workers=False, batch_size=2)' for loader in loaders]
+    file.write_text('\n'.join(text))
+    return file
+
+
+def _nested(options: list[str]) -> dict:
+    tree: dict = {}
+    for option in options:
+        key, value = option.split('=', 1)
+        node = tree
+        *parents, last = key.split('.')
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = json.loads(value)
+    return tree
+
+
+def write_weights(config: Path, file: Path, classes: tuple[str, ...], **model) -> Path:
+    """A checkpoint of random weights, as a training writes it."""
+    cfg = load_config(str(config))
+    cfg.merge_from_dict({f'model.{key}': value for key, value in model.items()})
+    torch.manual_seed(0)
+    with MODELS.switch_scope_and_registry(cfg.default_scope) as registry:
+        state = registry.build(cfg.model).state_dict()
+    torch.save({'state_dict': state, 'meta': {'dataset_meta': {'classes': classes}, 'epoch': 1, 'iter': 1}}, file)
+    return file
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(monkeypatch):
+    """mmengine keeps scopes, visualizers and loggers for the process, which here runs several tools."""
+    for kind in (DefaultScope, DetLocalVisualizer, UniversalVisualizer, MMLogger, MessageHub):
+        monkeypatch.setattr(kind, '_instance_dict', OrderedDict())
+
+
+@pytest.fixture(scope='module')
+def detector(tmp_path_factory) -> tuple[Path, Path, Path]:
+    """Config, checkpoint, data."""
+    root = tmp_path_factory.mktemp('detector')
+    counts = dict(shapes.SPLITS)
+    shapes.SPLITS.update(train=2, val=4)
+    shapes.draw(root / 'data', seed=1)
+    shapes.SPLITS.update(counts)
+    config = write_config(root / 'config.py', DETECTOR, SMALL_DETECTOR, root / 'data')
+    return config, write_weights(config, root / 'epoch_1.pth', shapes.CLASSES), root / 'data'
+
+
+@pytest.fixture(scope='module')
+def classifier(tmp_path_factory) -> tuple[Path, Path, Path]:
+    root = tmp_path_factory.mktemp('classifier')
+    draw_scenes(root / 'data', train=2, val=3)
+    options = [*SMALL_CLASSIFIER, 'model.head.num_classes=2', 'model.data_preprocessor.num_classes=2']
+    config = write_config(root / 'config.py', CLASSIFIER, [*options, 'model.head.topk=[1]'], root / 'data')
+    names = "metainfo=dict(classes=('left', 'right'))"
+    text = config.read_text().replace('dict(num_workers', f'dict(dataset=dict({names}), num_workers')
+    config.write_text(f"{text}\nval_evaluator = test_evaluator = dict(_delete_=True, type='Accuracy', topk=(1,))\n")
+    return config, write_weights(config, root / 'epoch_1.pth', ('left', 'right')), root / 'data'
+
+
+def evaluate(parts: tuple[Path, Path, Path], tmp_path: Path, *options: object) -> None:
+    config, checkpoint, data = map(str, parts)
+    run('test', [config, checkpoint, '--data-root', data, '--work-dir', str(tmp_path / 'work'), *map(str, options)])
+
+
+def test_a_detectors_json_has_the_name_that_was_asked_for_and_its_metric(detector, tmp_path, capfd):
+    """pycocotools on the file gives the mAP that the test printed."""
+    evaluate(detector, tmp_path, '--out', tmp_path / 'results.json', '--sheet', tmp_path / 'sheet.png')
+    said = capfd.readouterr().out
+    assert [file.name for file in tmp_path.glob('results*')] == ['results.json']
+    truth = COCO(detector[2] / 'annotations/val.json')
+    evaluation = COCOeval(truth, truth.loadRes(str(tmp_path / 'results.json')), 'bbox')
+    evaluation.params.maxDets = [100, 300, 1000]
+    evaluation.evaluate()
+    evaluation.accumulate()
+    precision = evaluation.eval['precision'][:, :, :, 0, -1]
+    assert f'coco/bbox_mAP: {precision[precision > -1].mean():.4f}'[:-1] in said
+    assert cv2.imread(str(tmp_path / 'sheet.png')).shape[1] == 1600
+
+
+def test_a_voc_data_set_gets_the_same_json(tmp_path):
+    dataset = sets.voc(tmp_path / 'data', [])
+    del dataset['pipeline']
+    options = [*SMALL_DETECTOR, 'model.roi_head.bbox_head.num_classes=2']
+    config = write_config(tmp_path / 'config.py', DETECTOR, options, tmp_path)
+    loader = f"""
+test_dataloader['dataset'] = dict(_delete_=True, pipeline={{{{_base_.test_pipeline}}}}, **{dataset!r})
+test_evaluator = dict(_delete_=True, type='VOCMetric', metric='mAP', eval_mode='11points')
+"""
+    config.write_text(config.read_text() + loader)
+    checkpoint = write_weights(config, tmp_path / 'epoch_1.pth', sets.CLASSES)
+    evaluate((config, checkpoint, tmp_path / 'data'), tmp_path, '--out', tmp_path / 'results.json')
+    found = json.loads((tmp_path / 'results.json').read_text())
+    assert {entry['image_id'] for entry in found} == {'0', '1', '2'}
+    assert {entry['category_id'] for entry in found} <= {1, 2}
+    assert all(len(entry['bbox']) == 4 and 0 <= entry['score'] <= 1 for entry in found)
+
+
+def test_a_classifiers_json_lists_files_labels_and_scores(classifier, tmp_path):
+    out = tmp_path / 'new' / 'results.json'
+    evaluate(classifier, tmp_path, '--out', out, '--sheet', tmp_path / 'sheet.png')
+    found = json.loads(out.read_text())
+    assert sorted(Path(entry['file']).parent.name for entry in found) == ['left'] * 3 + ['right'] * 3
+    for entry in found:
+        assert entry['scores'][entry['label']] == max(entry['scores'].values())
+        assert sum(entry['scores'].values()) == pytest.approx(1)
+    assert cv2.imread(str(tmp_path / 'sheet.png')).std() > 5
+
+
+def test_masks_are_part_of_the_json():
+    masks = torch.zeros(1, 6, 8, dtype=torch.bool)
+    masks[0, 1:3, 2:6] = True
+    found = dict(bboxes=torch.tensor([[2.0, 1, 6, 3]]), labels=torch.tensor([1]), scores=torch.tensor([0.5]))
+    sample = DetDataSample(pred_instances=InstanceData(**found, masks=masks))
+    (entry,) = json.loads(json.dumps(coco_results(sample, [4, 9])))
+    assert entry['category_id'] == 9
+    np.testing.assert_array_equal(mask.decode(entry['segmentation']), masks[0])
+
+
+def test_infer_draws_every_picture_and_skips_what_it_cannot_read(detector, tmp_path, capfd):
+    config, checkpoint, data = detector
+    images = shutil.copytree(data / 'val', tmp_path / 'images')
+    good = sorted(file.name for file in images.iterdir())
+    (images / '0.jpg').touch()
+    (images / '1.png').write_bytes(b'no picture')
+    whole = (images / good[0]).read_bytes()
+    (images / '2.jpg').write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SystemExit) as left:
+        run('infer', [str(config), str(checkpoint), str(images), '--out', str(tmp_path / 'seen')])
+    assert left.value.code == 1
+    said = capfd.readouterr()
+    assert f'skipped: image {images}/0.jpg cannot be read: empty (0 bytes)' in said.err
+    assert f'image {images}/1.png cannot be read: no decoder reads it' in said.err
+    assert f'image {images}/2.jpg cannot be read: cut off' in said.err
+    assert '3 of 7 images were skipped' in said.err
+    content = json.loads((tmp_path / 'seen/predictions.json').read_text())
+    assert [Path(image['file_name']).name for image in content['images']] == good
+    assert sorted(file.name for file in (tmp_path / 'seen/vis').iterdir()) == good
+
+
+def test_infer_writes_the_json_that_was_asked_for(classifier, tmp_path):
+    config, checkpoint, data = map(str, classifier)
+    out = tmp_path / 'results.json'
+    run('infer', [config, checkpoint, f'{data}/val/left', f'{data}/val/right', '--out', str(out)])
+    assert len(json.loads(out.read_text())) == 6
+    assert [file.name for file in tmp_path.iterdir()] == ['results.json']
+    run('infer', [config, checkpoint, f'{data}/val/left', f'{data}/val/right', '--out', str(tmp_path / 'seen')])
+    assert len(list((tmp_path / 'seen/vis').iterdir())) == 6  # both folders have a 0.png
+
+
+def without_attention(config: Path, folder: Path) -> Path:
+    file = folder / 'plain.py'
+    file.write_text(f"_base_ = {str(config)!r}\nmodel = dict(backbone=dict(type='ResNet'))\n")
+    return file
+
+
+@pytest.mark.parametrize(
+    ('tool', 'changed', 'message'),
+    [
+        ('test', dict(config='plain'), 'has attention layers .* and the config none: add --se'),
+        ('infer', dict(config='plain'), 'has attention layers .* and the config none: add --se'),
+        ('test', dict(checkpoint='plain'), 'has no attention layers .* leave --se out, or use the config in'),
+        ('infer', dict(checkpoint='plain'), 'has no attention layers .* leave --se out, or use the config in'),
+        ('test', dict(checkpoint='five classes'), r'of another shape .*fc_cls.weight \(6, 256\), expected \(4, 256\)'),
+        ('infer', dict(checkpoint='five classes'), r'of another shape .* and its --classes'),
+        ('test', dict(checkpoint='wide'), 'tensors of another shape .backbone.conv1.weight'),
+        ('test', dict(checkpoint='empty file'), 'empty_file.pth cannot be read'),
+        ('infer', dict(checkpoint='text'), 'text.pth cannot be read'),
+        ('test', dict(checkpoint='a list'), 'a_list.pth'),
+        ('infer', dict(checkpoint='other weights'), 'is not one that tools/train.py wrote'),
+        ('test', dict(checkpoint='other weights'), 'does not fit the config'),
+        ('test', dict(checkpoint='a folder'), 'does not exist|is a folder'),
+        ('infer', dict(options=['--score', '30']), '--score is 30.0; expected a number from 0 to 1'),
+        ('infer', dict(options=['--out', 'CHECKPOINT/seen']), 'is no folder that can be written to'),
+        ('infer', dict(images='no such'), 'image .* does not exist'),
+        ('infer', dict(images='only folders'), 'holds no picture .*; name its folders instead: '),
+        ('infer', dict(images='empty picture'), 'cannot be read: empty .0 bytes.; expected picture files'),
+        ('test', dict(options=['--out', 'results.csv']), '--out results.csv must end with .pkl .* or .json'),
+        ('test', dict(options=['--sheet', 'sheet.jpg']), '--sheet sheet.jpg must end with .png'),
+        ('test', dict(options=['--confusion', 'c.png']), '--confusion is for classifiers'),
+        ('test', dict(options=['--tta']), '--tta needs .tta_model. and .tta_pipeline. in the config'),
+        ('test', dict(options=['--out', 'FOLDER/d.json']), 'd.json is a folder; expected the name of a file'),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_what_to_do(tool, changed, message, detector, tmp_path):
+    config, checkpoint, data = detector
+    plain = without_attention(config, tmp_path)
+    if changed.get('config') == 'plain':
+        config = plain
+    if kind := changed.get('checkpoint'):
+        checkpoint = tmp_path / f'{kind.replace(" ", "_")}.pth'
+        if kind == 'plain':
+            write_weights(plain, checkpoint, shapes.CLASSES)
+        elif kind == 'five classes':
+            write_weights(config, checkpoint, tuple('abcde'), **{'roi_head.bbox_head.num_classes': 5})
+        elif kind == 'wide':
+            wide = {'backbone.base_channels': 32, 'backbone.stem_channels': 32, 'neck.in_channels': [32, 64, 128, 256]}
+            write_weights(config, checkpoint, shapes.CLASSES, **wide)
+        elif kind == 'a folder':
+            checkpoint.mkdir()
+        elif kind == 'text':
+            checkpoint.write_text('no weights')
+        elif kind == 'empty file':
+            checkpoint.touch()
+        else:
+            torch.save([1] if kind == 'a list' else {'x': torch.zeros(1)}, checkpoint)
+    (tmp_path / 'd.json').mkdir()
+    images = {'no such': tmp_path / 'x.jpg', 'only folders': data, 'empty picture': tmp_path / 'empty.jpg'}
+    (tmp_path / 'empty.jpg').touch()
+    image = images.get(changed.get('images'), data / 'val')
+    options = ' '.join(changed.get('options', [])).replace('CHECKPOINT', str(checkpoint))
+    options = options.replace('FOLDER', str(tmp_path)).split()
+    given = dict(test=['--data-root', data, '--work-dir', tmp_path / 'work'], infer=[image, '--out', tmp_path / 'seen'])
+    with pytest.raises(SeMmError, match=message) as error:
+        run(tool, [str(part) for part in (config, checkpoint, *given[tool], *options)])
+    assert '\n' not in str(error.value)
+    assert len(str(error.value)) < 700
