@@ -34,7 +34,7 @@ def draw_curves(losses: Mapping[str, np.ndarray], validations: Sequence[Mapping[
     for name in _metric_names(validations):
         points = [(entry['iter'], entry[name]) for entry in validations if entry.get(name, -1) >= 0]
         if points:
-            right.plot(*zip(*points, strict=True), marker='.', label=_label(name))
+            right.plot(*zip(*points, strict=True), marker='.', label=metric_label(name))
     right.set(xlabel='iteration', ylabel='validation')
     for axes in (left, right):
         axes.grid(alpha=0.3)
@@ -46,30 +46,52 @@ def draw_curves(losses: Mapping[str, np.ndarray], validations: Sequence[Mapping[
 
 
 def print_table(validations: Sequence[Mapping[str, Any]]) -> None:
-    """Prints one row a validation; the best value of each metric is bold.
+    """Prints one row a validation; the best value of each metric is bold: the least of errors and losses.
 
     A value below zero is pycocotools' word for "no such ground truth" and shows as a dash.
     """
     names = _metric_names(validations)
-    if not names:
-        return
-    table = Table('epoch', *map(_label, names), title='validation')
-    best = {name: max(entry.get(name, -1) for entry in validations) for name in names}
+    if names:
+        Console().print(_table(names, validations))
+
+
+def _table(names: Sequence[str], validations: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table('epoch', *map(metric_label, names), title='validation')
+    best = {name: best_value(name, [entry.get(name, -1) for entry in validations]) for name in names}
     for entry in validations:
         values = [entry.get(name, -1) for name in names]
         cells = ['-' if v < 0 else f'{v:.3f}' for v in values]
         bold = [
-            f'[bold]{cell}[/]' if v == best[name] >= 0 else cell
-            for name, v, cell in zip(names, values, cells, strict=True)
+            f'[bold]{cell}[/]' if v == best[name] else cell for name, v, cell in zip(names, values, cells, strict=True)
         ]
         table.add_row(str(entry['epoch']), *bold)
-    Console().print(table)
+    return table
+
+
+def best_value(metric: str, values: Sequence[float]) -> float | None:
+    """The best of a metric's values: the least of an error or a loss, the largest of others.
+
+    Example:
+        >>> best_value('accuracy/top1', [60.0, 70.0, -1]), best_value('error/top1', [40.0, 30.0, -1])
+        (70.0, 30.0)
+    """
+    known = [value for value in values if value >= 0]
+    less_is_better = any(word in metric.lower() for word in ('error', 'loss'))
+    return (min if less_is_better else max)(known, default=None)
+
+
+def metric_label(metric: str) -> str:
+    """What a metric is called in tables and curves; those of masks keep their ``segm_``.
+
+    Example:
+        >>> [metric_label(name) for name in ('coco/bbox_mAP_50', 'accuracy/top1', 'error/top5')]
+        ['mAP_50', 'accuracy top-1 %', 'error top-5 %']
+    """
+    prefix, _, name = metric.rpartition('/')
+    if prefix in ('accuracy', 'error'):
+        return f'{prefix} {name.replace("top", "top-")} %'
+    return name.removeprefix('bbox_')
 
 
 def _metric_names(validations: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(name for entry in validations for name in entry if name not in ('epoch', 'iter')))
-
-
-def _label(metric: str) -> str:
-    """``coco/bbox_mAP_50`` is ``mAP_50``; masks keep their ``segm_``."""
-    return metric.rsplit('/', 1)[-1].removeprefix('bbox_')

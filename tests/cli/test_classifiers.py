@@ -32,8 +32,8 @@ def test_a_classifier_goes_through_the_same_tools(tmp_path):
     assert tool('test', config, checkpoint, *args).returncode == 0
     done = tool('infer', config, checkpoint, tmp_path / 'data' / 'val' / 'dark', '--out', tmp_path / 'seen')
     assert done.returncode == 0, done.stderr[-3000:]
-    best = json.loads((tmp_path / 'seen' / 'predictions.json').read_text())[0]['best']
-    assert {entry['class'] for entry in best} == {'dark', 'light'}
+    best = json.loads((tmp_path / 'seen' / 'predictions.json').read_text())[0]['scores']
+    assert set(best) == {'dark', 'light'}
 
 
 CLASSIFIER = """
@@ -111,4 +111,4 @@ def test_any_folder_per_class_runs_by_its_root_and_classes_alone(tmp_path):
     done = tool('infer', config, tmp_path / 'out/epoch_1.pth', images, '--out', tmp_path / 'seen', *options)
     assert done.returncode == 0, done.stderr[-3000:]
     assert 'bar/0.jpg: ' in done.stdout
-    assert (tmp_path / 'seen/vis/0.png').is_file()
+    assert (tmp_path / 'seen/vis/0.jpg').is_file()

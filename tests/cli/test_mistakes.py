@@ -22,7 +22,7 @@ from support.small import DEMO
             'test data',
         ),
         (['test', DEMO, '/no/epoch_1.pth'], 'checkpoint /no/epoch_1.pth does not exist'),
-        (['infer', DEMO, 'README.md', 'LICENSE', '--out', '/tmp/x'], 'image LICENSE cannot be decoded'),
+        (['infer', DEMO, 'README.md', 'LICENSE', '--out', '/tmp/x'], 'image LICENSE cannot be read'),
         (['infer', DEMO, 'README.md', '/no/image.jpg', '--out', '/tmp/x'], 'image /no/image.jpg does not exist'),
     ],
 )

@@ -26,7 +26,7 @@ def test_test_writes_predictions_and_a_sheet(trained, data, tmp_path):
     assert cv2.imread(str(tmp_path / 'sheet.png')).std() > 5
     done = tool('test', *args, '--out', tmp_path / 'coco.json', *options)
     assert done.returncode == 0, done.stderr[-3000:]
-    results = json.loads((tmp_path / 'coco.bbox.json').read_text())
+    results = json.loads((tmp_path / 'coco.json').read_text())
     assert {'image_id', 'bbox', 'score', 'category_id'} <= results[0].keys()
 
 

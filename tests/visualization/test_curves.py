@@ -1,0 +1,56 @@
+"""The table of a training says what each number is, and which is the best."""
+
+from __future__ import annotations
+
+import io
+
+import matplotlib.axes
+import numpy as np
+import pytest
+from rich.console import Console
+
+from se_mm.visualization import curves
+from se_mm.visualization.classification import draw_confusion
+
+VALIDATIONS = [
+    {'epoch': 1, 'iter': 10, 'accuracy/top1': 60.0, 'error/top1': 40.0, 'coco/bbox_mAP_s': -1.0},
+    {'epoch': 2, 'iter': 20, 'accuracy/top1': 70.0, 'error/top1': 30.0, 'coco/bbox_mAP_s': 0.25},
+    {'epoch': 3, 'iter': 30, 'accuracy/top1': 65.0, 'error/top1': 35.0, 'coco/bbox_mAP_s': 0.125},
+]
+
+
+def test_the_best_value_of_each_metric_is_bold(monkeypatch):
+    console = Console(file=io.StringIO(), force_terminal=True, color_system='standard', width=100)
+    monkeypatch.setattr(curves, 'Console', lambda: console)
+    curves.print_table(VALIDATIONS)
+    said = console.file.getvalue()
+    for bold, value in [(True, '70.000'), (True, '30.000'), (True, '0.250')]:
+        assert (f'\x1b[1m{value}' in said) == bold
+    for value in ('60.000', '65.000', '40.000', '35.000', '0.125'):
+        assert f'\x1b[1m{value}' not in said
+    assert 'accuracy top-1 %' in said
+    assert 'error top-1 %' in said
+
+
+def test_curves_name_accuracy_and_error(tmp_path, monkeypatch):
+    labels = []
+    plot = matplotlib.axes.Axes.plot
+    monkeypatch.setattr(
+        matplotlib.axes.Axes, 'plot', lambda *args, **kwargs: labels.append(kwargs['label']) or plot(*args, **kwargs)
+    )
+    curves.draw_curves({'loss': np.ones(3)}, VALIDATIONS, tmp_path / 'curves.png')
+    assert labels == ['loss', 'accuracy top-1 %', 'error top-1 %', 'mAP_s']
+
+
+@pytest.mark.parametrize(('classes', 'shown'), [(30, True), (31, False)])
+def test_a_confusion_matrix_shows_its_counts_up_to_30_classes(classes, shown, tmp_path, monkeypatch):
+    texts = []
+    write = matplotlib.axes.Axes.text
+    monkeypatch.setattr(
+        matplotlib.axes.Axes, 'text', lambda *args, **kwargs: texts.append(args[1:4]) or write(*args, **kwargs)
+    )
+    matrix = np.arange(classes**2).reshape(classes, classes)
+    draw_confusion(matrix, [f'class {i}' for i in range(classes)], tmp_path / 'confusion.png')
+    counts = {(x, y): text for x, y, text in texts}
+    assert (counts.get((2, 1)) == str(matrix[1, 2])) == shown
+    assert len(texts) == shown * classes**2
