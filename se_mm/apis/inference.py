@@ -20,7 +20,7 @@ from tqdm import tqdm
 from ..datasets.transforms.loading import LoadImageFromFile, UnreadableImageError
 from ..errors import SeMmError, listed
 from ..evaluation.predictions import best_classes, coco_results
-from ..utils.atomic import write_whole
+from ..utils.atomic import write_atomic
 from .evaluation import check_attention, deploy, mismatch
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
@@ -117,7 +117,7 @@ def infer(
         if not model.detects:
             tqdm.write(f'{path}: ' + ', '.join(f'{name} {score:.3f}' for name, score in found[-1]['scores'].items()))
     content = _coco(found, model.classes) if model.detects else found
-    write_whole(file, json.dumps(content, indent=1))
+    write_atomic(file, json.dumps(content, indent=1))
     return Predicted(file, pictures, skipped)
 
 

@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 
 from ...datasets.transforms.loading import LoadImageFromFile
 from ...registry import HOOKS
-from ...utils.atomic import write_whole
+from ...utils.atomic import write_atomic
 from ...visualization.classification import draw_classified, draw_confusion
 from ...visualization.detections import DetectionDrawer, ground_truth
 from ...visualization.sheets import compose
@@ -85,7 +85,7 @@ class SheetHook(Hook):
             draw,
             width=1600 if detects else 1200,
         )
-        write_whole(self.path, cv2.imencode('.png', sheet[..., ::-1])[1].tobytes())
+        write_atomic(self.path, cv2.imencode('.png', sheet[..., ::-1])[1].tobytes())
         _add_to_log(runner, 'sheet', self.path)
         runner.logger.info(f'predictions beside the ground truth: {self.path}')
 

@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 
 from ...evaluation.predictions import best_classes, coco_results
 from ...registry import HOOKS
-from ...utils.atomic import write_whole
+from ...utils.atomic import write_atomic
 
 
 @HOOKS.register_module()
@@ -48,7 +48,7 @@ class PredictionsHook(Hook):
         found = collect_results(self.found, len(runner.test_dataloader.dataset), device='cpu')
         self.found = []
         if found is not None:
-            write_whole(self.path, json.dumps([entry for entries in found for entry in entries]))
+            write_atomic(self.path, json.dumps([entry for entries in found for entry in entries]))
             runner.logger.info(f'predictions: {self.path}')
 
 
