@@ -188,7 +188,6 @@ def without_attention(config: Path, folder: Path) -> Path:
         ('test', dict(checkpoint='plain'), 'has no attention layers .* leave --se out, or use the config in'),
         ('infer', dict(checkpoint='plain'), 'has no attention layers .* leave --se out, or use the config in'),
         ('test', dict(checkpoint='five classes'), r'of another shape .*fc_cls.weight \(6, 256\), expected \(4, 256\)'),
-        ('infer', dict(checkpoint='five classes'), r'of another shape .* and its --classes'),
         ('test', dict(checkpoint='wide'), r'have another shape: conv1.weight .32, 3, 7, 7. for'),
         ('test', dict(checkpoint='empty file'), 'empty_file.pth is empty .0 bytes.; fetch it again'),
         ('infer', dict(checkpoint='text'), 'text.pth cannot be read'),
