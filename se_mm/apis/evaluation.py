@@ -8,11 +8,12 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
-from mmengine.runner import CheckpointLoader, Runner
+from mmengine.runner import Runner
 from torch import nn
 
+from ..compat.checkpoints import log_classes_allowed
 from ..errors import SeMmError, listed
-from ..utils.paths import existing_file
+from ..weights.files import read_checkpoint
 
 
 def use_test_time_augmentation(cfg: Config) -> None:
@@ -51,12 +52,11 @@ def load_weights(runner: Runner, checkpoint: str) -> None:
     Raises:
         SeMmError: if the file is no checkpoint, or not one of this config's model.
     """
-    existing_file(checkpoint, 'checkpoint')
-    state: Mapping[str, Any] = {}
+    content = read_checkpoint(checkpoint)
+    state: Mapping[str, Any] = content.get('state_dict', content)
     try:
-        content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
-        state = content.get('state_dict', content)
-        runner.load_checkpoint(checkpoint, strict=True)
+        with log_classes_allowed():  # mmengine reads the file again
+            runner.load_checkpoint(checkpoint, strict=True)
     except SeMmError:
         raise
     except Exception as error:  # what torch.load and load_state_dict raise for a file that is not what it should be

@@ -14,13 +14,13 @@ import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.runner import CheckpointLoader
 from tqdm import tqdm
 
 from ..datasets.transforms.loading import LoadImageFromFile, UnreadableImageError
 from ..errors import SeMmError, listed
 from ..evaluation.predictions import best_classes, coco_results
 from ..utils.atomic import write_atomic
+from ..weights.files import read_checkpoint
 from .evaluation import check_attention, deploy, mismatch
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
@@ -203,7 +203,7 @@ def _picture_names(images: Sequence[str]) -> dict[str, str]:
 
 
 def _read_checkpoint(checkpoint: str) -> tuple[dict[str, Any], tuple[str, ...]]:
-    content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+    content = read_checkpoint(checkpoint)
     try:
         return content['state_dict'], tuple(content['meta']['dataset_meta']['classes'])
     except (KeyError, TypeError) as error:

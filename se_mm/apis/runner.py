@@ -20,6 +20,7 @@ from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from ..compat.checkpoints import log_classes_allowed
 from ..engine.repeatable import Reader
 from ..errors import TRACEBACK_VARIABLE, SeMmError, listed
 from .mistakes import unexpected_argument
@@ -125,7 +126,8 @@ def _run(runner: Runner, run: Callable[[], Any]) -> None:
     start = _StartHook()
     runner.register_hook(start)
     try:
-        run()
+        with log_classes_allowed():  # what is resumed holds mmengine's log
+            run()
     except RuntimeError as error:
         if 'DataLoader' in str(error) and (reading := _paths_being_read(runner)):
             raise SeMmError(f'{str(error).strip()}; it was reading {listed(reading)}') from error

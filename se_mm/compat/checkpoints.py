@@ -1,28 +1,43 @@
-"""Lets a checkpoint of mmengine's be resumed where torch reads tensors and plain data only.
+"""Reading checkpoints of mmengine's where torch reads tensors and plain data only.
 
-``torch.load(weights_only=True)`` refuses every class that is not on its list. mmengine keeps
-its log in a checkpoint, as ``HistoryBuffer`` over numpy arrays, which are put on that list.
-Nothing here can run code from a file: in the place of ``getattr``, which the log's statistics
-are pickled through, stands a look-up of those statistics alone.
+``torch.load(weights_only=True)`` refuses every class that is not on its list, and mmengine
+keeps its log in a checkpoint, as ``HistoryBuffer`` over numpy arrays. onedl-mmengine puts them
+on the list while it reads; the original mmengine does not, and cannot resume its own
+checkpoints with torch 2.6 and later.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import torch
 from mmengine.logging.history_buffer import HistoryBuffer
-from mmengine.runner import checkpoint as mmengine_checkpoint
+from torch import serialization
 
 from ..errors import SeMmError
 
 STATISTICS = ('min', 'max', 'mean', 'current')
 
 
-def install() -> None:
-    """Puts the classes of mmengine's log on torch's list; may be called again."""
+@contextmanager
+def log_classes_allowed() -> Iterator[None]:
+    """While it lasts ``torch.load(weights_only=True)`` reads mmengine's log too.
+
+    No file can run code through it: in the place of ``getattr``, which the log's statistics are
+    pickled through, stands a look-up of those statistics alone.
+    """
+    before = serialization.get_safe_globals()
+    serialization.add_safe_globals(_log_classes())  # torch 2.4 has no `safe_globals`, which does the same
+    try:
+        yield
+    finally:
+        serialization.clear_safe_globals()
+        serialization.add_safe_globals(before)
+
+
+def _log_classes() -> list[Any]:
     reconstruct = np.zeros(1).__reduce__()[0]
     scalar = np.float64(0).__reduce__()[0]
     dtypes = [type(np.dtype(kind)) for kind in ('float64', 'float32', 'int64', 'int32')]
@@ -32,13 +47,7 @@ def install() -> None:
         for module in ('numpy.core', 'numpy._core')  # numpy 1 and numpy 2 write different names
     ]
     statistic = _under_the_name(_statistic, 'builtins', 'getattr')
-    torch.serialization.add_safe_globals([HistoryBuffer, np.ndarray, np.dtype, *dtypes, *numpy_functions, statistic])
-    if hasattr(mmengine_checkpoint, '_safe_torch_load'):  # of onedl-mmengine: falls back to running a file's code
-        mmengine_checkpoint._safe_torch_load = _load_tensors
-
-
-def _load_tensors(file: Any, map_location: Any = None, weights_only: bool | None = None) -> Any:
-    return torch.load(file, map_location=map_location, weights_only=True)
+    return [HistoryBuffer, np.ndarray, np.dtype, *dtypes, *numpy_functions, statistic]
 
 
 def _under_the_name(function: Callable[..., Any], module: str, name: str) -> Callable[..., Any]:

@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.runner import checkpoint as mmengine_checkpoint
 
 from ..errors import SeMmError
-from ..utils.paths import existing_file
 from ..weights import published
 
 
@@ -62,48 +60,18 @@ def without_pretrained(model: MutableMapping[str, Any]) -> list[str]:
     return removed[::-1]
 
 
-def resolve(name: str) -> published.Published | None:
-    """The published file behind any name that a config may give; ``None`` for a local path.
-
-    Raises:
-        SeMmError: if a scheme has no such name.
-    """
-    scheme, separator, model = name.partition('://')
-    if not separator:
-        return None
-    if scheme in ('http', 'https', 'timm'):
-        return published.find(name)
-    lists = {
-        'torchvision': mmengine_checkpoint.get_torchvision_models,
-        'modelzoo': mmengine_checkpoint.get_torchvision_models,
-        'open-mmlab': mmengine_checkpoint.get_external_models,
-        'openmmlab': mmengine_checkpoint.get_external_models,
-        'mmcls': mmengine_checkpoint.get_mmcls_models,
-    }
-    if scheme not in lists:
-        return None
-    model = mmengine_checkpoint.get_deprecated_model_names().get(model, model) if 'mmlab' in scheme else model
-    url = lists[scheme]().get(model)
-    if url is None:
-        raise SeMmError(f'{scheme}:// has no weights named {model}')
-    return published.find(url)
-
-
 def fetch(cfg: Config) -> None:
-    """Puts every checkpoint that a config names into the cache, before anything is built.
+    """Puts every checkpoint that a config names into the cache and reads it, before anything is built.
+
+    Processes need not meet here: each waits for a download only as long as another one has it.
 
     Raises:
-        SeMmError: if one is missing or cannot be fetched; the message names the key.
+        SeMmError: if one is missing, cannot be fetched, or is damaged; the message names the key.
     """
-    if not published.is_first_on_machine():
-        return  # the processes meet when the model is initialised
     for key, name in named_weights(cfg).items():
         try:
-            weights = resolve(name)
-            if weights is not None:
-                weights.fetch()
-            else:
-                existing_file(str(Path(name).expanduser()), 'checkpoint')
+            if published.resolve(name) or '://' not in name:
+                published.read(name, 'meta')
         except SeMmError as error:
             raise SeMmError(f'{key}: {error}') from error
 
@@ -120,7 +88,7 @@ def status(cfg: Config) -> tuple[list[str], bool]:
 
 def _status(name: str) -> tuple[bool, str]:
     try:
-        weights = resolve(name)
+        weights = published.resolve(name)
     except SeMmError as error:
         return False, f'unknown ({error})'
     if weights is None:
@@ -128,12 +96,11 @@ def _status(name: str) -> tuple[bool, str]:
             return False, "cannot be checked: the scheme is mmengine's own"
         there = Path(name).expanduser().is_file()
         return there, 'a local file, there' if there else f'a local file, missing ({Path(name).absolute()})'
-    if weights.file.is_file():
-        whole = weights.is_whole()
+    if file := weights.cached():
+        whole = weights.is_whole(file)
         known = f'sha256 begins with {weights.sha256}' if weights.sha256 else 'no hash is published'
         state = f'cached, {known}' if whole else f'cached, but DAMAGED (sha256 must begin with {weights.sha256})'
-        return whole, f'{state}: {weights.file}'
+        return whole, f'{state}: {file}'
     if weights.is_reachable():
         return True, f'not cached, reachable: {weights.url}'
-    wanted = f', sha256 {weights.sha256}...' if weights.sha256 else ''
-    return False, f'not cached, NOT reachable: {weights.url} (put it in {weights.file}{wanted})'
+    return False, f'not cached, NOT reachable: {weights.url} ({weights.by_hand()})'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,8 +15,8 @@ from torch import Tensor
 
 from ..errors import SeMmError
 from .families import CAFFE, MMPRETRAIN, PLAIN, TIMM, TIMM_DEEP, Family, family_of
-from .files import read_checkpoint, source_of
-from .loading import NETWORK, facts_in_file, in_our_form, known_style
+from .files import read_checkpoint
+from .loading import ATTENTION, in_our_form, stated_variant
 from .state_dicts import find_root, unwrap, without_idle_pooling
 
 TARGETS = ('timm', 'mmpretrain', 'mmdet', 'se_mm')
@@ -48,12 +49,12 @@ def convert(source: Path, target: Path, to: str) -> str:
         raise SeMmError(f'--to must be one of {", ".join(TARGETS)}, got {to}')
     if source.resolve() == target.resolve():
         raise SeMmError(f'{target} is the file that is read; write to another one')
-    weights, family, facts, left = _read_ours(source)
-    names = _target_family(to, weights, facts)
+    weights, family, variant, left = _read_ours(source)
+    names = _target_family(to, weights, variant)
     if names is MMPRETRAIN:
         weights = without_idle_pooling(weights)
     renamed = OrderedDict((_to_theirs(key, names), value) for key, value in weights.items())
-    _write(target, renamed, facts, raw=to == 'timm')
+    _write(target, renamed, variant, raw=to == 'timm')
     kept = f'; left: {", ".join(left)}' if left else ''
     return f'{target}: {len(renamed)} tensors of the family {family.name}, under the names of {names.name}{kept}'
 
@@ -63,39 +64,34 @@ def _read_ours(source: Path) -> tuple[dict[str, Tensor], Family, dict[str, str],
     state_dict, _ = unwrap(read_checkpoint(source))
     root = find_root(state_dict)
     if root is None:
-        raise SeMmError(f'{source} holds no residual network: no key ends with layer1.0.conv1.weight')
+        raise SeMmError(f'{source} holds no residual network: no key ends with {CAFFE.landmark}')
     backbone = {key[len(root) :]: value for key, value in state_dict.items() if key.startswith(root)}
     family = family_of(backbone)
-    style, stem_pool = known_style(
-        family, facts_in_file(source_of(state_dict), root.removesuffix('.')), backbone, str(source)
-    )
-    facts = {name: value for name, value in (('style', style), ('stem_pool', stem_pool)) if value}
+    variant = stated_variant(state_dict, root) or family.known_variant(backbone, str(source))
     ours = in_our_form(backbone, family)
-    weights = {key: value for key, value in ours.items() if NETWORK.match(key)}
+    weights = {key: value for key, value in ours.items() if re.match(family.layout.network, key)}
     beside = {key: value for key, value in ours.items() if key not in weights}
     outer = root.removesuffix('backbone.')
     beside |= {key.removeprefix(outer): value for key, value in state_dict.items() if not key.startswith(root)}
     heads = {key: value for key, value in beside.items() if key.rpartition('.')[0] in HEADS}
     weights |= {f'fc.{key.rpartition(".")[2]}': value for key, value in heads.items()}
     left = dict.fromkeys(key.partition('.')[0] for key in beside if key not in heads)
-    return weights, family, facts, list(left)
+    return weights, family, dict(variant), list(left)
 
 
-def _target_family(to: str, weights: Mapping[str, Tensor], facts: Mapping[str, str]) -> Family:
-    has_se = any('.se.fc1.' in key for key in weights)
-    style, grouped_style = facts.get('style', 'pytorch'), CAFFE.grouped_style
-    if 'layer1.0.conv2.weight' not in weights:
-        raise SeMmError('the network is not whole: layer1.0.conv2.weight is missing')
-    conv2 = weights['layer1.0.conv2.weight']
-    grouped = conv2.size(0) != conv2.size(1)
-    bottleneck = 'layer1.0.conv3.weight' in weights
+def _target_family(to: str, weights: Mapping[str, Tensor], variant: Mapping[str, str]) -> Family:
+    has_se = any(ATTENTION.match(key) for key in weights)
+    style, layout = variant.get('style', 'pytorch'), PLAIN.layout
+    if layout.grouped not in weights:
+        raise SeMmError(f'the network is not whole: {layout.grouped} is missing')
+    bottleneck = layout.bottleneck in weights
     if to == 'se_mm':
         return TIMM if has_se else PLAIN
-    if to == 'timm' and facts.get('stem_pool') == 'caffe' and has_se:
-        if bottleneck and style != (grouped_style if grouped else CAFFE.style):
+    if to == 'timm' and variant.get('stem_pool') == 'caffe' and has_se:
+        if bottleneck and style != CAFFE.known_variant(weights)['style']:
             raise SeMmError(f"timm has no SE network with style='{style}' and the stem pooling of Caffe")
         return CAFFE
-    if facts.get('stem_pool') == 'caffe':
+    if variant.get('stem_pool') == 'caffe':
         raise SeMmError(f'{to} has no network with the stem pooling of Caffe, which these weights need; use --to se_mm')
     if to == 'timm':
         if bottleneck and style == 'caffe':
@@ -112,14 +108,14 @@ def _to_theirs(key: str, names: Family) -> str:
     return f'{names.prefix}{names.to_theirs(key)}'
 
 
-def _write(target: Path, state_dict: OrderedDict[str, Tensor], facts: dict[str, str], raw: bool) -> None:
+def _write(target: Path, state_dict: OrderedDict[str, Tensor], variant: dict[str, str], raw: bool) -> None:
     aside = target.with_name(f'{target.name}.partial')
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.suffix == '.safetensors':
-            save_file({key: value.contiguous() for key, value in state_dict.items()}, aside, metadata=facts or None)
+            save_file({key: value.contiguous() for key, value in state_dict.items()}, aside, metadata=variant or None)
         else:
-            state_dict._metadata = {'': {'se_mm': facts}} if facts else {}
+            state_dict._metadata = {'': {'se_mm': variant}} if variant else {}
             torch.save(state_dict if raw else {'state_dict': state_dict, 'meta': {}}, aside)
         aside.replace(target)
     except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors wrap the system's errors

@@ -1,30 +1,69 @@
-"""How each family of published ResNets names its tensors: tables, read in both directions."""
+"""How each family of published networks names its tensors: tables, read in both directions."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-_UNIT = re.compile(r'(layer\d+\.\d+\.)(.*)')
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the parts of an architecture stand in our names.
+
+    Attributes:
+        network: pattern of the keys of the network without its classifier; the group ``stage``
+            is the number of the stage.
+        unit: pattern of a key in a block, with the groups ``unit``, ``stage`` and ``rest``.
+        bottleneck: a key that only networks of bottlenecks have.
+        grouped: the convolution that tells a network with grouped convolutions.
+    """
+
+    network: str
+    unit: str
+    bottleneck: str = ''
+    grouped: str = ''
+
+    def blocks(self, keys: Iterable[str]) -> tuple[int, ...]:
+        """The number of blocks in each stage.
+
+        Example:
+            >>> RESNET.blocks(['conv1.weight', 'layer1.0.conv1.weight', 'layer1.1.conv1.weight'])
+            (2,)
+        """
+        units = {match['unit']: int(match['stage']) for key in keys if (match := re.fullmatch(self.unit, key))}
+        stages = sorted(set(units.values()))
+        return tuple(sum(1 for stage in units.values() if stage == wanted) for wanted in stages)
+
+
+RESNET = Layout(
+    network=r'(?:conv1|bn1|gn1|stem|maxpool|layer(?P<stage>\d+))\.',
+    unit=r'(?P<unit>layer(?P<stage>\d+)\.\d+\.)(?P<rest>.*)',
+    bottleneck='layer1.0.conv3.weight',
+    grouped='layer1.0.conv2.weight',
+)
 
 
 @dataclass(frozen=True)
 class Family:
-    """One naming of the tensors of a ResNet, with or without SE.
+    """One naming of the tensors of an architecture, with or without attention.
 
     Attributes:
         name: what a message calls it.
-        mark: matches a key that no other family has.
-        stem: their names before the first stage, and ours.
-        unit: their names inside a residual unit, and ours.
+        mark: pattern of the beginning of a key that no other family has; empty: matches all.
+        stem: their names outside of the blocks, and ours.
+        unit: their names inside a block, and ours.
         head: their name of the classifier's linear layer; ours is ``fc``.
         prefix: what stands before the keys of the backbone in a classifier's file.
-        style: of its bottlenecks, where the family has one style only: ``'pytorch'`` strides
-            in the 3x3 convolution, ``'caffe'`` in the first 1x1.
-        grouped_style: the same for its ResNeXts.
-        stem_pool: of the family, where it has one: ``'torch'`` or ``'caffe'``.
+        variant: what the tensors do not tell and the family does: ``style``, ``'pytorch'``
+            (bottlenecks stride in the 3x3 convolution) or ``'caffe'`` (in the first 1x1), and
+            ``stem_pool``, ``'torch'`` or ``'caffe'``.
+        grouped: where that differs for networks with grouped convolutions.
         bottlenecks_only: what its basic blocks do that ours do not, where they are to be refused.
+        landmark: a key that each of its networks has, by which they are found in a checkpoint.
+        layout: of the architecture.
     """
 
     name: str
@@ -33,10 +72,11 @@ class Family:
     unit: Mapping[str, str] = field(default_factory=dict)
     head: str = 'fc'
     prefix: str = ''
-    style: str | None = None
-    grouped_style: str | None = None
-    stem_pool: str | None = None
+    variant: Mapping[str, str] = field(default_factory=dict)
+    grouped: Mapping[str, str] = field(default_factory=dict)
     bottlenecks_only: str | None = None
+    landmark: str = 'layer1.0.conv1.weight'
+    layout: Layout = RESNET
 
     def to_ours(self, key: str) -> str:
         """Our name of their backbone tensor.
@@ -45,7 +85,7 @@ class Family:
             >>> CAFFE.to_ours('layer1.0.se_module.fc1.weight')
             'layer1.0.se.fc1.weight'
         """
-        return _renamed(key, self.stem, self.unit)
+        return self._renamed(key, self.stem, self.unit)
 
     def to_theirs(self, key: str) -> str:
         """Their name of our backbone tensor.
@@ -54,17 +94,36 @@ class Family:
             >>> MMPRETRAIN.to_theirs('layer1.0.se.fc2.bias')
             'layer1.0.se_layer.conv2.conv.bias'
         """
-        return _renamed(key, *({ours: theirs for theirs, ours in names.items()} for names in (self.stem, self.unit)))
+        return self._renamed(
+            key, *({ours: theirs for theirs, ours in names.items()} for names in (self.stem, self.unit))
+        )
+
+    def _renamed(self, key: str, stem: Mapping[str, str], unit: Mapping[str, str]) -> str:
+        inside = re.fullmatch(self.layout.unit, key)
+        start, rest, names = (inside['unit'], inside['rest'], unit) if inside else ('', key, stem)
+        for old, new in names.items():
+            if rest.startswith(f'{old}.'):
+                return f'{start}{new}{rest[len(old) :]}'
+        return key
+
+    def known_variant(self, weights: Mapping[str, Tensor], file: str = '') -> dict[str, str]:
+        """What is known of weights that say nothing of themselves.
+
+        Args:
+            weights: of a network, under our names or theirs.
+            file: the name of their file, which may tell the style.
+        """
+        known = dict(self.variant)
+        if is_grouped(weights, self.layout):
+            known |= self.grouped
+        if self.layout.bottleneck not in weights:
+            known.pop('style', None)  # a basic block has one place for its stride
+        elif 'style' not in known and (style := style_of_file(file)):
+            known['style'] = style
+        return known
 
 
-def _renamed(key: str, stem: Mapping[str, str], unit: Mapping[str, str]) -> str:
-    inside = _UNIT.fullmatch(key)
-    start, rest, names = (inside[1], inside[2], unit) if inside else ('', key, stem)
-    for old, new in names.items():
-        if rest.startswith(f'{old}.'):
-            return f'{start}{new}{rest[len(old) :]}'
-    return key
-
+_MODERN = {'style': 'pytorch', 'stem_pool': 'torch'}
 
 CAFFE = Family(
     name='Caffe (timm legacy_se*, Cadene)',
@@ -72,9 +131,8 @@ CAFFE = Family(
     stem={'layer0.conv1': 'conv1', 'layer0.bn1': 'bn1'},
     unit={'se_module.fc1': 'se.fc1', 'se_module.fc2': 'se.fc2'},
     head='last_linear',
-    style='caffe',
-    grouped_style='pytorch',
-    stem_pool='caffe',
+    variant={'style': 'caffe', 'stem_pool': 'caffe'},
+    grouped={'style': 'pytorch'},
     bottlenecks_only='a ReLU between the last norm and the gate, which no other SE-ResNet has; take another checkpoint',
 )
 MMPRETRAIN = Family(
@@ -91,15 +149,13 @@ MMPRETRAIN = Family(
     unit={'se_layer.conv1.conv': 'se.fc1', 'se_layer.conv2.conv': 'se.fc2'},
     head='head.fc',
     prefix='backbone.',
-    stem_pool='torch',
+    variant={'stem_pool': 'torch'},
 )
 SENET_PYTORCH = Family(
     name='senet.pytorch (linear layers)',
     mark=r'layer\d+\.\d+\.se\.fc\.',
     unit={'se.fc.0': 'se.fc1', 'se.fc.2': 'se.fc2'},
-    style='pytorch',
-    grouped_style='pytorch',
-    stem_pool='torch',
+    variant=_MODERN,
 )
 TIMM_DEEP = Family(
     name='timm with a deep stem',
@@ -112,18 +168,15 @@ TIMM_DEEP = Family(
         'conv1.6': 'stem.6',
         'bn1': 'stem.7',
     },
-    style='pytorch',
-    grouped_style='pytorch',
-    stem_pool='torch',
+    variant=_MODERN,
 )
-TIMM = Family(name='timm SE', mark=r'layer\d+\.\d+\.se\.', style='pytorch', grouped_style='pytorch', stem_pool='torch')
+#: Also ours, and all of timm's attention layers, which stand under the same name ``se``.
+TIMM = Family(name='timm SE', mark=r'layer\d+\.\d+\.se\.', variant=_MODERN)
 #: torchvision's names; mmdet's and mmpretrain's plain hosts have the same, in either style.
 PLAIN = Family(name='plain ResNet, without SE', mark=r'')
-#: Its style and stem pooling stand in the checkpoint.
-SE_MM = Family(name='se_mm', mark=r'layer\d+\.\d+\.se\.')
 
-#: Asked in this order.
-FAMILIES = (CAFFE, MMPRETRAIN, SENET_PYTORCH, TIMM_DEEP, TIMM, PLAIN)
+#: Of ResNets and ResNeXts, asked in this order.
+RESNETS = (CAFFE, MMPRETRAIN, SENET_PYTORCH, TIMM_DEEP, TIMM, PLAIN)
 
 #: Published files whose name tells the style of their bottlenecks.
 STYLE_OF_FILE = (
@@ -136,18 +189,24 @@ STYLE_OF_FILE = (
 
 
 #: timm's networks with our tensors' names and another graph: what their file names say.
-OTHER_GRAPHS = re.compile(r'res(net|next)(blur|aa|rs)|(ecares|skres)net')
+OTHER_GRAPHS = re.compile(r'res(net|next)(blur|aa|rs)')
 
 
-def family_of(keys: Iterable[str]) -> Family:
-    """The family that names its tensors so.
+def family_of(keys: Iterable[str], families: Sequence[Family] = RESNETS) -> Family:
+    """The first family that names its tensors so.
 
     Example:
         >>> family_of(['conv1.weight', 'layer1.0.se.fc1.weight']).name
         'timm SE'
     """
     keys = list(keys)
-    return next(family for family in FAMILIES if any(re.match(family.mark, key) for key in keys) or not family.mark)
+    return next(family for family in families if any(re.match(family.mark, key) for key in keys) or not family.mark)
+
+
+def is_grouped(weights: Mapping[str, Tensor], layout: Layout = RESNET) -> bool:
+    """Whether a network has grouped convolutions."""
+    weight = weights.get(layout.grouped)
+    return isinstance(weight, Tensor) and weight.ndim == 4 and weight.size(0) != weight.size(1)
 
 
 def style_of_file(name: str) -> str | None:

@@ -6,17 +6,15 @@ import pickle
 import re
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
-from torch.utils.weak import WeakTensorKeyDictionary
 
+from ..compat.checkpoints import log_classes_allowed
 from ..errors import SeMmError
-from ..utils.hashing import digest_of
 
 #: Beginnings of what is saved under a checkpoint's name by mistake.
 _IMPOSTORS = (
@@ -24,30 +22,6 @@ _IMPOSTORS = (
     (rb'version https://git-lfs', 'it is a pointer of Git LFS; run `git lfs pull`'),
     (rb'\x1f\x8b', 'it is a gzip archive; unpack it first'),
 )
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where the tensors of a state dict were read from.
-
-    Attributes:
-        name: as it was asked for, a name with a scheme included.
-        path: the file.
-        sha256: of the file, in hexadecimal.
-        metadata: torch's metadata of the modules, by their names.
-    """
-
-    name: str
-    path: str
-    sha256: str
-    metadata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        return f'{self.name} (sha256 {self.sha256[:16]})'
-
-
-# mmengine rebuilds a state dict several times between the file and the module; the tensors stay the same objects.
-_SOURCES = WeakTensorKeyDictionary()
 
 
 def read_checkpoint(path: str | Path, map_location: Any = 'cpu', name: str | None = None) -> dict[str, Any]:
@@ -72,7 +46,6 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu', name: str | Non
     try:
         with path.open('rb') as file:
             beginning = file.read(64)
-        digest = digest_of(path)
     except FileNotFoundError as error:
         raise SeMmError(f'checkpoint {name} does not exist (looked in {path.absolute()})') from error
     except OSError as error:
@@ -84,29 +57,21 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu', name: str | Non
     except Exception as error:  # the readers raise whatever the damaged bytes lead them to
         raise SeMmError(f'checkpoint {name} cannot be read: {_reason(error)}') from error
     _check_content(checkpoint, name)
-    metadata = getattr(checkpoint.get('state_dict', checkpoint), '_metadata', None) or {}
-    source = Source(name, str(path), digest, metadata)
-    for tensor in tensors_in(checkpoint):
-        _SOURCES[tensor] = source
     return checkpoint
 
 
-def source_of(state_dict: Mapping[str, Any]) -> Source | None:
-    """The file that a state dict was read from, if it was read here."""
-    return next((_SOURCES[tensor] for tensor in tensors_in(state_dict) if tensor in _SOURCES), None)
-
-
-def tensors_in(checkpoint: Any) -> Iterator[Tensor]:
+def _tensors_in(checkpoint: Any) -> Iterator[Tensor]:
     """Every tensor in nested dictionaries."""
     if isinstance(checkpoint, Tensor):
         yield checkpoint
     elif isinstance(checkpoint, Mapping):
         for value in checkpoint.values():
-            yield from tensors_in(value)
+            yield from _tensors_in(value)
 
 
 def _read_torch(path: Path, map_location: Any) -> Any:
-    return torch.load(path, map_location=map_location or 'cpu', weights_only=True)
+    with log_classes_allowed():
+        return torch.load(path, map_location=map_location or 'cpu', weights_only=True)
 
 
 def _read_safetensors(path: Path, map_location: Any) -> OrderedDict[str, Tensor]:
@@ -135,7 +100,7 @@ def _check_content(checkpoint: Any, name: str) -> None:
     odd = next((key for key in checkpoint if not isinstance(key, str)), None)
     if odd is not None:
         raise SeMmError(f'checkpoint {name} is no state dict: it has the key {odd!r}, expected names of tensors')
-    if next(tensors_in(checkpoint), None) is None:
+    if next(_tensors_in(checkpoint), None) is None:
         raise SeMmError(f'checkpoint {name} holds no tensors (its keys: {", ".join(list(checkpoint)[:10]) or "none"})')
 
 

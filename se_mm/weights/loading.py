@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import logging
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
 from ..errors import SeMmError, listed
-from .families import MMPRETRAIN, OTHER_GRAPHS, SE_MM, TIMM, Family, family_of, style_of_file
-from .files import Source, source_of
+from ..utils.hashing import digest_of
+from .families import MMPRETRAIN, OTHER_GRAPHS, Family, family_of
+from .network import Network
 from .state_dicts import find_root, unwrap, with_idle_pooling, without_idle_pooling
 
-if TYPE_CHECKING:
-    from ..models.hosts.attention_host import AttentionHost
-
-#: Keys of the residual network itself, in our names; the number of its stage is a group.
-NETWORK = re.compile(r'(?:conv1|bn1|gn1|stem|maxpool|layer(\d+))\.')
-
-_GATE = re.compile(r'(layer\d+\.\d+\.se\.)fc([12])\.(weight|bias)')
+#: An attention layer in our names, of any kind.
+ATTENTION = re.compile(r'(?:.*\.)?se\.')
+#: The two layers of SE.
+_EXCITATION = re.compile(r'(?:.*\.)?se\.fc[12]\.(weight|bias)')
 
 #: What deformable and switchable convolutions and the recursive pyramid of DetectoRS add to a published classifier.
 _ADDED = re.compile(r'\.(conv_offset|rfp_conv|switch|pre_context|post_context|offset_[sl])\.|\.weight_diff$')
@@ -31,42 +28,38 @@ _ADDED = re.compile(r'\.(conv_offset|rfp_conv|switch|pre_context|post_context|of
 _DERIVED = ('.weight_gamma', '.weight_beta')
 
 
-def adapt(
-    backbone: AttentionHost, state_dict: MutableMapping[str, Any], prefix: str, metadata: Mapping[str, Any]
-) -> None:
-    """Rewrites what a load-state-dict hook was given into exactly the tensors of the backbone.
+def adapt(network: Network, state_dict: MutableMapping[str, Any], prefix: str, metadata: Mapping[str, Any]) -> None:
+    """Rewrites what a load-state-dict hook was given into exactly the tensors of the network.
 
     Args:
-        backbone: it is read only.
-        state_dict: of any family in :mod:`se_mm.weights.families`, in any wrapping of
-            :mod:`se_mm.weights.state_dicts`. In place: afterwards it holds the backbone's
-            tensors under ``prefix``, and nothing else that starts so.
-        prefix: where the backbone stands in the module that is loaded.
-        metadata: of the backbone, from the state dict.
+        network: it is read only.
+        state_dict: of one of its families, in any wrapping of :mod:`se_mm.weights.state_dicts`.
+            In place: afterwards it holds the network's tensors under ``prefix``, and nothing
+            else that starts so.
+        prefix: where the network stands in the module that is loaded.
+        metadata: of the network, from the state dict; and where it is known ``source``, what the
+            weights were asked for as, and ``file``, from which they were read.
 
     Raises:
-        SeMmError: if one tensor of the backbone is missing, misshapen or damaged, if the
-            checkpoint holds tensors of the network that the backbone has no place for, or
-            if its style or stem pooling is known and differs from the backbone's.
+        SeMmError: if one tensor of the network is missing, misshapen or damaged, if the
+            checkpoint holds tensors of the network that this one has no place for, or if its
+            style or stem pooling is known and differs.
     """
-    name = type(backbone).__name__
-    source = source_of(state_dict)
+    name, source = type(network).__name__, metadata.get('source', '')
     try:
-        weights, facts, elsewhere, where = _locate(state_dict, prefix, metadata, source)
-        family = family_of(weights)
-        if facts and family is TIMM:
-            family = SE_MM  # the same names; what it says of itself is known
-        _check_style(backbone, family, facts, weights, source)
-        own = dict(backbone.state_dict())
+        weights, stated, elsewhere, where = _locate(network, state_dict, prefix, metadata)
+        family = family_of(weights, network.families)
+        _check_variant(network, family, stated or family.known_variant(weights, source), weights, source)
+        own = dict(network.state_dict())
         weights = _in_hosts_form(in_our_form(weights, family), own)
         own = {key: value for key, value in own.items() if key in weights or not key.endswith(_DERIVED)}
-        gates_are_plain = not any(_GATE.fullmatch(key) for key in weights)
-        if gates_are_plain:
-            weights |= backbone.identity_state(weights)
-        else:
+        start = ''
+        if any(ATTENTION.match(key) for key in weights):
             _add_zero_biases(weights, own)
-        added = _keep_what_the_config_adds(backbone, weights, own)
-        left = _account(backbone, weights, own, family)
+        else:
+            start = _start_attention(network, weights, own)
+        added = _keep_what_the_config_adds(network, weights, own)
+        left = _account(weights, own, family)
         _check_values(weights, own)
     except SeMmError as error:
         raise SeMmError(f'{name} takes nothing from {source or "the given weights"}: {error}') from None
@@ -75,11 +68,13 @@ def adapt(
         del state_dict[key]
     state_dict.update({f'{prefix}{key}': weights[key] for key in own})
 
-    log = [f'{name}: {len(own) - len(added)} tensors from {source or "the given weights"}', f'family: {family.name}']
+    digest = f' (sha256 {digest_of(metadata["file"])[:16]})' if metadata.get('file') else ''
+    log = [f'{name}: {len(own) - len(added)} tensors from {source or "the given weights"}{digest}']
+    log.append(f'family: {family.name}')
     if where:
         log.append(f'found under {where}')
-    if gates_are_plain and (count := sum(1 for _ in backbone.attention_sites())):
-        log.append(f"the {count} gates start as se_init='identity' does: the network equals the plain one")
+    if start:
+        log.append(start)
     if added:
         log.append(f'keep their initial values: {listed(added)}')
     log.append(f'left: {listed([*left, *_modules(elsewhere)]) or "nothing"}')
@@ -87,105 +82,99 @@ def adapt(
 
 
 def _locate(
-    state_dict: Mapping[str, Any], prefix: str, metadata: Mapping[str, Any], source: Source | None
+    network: Network, state_dict: Mapping[str, Any], prefix: str, metadata: Mapping[str, Any]
 ) -> tuple[dict[str, Tensor], Mapping[str, str], list[str], str]:
-    """The tensors of the residual network, what the file says of itself, the keys beside it, and where it stood."""
+    """The tensors of the network, what the file says of them, the keys beside them, and where they stood."""
     weights, wrapper = (state_dict, '') if prefix else unwrap(state_dict)
-    root = find_root(weights, prefix)
+    landmarks = dict.fromkeys(family.landmark for family in network.families)
+    root = find_root(weights, prefix, landmarks)
     if root is None:
         beginnings = listed(sorted({key.split('.')[0] for key in weights if key.startswith(prefix)}))
         place = f' under {prefix!r}' if prefix else ''
         raise SeMmError(
-            f'there is no residual network{place} (no key ...layer1.0.conv1.weight); it has '
+            f'there is no network of this kind{place} (no key ...{" or ...".join(landmarks)}); it has '
             f'{beginnings or "no keys there"}. Weights of a classifier or a bare backbone belong in the '
             "backbone's init_cfg=dict(type='Pretrained', checkpoint=...)"
         )
     inside = {key[len(root) :]: value for key, value in weights.items() if key.startswith(root)}
-    not_tensors = [key for key, value in inside.items() if not isinstance(value, Tensor) and NETWORK.match(key)]
+    pattern = network.families[0].layout.network
+    not_tensors = [key for key, value in inside.items() if not isinstance(value, Tensor) and re.match(pattern, key)]
     if not_tensors:
         raise SeMmError(f'these are no tensors: {listed(not_tensors)}')
     elsewhere = [key for key in weights if key.startswith(prefix) and not key.startswith(root)]
-    stated = metadata.get('se_mm') or facts_in_file(source, root.removesuffix('.'))
+    stated = metadata.get('se_mm') or stated_variant(weights, root)
     where = '.'.join(part for part in (wrapper, root.removeprefix(prefix).removesuffix('.')) if part)
     return {key: value for key, value in inside.items() if isinstance(value, Tensor)}, stated, elsewhere, where
 
 
-def _check_style(
-    backbone: AttentionHost,
-    family: Family,
-    facts: Mapping[str, str],
-    weights: Mapping[str, Tensor],
-    source: Source | None,
+def stated_variant(weights: Mapping[str, Any], root: str) -> Mapping[str, str]:
+    """What a network saved of itself in the metadata of a state dict; empty where it said nothing."""
+    metadata = getattr(weights, '_metadata', None) or {}
+    stated = {name: data['se_mm'] for name, data in metadata.items() if 'se_mm' in data}
+    sole = next(iter(stated.values())) if len(stated) == 1 else {}
+    return stated.get(root.removesuffix('.'), sole)
+
+
+def _check_variant(
+    network: Network, family: Family, known: Mapping[str, str], weights: Mapping[str, Tensor], source: str
 ) -> None:
-    other = OTHER_GRAPHS.search(source.name) if source else None
-    if other:
+    if other := OTHER_GRAPHS.search(source):
         raise SeMmError(f'by its name it is of another network ({other[0]}), with the same tensors and another graph')
-    if family.bottlenecks_only and 'layer1.0.conv3.weight' not in weights:
+    if family.bottlenecks_only and family.layout.bottleneck not in weights:
         raise SeMmError(f'the family {family.name} with basic blocks (18 and 34 layers) has {family.bottlenecks_only}')
-    style, stem_pool = known_style(family, facts, weights, source.name if source else '')
-    fixes = []
-    if style and style != backbone.style:
-        fixes.append(f"style='{style}' (the config has '{backbone.style}': the stride is in another convolution)")
-    if stem_pool and stem_pool != backbone.stem_pool:
-        fixes.append(f"stem_pool='{stem_pool}' (the config has '{backbone.stem_pool}': the stem pools another window)")
+    own = network.variant()
+    if family.layout.bottleneck not in weights:
+        own.pop('style', None)
+    fixes = [
+        f"{name}='{known[name]}' (the config has '{value}': {_MEANING.get(name, 'another graph')})"
+        for name, value in own.items()
+        if known.get(name, value) != value
+    ]
     if fixes:
         raise SeMmError(f'the weights are of the family {family.name} and need {" and ".join(fixes)} in the backbone')
 
 
-def facts_in_file(source: Source | None, module: str) -> Mapping[str, str]:
-    """What ``AttentionHost`` saved of itself, for a state dict that lost its metadata on the way from the file."""
-    facts = {name: data['se_mm'] for name, data in (source.metadata if source else {}).items() if 'se_mm' in data}
-    if module in facts:
-        return facts[module]
-    return next(iter(facts.values())) if len(facts) == 1 else {}
-
-
-def known_style(
-    family: Family, facts: Mapping[str, str], weights: Mapping[str, Tensor], file: str = ''
-) -> tuple[str | None, str | None]:
-    """The style and the stem pooling that weights were trained with, each ``None`` where nothing tells."""
-    if facts:
-        style, stem_pool = facts.get('style'), facts.get('stem_pool')
-    else:
-        conv2 = weights.get('layer1.0.conv2.weight')
-        grouped = conv2 is not None and conv2.ndim == 4 and conv2.size(0) != conv2.size(1)
-        style = family.grouped_style if grouped else family.style
-        style, stem_pool = style or style_of_file(file), family.stem_pool
-    if 'layer1.0.conv3.weight' not in weights:
-        style = None  # a basic block has one place for its stride
-    return style, stem_pool
+_MEANING = {'style': 'the stride is in another convolution', 'stem_pool': 'the stem pools another window'}
 
 
 def in_our_form(weights: Mapping[str, Tensor], family: Family) -> dict[str, Tensor]:
-    """A network under our names, the linear layers of its gates as 1x1 convolutions."""
+    """A network under our names, the linear layers of SE as 1x1 convolutions."""
     ours = with_idle_pooling({family.to_ours(key): value for key, value in weights.items()})
     return {
-        key: value[:, :, None, None] if _GATE.fullmatch(key) and key.endswith('weight') and value.ndim == 2 else value
+        key: value[:, :, None, None] if _EXCITATION.fullmatch(key) and value.ndim == 2 else value
         for key, value in ours.items()
     }
 
 
-def _in_hosts_form(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+def _in_hosts_form(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """mmpretrain's hosts name a deep stem in a way of their own, and count no pooling that does nothing."""
     if 'stem.0.conv.weight' in own:
         weights = {MMPRETRAIN.to_theirs(key) if key.startswith('stem.') else key: weights[key] for key in weights}
-    return weights if 'layer1.0.downsample.2.weight' in own else without_idle_pooling(weights)
+    return dict(weights) if 'layer1.0.downsample.2.weight' in own else without_idle_pooling(weights)
 
 
 def _add_zero_biases(weights: dict[str, Tensor], own: Mapping[str, Tensor]) -> None:
-    """A gate without biases is one whose biases are zero."""
-    if any(_GATE.fullmatch(key) and key.endswith('bias') for key in weights):
-        return
-    weights.update(
-        {key: torch.zeros_like(value) for key, value in own.items() if _GATE.fullmatch(key) and key.endswith('bias')}
-    )
+    """SE without biases is SE whose biases are zero."""
+    biases = {key for key in [*weights, *own] if _EXCITATION.fullmatch(key) and key.endswith('bias')}
+    if biases.isdisjoint(weights):
+        weights.update({key: torch.zeros_like(own[key]) for key in biases})
 
 
-def _keep_what_the_config_adds(
-    backbone: AttentionHost, weights: dict[str, Tensor], own: Mapping[str, Tensor]
-) -> list[str]:
+def _start_attention(network: Network, weights: dict[str, Tensor], own: Mapping[str, Tensor]) -> str:
+    """Adds attention to a plain network's weights; returns how it starts."""
+    layers = {key: value for key, value in own.items() if ATTENTION.match(key)}
+    try:
+        changed = network.identity_state(weights)
+    except SeMmError as error:
+        weights.update({key: value.clone() for key, value in layers.items()})
+        return f'attention keeps its initial values ({error})'
+    weights.update(changed)
+    return 'attention starts such that the network equals the plain one' if changed else ''
+
+
+def _keep_what_the_config_adds(network: Network, weights: dict[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
     """Plugins and what else no published classifier has, as they are."""
-    plugins = tuple(backbone.plugin_names())
+    plugins = tuple(network.plugin_names())
     added = [key for key in own if _ADDED.search(key) or (plugins and key.startswith(plugins))]
     if any(key in weights for key in added):
         return []  # a detector that had them must have them all
@@ -193,10 +182,11 @@ def _keep_what_the_config_adds(
     return added
 
 
-def _account(
-    backbone: AttentionHost, weights: dict[str, Tensor], own: Mapping[str, Tensor], family: Family
-) -> list[str]:
+def _account(weights: dict[str, Tensor], own: Mapping[str, Tensor], family: Family) -> list[str]:
     """Matches the two sets of tensors; returns the keys that the backbone has no use for."""
+    layout = family.layout
+    blocks = layout.blocks(own)
+    theirs = layout.blocks(weights)[: len(blocks)]
     counters = [key for key in own if key.endswith('num_batches_tracked') and key not in weights]
     weights.update({key: own[key].clone() for key in counters})  # files from before torch 0.4.1 have none
     missing = [key for key in own if key not in weights]
@@ -204,17 +194,18 @@ def _account(
     surplus, left = [], []
     for key in weights:
         if key not in own:
-            match = NETWORK.match(key)
-            absent_stage = match and match[1] and int(match[1]) > backbone.num_stages
+            match = re.match(layout.network, key)
+            absent_stage = match and match['stage'] and int(match['stage']) > len(blocks)
             (surplus if match and not absent_stage else left).append(key)
     if not (missing or misshapen or surplus):
         return _modules(left)
-    mismatch = _mismatch(backbone, weights, own, missing, misshapen, surplus)
-    raise SeMmError('; '.join([f'taken for the family {family.name}', *mismatch]))
+    parts = [f'taken for the family {family.name}']
+    if theirs != blocks:
+        parts.append(f'it has {theirs} blocks in its stages, the config {blocks}: is it of another depth?')
+    raise SeMmError('; '.join([*parts, *_mismatch(weights, own, missing, misshapen, surplus)]))
 
 
 def _mismatch(
-    backbone: AttentionHost,
     weights: Mapping[str, Tensor],
     own: Mapping[str, Tensor],
     missing: list[str],
@@ -222,13 +213,10 @@ def _mismatch(
     surplus: list[str],
 ) -> list[str]:
     parts = []
-    blocks = [_blocks_a_stage(keys)[: backbone.num_stages] for keys in (weights, own)]
-    if blocks[0] != blocks[1]:
-        parts.append(f'it has {blocks[0]} units in its stages, the config {blocks[1]}: is it of another depth?')
     gates = [key for key in misshapen if key.endswith('se.fc1.weight')]
     if gates:
-        parts.append(_other_reduction(backbone, gates[0], weights[gates[0]], own[gates[0]]))
-    biases = [key for key in surplus if _GATE.fullmatch(key) and key.endswith('bias')]
+        parts.append(_other_reduction(weights[gates[0]], own[gates[0]]))
+    biases = [key for key in surplus if _EXCITATION.fullmatch(key) and key.endswith('bias')]
     if biases:
         parts.append('its gates have biases: set se_bias=True')
     if missing:
@@ -241,16 +229,14 @@ def _mismatch(
     return parts
 
 
-def _other_reduction(backbone: AttentionHost, key: str, theirs: Tensor, ours: Tensor) -> str:
-    if theirs.ndim != 4 or theirs.shape[1] != ours.shape[1]:
-        return 'its gates are of another width'
-    channels, reduction = ours.size(1), backbone.get_submodule(key.removesuffix('.fc1.weight')).reduction
-    their_reduction = channels / theirs.size(0)
-    if theirs.size(0) == channels // reduction:
-        fix = f'{theirs.size(0)} channels for {ours.size(0)}, not rounded to a multiple of 8 as timm and mmpretrain do'
-    else:
-        fix = f'set reduction={their_reduction:g}'
-    return f'its gates reduce {channels} channels by {their_reduction:g}, the config has reduction={reduction}: {fix}'
+def _other_reduction(theirs: Tensor, ours: Tensor) -> str:
+    if theirs.ndim != 4 or theirs.size(1) != ours.size(1):
+        return 'its SE layers are of another width'
+    channels = ours.size(1)
+    return (
+        f'its SE layers reduce {channels} channels to {theirs.size(0)}, those of the config to {ours.size(0)}: '
+        f'set reduction={channels / theirs.size(0):g}, or see whether its widths are rounded in another way'
+    )
 
 
 def _check_values(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
@@ -269,12 +255,6 @@ def _check_values(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> N
     negative = [key for key in own if key.endswith('running_var') and (weights[key] < 0).any()]
     if negative:
         raise SeMmError(f'{len(negative)} variances are negative: {listed(negative)}')
-
-
-def _blocks_a_stage(keys: Iterable[str]) -> tuple[int, ...]:
-    found = (re.fullmatch(r'layer(\d+)\.\d+\.conv1\.weight', key) for key in keys)
-    blocks = Counter(int(match[1]) for match in found if match)
-    return tuple(blocks[stage] for stage in sorted(blocks))
 
 
 def _modules(keys: Iterable[str]) -> list[str]:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from urllib.error import URLError
+from typing import Any
 from urllib.parse import urlparse
 from urllib.request import Request, urlopen
 
 import torch
-from mmengine.dist import barrier
+from filelock import FileLock
+from mmengine.runner import checkpoint as mmengine_checkpoint
 
 from ..errors import SeMmError
 from ..utils.hashing import digest_of
+from .files import read_checkpoint
 
 TIMM = 'timm://'
-_LOCAL_RANKS = ('LOCAL_RANK', 'SLURM_LOCALID', 'OMPI_COMM_WORLD_LOCAL_RANK')
 #: timm's networks that a host of this package can be; others share tensor names and not the graph (blur pooling).
 _TIMM_HOSTS = re.compile(r'(legacy_)?(se|tv_|gluon_|wide_)?resnex?t(18|34|50|101|152)[cds]?(_\d+x\d+d?|_\d)?')
+_ON_HUB = re.compile(
+    r'https://huggingface\.co/(?P<repo_id>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<filename>[^?]+)'
+)
 
 
 @dataclass(frozen=True)
@@ -30,38 +34,48 @@ class Published:
     Attributes:
         name: as the config gives it.
         url: where it is.
-        file: where it is kept once fetched: torch hub's cache, which timm and torchvision share.
         sha256: the beginning of its hash; empty where none is published.
     """
 
     name: str
     url: str
-    file: Path
-    sha256: str
+    sha256: str = ''
+
+    @property
+    def file(self) -> Path:
+        """Where torch.hub keeps it once fetched; timm and torchvision share that folder."""
+        name = Path(urlparse(self.url).path).name
+        if not self.sha256:  # many hosts have a model.safetensors
+            name = f'{hashlib.sha256(self.url.encode()).hexdigest()[:12]}-{name}'
+        return Path(torch.hub.get_dir(), 'checkpoints', name)
+
+    def cached(self) -> Path | None:
+        """The file, if it has been fetched."""
+        return self.file if self.file.is_file() else None
 
     def fetch(self) -> Path:
-        """The file, downloaded if it is not there; with several processes, by one on each machine.
+        """The file, downloaded if it is not there, by one process at a time.
 
         Raises:
             SeMmError: if it cannot be fetched, or is not the published one.
         """
         try:
-            if is_first_on_machine() and not self.file.is_file():
-                self._download()
-        finally:
-            barrier()
-        if not self.file.is_file():
-            raise SeMmError(f'{self.name} was not fetched by the first process of this machine; see its message')
-        if not self.is_whole():
+            file = self.cached() or self._download()
+        except (OSError, RuntimeError, ValueError) as error:
             raise SeMmError(
-                f'{self.file} is not {self.name} as published: its sha256 must begin with {self.sha256}; '
+                f'{self.name} cannot be fetched from {self.url}: {error}. To do without a network, '
+                f'{self.by_hand()}; or start from random weights: tools/train.py --no-pretrained'
+            ) from error
+        if not self.is_whole(file):
+            raise SeMmError(
+                f'{file} is not {self.name} as published: its sha256 must begin with {self.sha256}; '
                 f'delete it, and it is fetched again from {self.url}'
             )
-        return self.file
+        return file
 
-    def is_whole(self) -> bool:
-        """Whether the file in the cache has the published hash; without one, any file is."""
-        return not self.sha256 or digest_of(self.file).startswith(self.sha256)
+    def is_whole(self, file: Path) -> bool:
+        """Whether a file has the published hash; without one, any file is."""
+        return not self.sha256 or digest_of(file).startswith(self.sha256)
 
     def is_reachable(self, timeout: float = 10) -> bool:
         """Whether the URL answers."""
@@ -71,48 +85,106 @@ class Published:
         except (OSError, ValueError):
             return False
 
-    def _download(self) -> None:
-        try:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(self.url, str(self.file), self.sha256 or None)
-        except (URLError, OSError, RuntimeError, ValueError) as error:
-            hash_wanted = f' (its sha256 must begin with {self.sha256})' if self.sha256 else ''
-            raise SeMmError(
-                f'{self.name} cannot be fetched from {self.url}: {error}. Put the file there by hand as '
-                f'{self.file}{hash_wanted}, or start without it: tools/train.py --no-pretrained'
-            ) from error
+    def by_hand(self) -> str:
+        """How to bring it to a machine without a network."""
+        wanted = f' (its sha256 must begin with {self.sha256})' if self.sha256 else ''
+        return f'put the file there as {self.file}{wanted}'
+
+    def _download(self) -> Path:
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f'{self.file}.lock'):
+            if not self.file.is_file():  # another process may have fetched it meanwhile
+                torch.hub.download_url_to_file(self.url, str(self.file), self.sha256 or None)
+        return self.file
 
 
-def is_first_on_machine() -> bool:
-    """Whether this process is the one that downloads, under any of mmengine's launchers."""
-    return not any(int(os.environ.get(rank, 0)) for rank in _LOCAL_RANKS)
+class OnHub(Published):
+    """The same on Hugging Face, through ``huggingface_hub`` (its cache, ``HF_ENDPOINT``, ``HF_HUB_OFFLINE``)."""
+
+    @property
+    def _place(self) -> dict[str, str]:
+        return _ON_HUB.match(self.url).groupdict()
+
+    def cached(self) -> Path | None:
+        from huggingface_hub import try_to_load_from_cache
+
+        found = try_to_load_from_cache(**self._place)
+        return Path(found) if isinstance(found, str) else None
+
+    def is_reachable(self, timeout: float = 10) -> bool:
+        from huggingface_hub import hf_hub_url
+
+        return Published(self.name, hf_hub_url(**self._place)).is_reachable(timeout)
+
+    def by_hand(self) -> str:
+        return f'run `hf download {self._place["repo_id"]}` elsewhere and copy its cache (HF_HOME)'
+
+    def _download(self) -> Path:
+        from huggingface_hub import hf_hub_download
+
+        return Path(hf_hub_download(**self._place))
 
 
-def find(name: str) -> Published:
-    """The published file behind a URL or a ``timm://`` name.
+def read(name: str, map_location: Any = 'cpu') -> tuple[dict[str, Any], Path | None]:
+    """The content of a checkpoint by any name that a config may give, and its file.
+
+    Args:
+        name: a path, a URL, or a name with a scheme of ours or of mmengine's; a scheme that
+            another project has registered with mmengine is read through that, without a file.
+        map_location: as in ``torch.load``.
 
     Raises:
-        SeMmError: if timm is missing, knows no such weights, or they are not of a ResNet that
-            this package has.
+        SeMmError: if it cannot be had or read.
+    """
+    published = resolve(name)
+    if published is None and '://' in name:
+        return mmengine_checkpoint.CheckpointLoader.load_checkpoint(name, map_location), None
+    file = published.fetch() if published else Path(name).expanduser()
+    return read_checkpoint(file, map_location, name), file
+
+
+def resolve(name: str) -> Published | None:
+    """The published file behind a name; ``None`` for a local path, and for schemes of other projects.
+
+    Raises:
+        SeMmError: if a scheme has no such name, or timm's network is none that this package has.
 
     Example:
-        >>> find('https://download.pytorch.org/models/resnet50-0676ba61.pth').sha256
+        >>> resolve('https://download.pytorch.org/models/resnet50-0676ba61.pth').sha256
         '0676ba61'
     """
-    if name.startswith(TIMM):
-        url, file_name = _in_timm(name)
-    else:
-        url = name
-        file_name = Path(urlparse(url).path).name
-    hashed = re.search(r'-(?!20\d{6}\.)([0-9a-f]{8,64})\.', file_name)  # eight digits from 20 on are a date
-    if not hashed:  # many hosts have a model.safetensors
-        file_name = f'{hashlib.sha256(url.encode()).hexdigest()[:12]}-{file_name}'
-    return Published(name, url, Path(torch.hub.get_dir()) / 'checkpoints' / file_name, hashed[1] if hashed else '')
+    scheme, _, model = name.partition('://')
+    if scheme in ('http', 'https'):
+        return _at(name, name)
+    if scheme == 'timm':
+        return _in_timm(name)
+    lists = {
+        'torchvision': mmengine_checkpoint.get_torchvision_models,
+        'modelzoo': mmengine_checkpoint.get_torchvision_models,
+        'open-mmlab': mmengine_checkpoint.get_external_models,
+        'openmmlab': mmengine_checkpoint.get_external_models,
+        'mmcls': mmengine_checkpoint.get_mmcls_models,
+    }
+    if not model or scheme not in lists:
+        return None
+    model = mmengine_checkpoint.get_deprecated_model_names().get(model, model) if 'mmlab' in scheme else model
+    url = lists[scheme]().get(model)
+    if url is None:
+        raise SeMmError(f'{scheme}:// has no weights named {model}')
+    return _at(name, url)
 
 
-def _in_timm(name: str) -> tuple[str, str]:
+def _at(name: str, url: str) -> Published:
+    # Eight digits from 20 on are a date.
+    hashed = re.search(r'-(?!20\d{6}\.)([0-9a-f]{8,64})\.\w+$', urlparse(url).path)
+    kind = OnHub if _ON_HUB.match(url) and find_spec('huggingface_hub') else Published
+    return kind(name, url, hashed[1] if hashed else '')
+
+
+def _in_timm(name: str) -> Published:
     model = name.removeprefix(TIMM)
-    if not _TIMM_HOSTS.fullmatch(model.partition('.')[0]):
+    architecture = model.partition('.')[0]
+    if not _TIMM_HOSTS.fullmatch(architecture):
         raise SeMmError(
             f'{name}: se_mm has no network like it; it takes (legacy_)(se)resnet and (legacy_)(se)resnext of '
             '18, 34, 50, 101 and 152 layers'
@@ -121,7 +193,6 @@ def _in_timm(name: str) -> tuple[str, str]:
         from timm.models import get_pretrained_cfg, is_model, list_pretrained
     except ImportError as error:
         raise SeMmError(f"{name} needs timm's list of weights: pip install timm ({error})") from error
-    architecture = model.partition('.')[0]
     if not is_model(architecture):
         raise SeMmError(f'timm has no model {architecture}')
     try:
@@ -131,6 +202,4 @@ def _in_timm(name: str) -> tuple[str, str]:
     if published is None or not (published.url or published.hf_hub_id):
         has = ', '.join(list_pretrained(f'{architecture}.*')) or 'none'
         raise SeMmError(f'timm publishes no weights {model}; for {architecture} it has: {has}')
-    if published.url:
-        return published.url, Path(urlparse(published.url).path).name
-    return f'https://huggingface.co/{published.hf_hub_id}/resolve/main/model.safetensors', f'{model}.safetensors'
+    return _at(name, published.url or f'https://huggingface.co/{published.hf_hub_id}/resolve/main/model.safetensors')

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import Tensor
 
 from ..errors import SeMmError
+from .families import RESNETS
 
 #: Where projects keep the weights; the first that is there is taken. Averaged weights come before the last step's.
 AVERAGED = ('state_dict_ema', 'model_ema', 'ema')
-WRAPPERS = (*AVERAGED, 'state_dict', 'model', 'ema_state_dict', 'net', 'module')
-
-_FIRST_CONVOLUTION = re.compile(r'(.*?)layer1\.0\.conv1\.weight')
+_WRAPPERS = (*AVERAGED, 'state_dict', 'model', 'ema_state_dict', 'net', 'module')
+LANDMARKS = {family.landmark for family in RESNETS}
 
 
 def unwrap(checkpoint: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
@@ -31,7 +32,7 @@ def unwrap(checkpoint: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
     """
     where: list[str] = []
     while not any(isinstance(value, Tensor) for value in checkpoint.values()):
-        found = next((name for name in WRAPPERS if isinstance(checkpoint.get(name), Mapping)), None)
+        found = next((name for name in _WRAPPERS if isinstance(checkpoint.get(name), Mapping)), None)
         if found is None:
             break
         checkpoint = checkpoint[found]
@@ -39,12 +40,13 @@ def unwrap(checkpoint: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
     return checkpoint, '.'.join(where)
 
 
-def find_root(keys: Iterable[str], below: str = '') -> str | None:
-    """What stands before the keys of the residual network, as ``'backbone.'``; ``None``: there is no network.
+def find_root(keys: Iterable[str], below: str = '', landmarks: Iterable[str] = LANDMARKS) -> str | None:
+    """What stands before the keys of the network, as ``'backbone.'``; ``None``: there is no network.
 
     Args:
         keys: of a state dict.
         below: look only at keys that start so.
+        landmarks: the keys by which a network is known, see :class:`se_mm.weights.families.Family`.
 
     Raises:
         SeMmError: if several networks could be meant.
@@ -53,14 +55,14 @@ def find_root(keys: Iterable[str], below: str = '') -> str | None:
         >>> find_root(['module.backbone.layer1.0.conv1.weight', 'module.head.fc.weight'])
         'module.backbone.'
     """
-    roots = [root for root in find_roots(keys) if root.startswith(below)]
+    roots = [root for root in find_roots(keys, landmarks) if root.startswith(below)]
     if len(roots) > 1:
         backbones = [root for root in roots if root in ('', below)] or [
             root for root in roots if root.endswith('backbone.')
         ]
         if len(backbones) != 1:
             raise SeMmError(
-                f'the checkpoint holds {len(roots)} residual networks: {", ".join(roots)}; '
+                f'the checkpoint holds {len(roots)} networks: {", ".join(roots)}; '
                 "choose one of these with init_cfg=dict(type='Pretrained', prefix=..., checkpoint=...)"
             )
         roots = backbones
@@ -95,6 +97,35 @@ def _renumbered(weights: Mapping[str, Tensor], numbers: Mapping[str, str]) -> di
     return renamed
 
 
-def find_roots(keys: Iterable[str]) -> list[str]:
-    """What stands before the keys of each residual network in a state dict."""
-    return sorted({match[1] for key in keys if (match := _FIRST_CONVOLUTION.fullmatch(key))})
+def find_roots(keys: Iterable[str], landmarks: Iterable[str] = LANDMARKS) -> list[str]:
+    """What stands before the keys of each network in a state dict.
+
+    Example:
+        >>> find_roots(['student.layer1.0.conv1.weight', 'teacher.layer1.0.conv1.weight'])
+        ['student.', 'teacher.']
+    """
+    landmark = re.compile(rf'((?:.*?\.)?)(?:{"|".join(map(re.escape, landmarks))})')
+    return sorted({match[1] for key in keys if (match := landmark.fullmatch(key))})
+
+
+def under(prefix: str, weights: Mapping[str, Any], checkpoint: str) -> dict[str, Any]:
+    """The part of a state dict under a prefix, with its metadata.
+
+    Raises:
+        SeMmError: if no key starts so.
+    """
+    prefix = f'{prefix.removeprefix("module.").rstrip(".")}.'
+
+    def inside(content: Mapping[str, Any]) -> dict[str, Any]:
+        content = {key.removeprefix('module.'): value for key, value in content.items()}
+        return {key.removeprefix(prefix): value for key, value in content.items() if key.startswith(prefix)}
+
+    found = OrderedDict(inside(weights))
+    if not found:
+        networks = (
+            ', '.join(repr(root) for root in find_roots(key.removeprefix('module.') for key in weights)) or 'none'
+        )
+        raise SeMmError(f'checkpoint {checkpoint} has no key under {prefix!r}; networks stand under: {networks}')
+    metadata = getattr(weights, '_metadata', {})
+    found._metadata = {'': metadata.get(prefix.removesuffix('.'), {}), **inside(metadata)}
+    return found

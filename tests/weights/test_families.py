@@ -212,7 +212,7 @@ def test_safetensors(tmp_path):
     theirs = randomize(timm.create_model('seresnet18'))
     save_file(theirs.state_dict(), tmp_path / 'model.safetensors')
     ours = SEResNet(18)
-    load_checkpoint(ours, str(tmp_path / 'model.safetensors'))
+    ours.load_pretrained(str(tmp_path / 'model.safetensors'))
     expected = theirs.state_dict()
     assert all(torch.equal(value, expected[key]) for key, value in ours.state_dict().items())
 
@@ -268,7 +268,7 @@ def test_one_line_says_what_was_loaded_and_what_was_left(tmp_path, monkeypatch):
     file = tmp_path / 'legacy.pth'
     torch.save(timm.create_model('legacy_seresnet50').state_dict(), file)
     ours = SEResNet(50, **CAFFE)
-    load_checkpoint(ours, str(file))
+    ours.load_pretrained(str(file))
     (line,) = said
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     assert f'{len(ours.state_dict())} tensors from {file} (sha256 {digest[:16]})' in line

@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import http.server
 import re
+import subprocess
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +17,7 @@ import timm
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS
-from mmengine.runner import CheckpointLoader, load_checkpoint
+from mmengine.runner import CheckpointLoader
 from support.helpers import REPOSITORY, randomize
 
 from se_mm import SeMmError, SEResNet
@@ -67,7 +70,7 @@ def test_a_url_is_fetched_once(host, cache):
     url = publish(host, theirs.state_dict())
     for _ in range(2):
         ours = SEResNet(18)
-        load_checkpoint(ours, url)
+        ours.load_pretrained(url)
         assert torch.equal(ours.layer4[1].se.fc2.weight, theirs.layer4[1].se.fc2.weight)
     assert len(host.asked) == 1
     assert (cache / url.rpartition('/')[2]).is_file()
@@ -76,25 +79,25 @@ def test_a_url_is_fetched_once(host, cache):
 def test_a_file_with_another_hash_is_not_kept(host, cache):
     url = publish(host, SEResNet(18).state_dict(), claimed_hash='00000000')
     with pytest.raises(SeMmError, match='invalid hash value'):
-        load_checkpoint(SEResNet(18), url)
-    assert not list(cache.iterdir())
+        SEResNet(18).load_pretrained(url)
+    assert not list(cache.glob('*.pth'))
 
 
 def test_a_damaged_file_in_the_cache_is_refused(host, cache):
     url = publish(host, SEResNet(18).state_dict())
-    load_checkpoint(SEResNet(18), url)
+    SEResNet(18).load_pretrained(url)
     file = cache / url.rpartition('/')[2]
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(
         SeMmError, match=f'{re.escape(str(file))} is not {re.escape(url)} as published: its sha256 must'
     ):
-        load_checkpoint(SEResNet(18), url)
+        SEResNet(18).load_pretrained(url)
 
 
 def test_without_a_network_the_message_says_where_a_hand_fetched_file_goes(cache):
     url = 'http://127.0.0.1:9/net-0123abcd.pth'
     with pytest.raises(SeMmError) as error:
-        load_checkpoint(SEResNet(18), url)
+        SEResNet(18).load_pretrained(url)
     for part in (url, str(cache / 'net-0123abcd.pth'), 'its sha256 must begin with 0123abcd', '--no-pretrained'):
         assert part in str(error.value)
 
@@ -110,7 +113,7 @@ def test_names_of_timm_are_found_in_its_own_list(host, cache, monkeypatch):
 
 
 def test_a_hand_fetched_file_of_timm_is_used(cache):
-    weights = published.find('timm://seresnet50.ra2_in1k')
+    weights = published.resolve('timm://seresnet50.ra2_in1k')
     assert weights.file == cache / 'seresnet50_ra_224-8efdb4bb.pth'
     assert weights.sha256 == '8efdb4bb'
     assert weights.url == timm.models.get_pretrained_cfg('seresnet50.ra2_in1k').url
@@ -132,16 +135,16 @@ def test_a_hand_fetched_file_of_timm_is_used(cache):
 )
 def test_names_that_are_refused(name, message):
     with pytest.raises(SeMmError, match=message):
-        published.find(f'timm://{name}')
+        published.resolve(f'timm://{name}')
 
 
 def test_other_schemes_of_mmengine_come_through_the_same_cache(host, monkeypatch):
     url = publish(host, {key: value for key, value in SEResNet(18).state_dict().items() if '.se.' not in key})
     monkeypatch.setattr('mmengine.runner.checkpoint.get_torchvision_models', lambda: {'resnet18': url})
-    load_checkpoint(SEResNet(18), 'torchvision://resnet18')
-    assert in_configs.resolve('torchvision://resnet18').url == url
+    SEResNet(18).load_pretrained('torchvision://resnet18')
+    assert published.resolve('torchvision://resnet18').url == url
     with pytest.raises(SeMmError, match='torchvision:// has no weights named resnet19'):
-        in_configs.resolve('torchvision://resnet19')
+        published.resolve('torchvision://resnet19')
 
 
 @pytest.mark.parametrize('name', SE_CONFIGS)
@@ -149,13 +152,13 @@ def test_the_weights_that_each_config_names_fit_its_backbone(name, cache, monkey
     """Random weights of the network that timm publishes under that name stand in for the file."""
     cfg = load_config(str(REPOSITORY / 'configs' / name))
     (checkpoint,) = in_configs.named_weights(cfg).values()
-    weights = published.find(checkpoint)
+    weights = published.resolve(checkpoint)
     assert weights.url.startswith('https://')
     assert len(weights.sha256) >= 8
     model = checkpoint.removeprefix('timm://').partition('.')[0]
     cache.mkdir(parents=True)
     torch.save(timm.create_model(model).state_dict(), weights.file)
-    monkeypatch.setattr(published.Published, 'is_whole', lambda self: True)
+    monkeypatch.setattr(published.Published, 'is_whole', lambda self, file: True)
     MODELS.build(cfg.model.backbone).init_weights()
     timms = timm.models.get_pretrained_cfg(checkpoint.removeprefix('timm://'))
     assert cfg.model.data_preprocessor.mean == pytest.approx([255 * value for value in timms.mean])
@@ -175,7 +178,7 @@ def test_the_state_of_the_weights_in_a_config(host, cache, tmp_path):
     ((line,), all_there) = in_configs.status(cfg)
     assert ': cached, sha256 begins with ' in line
     assert all_there
-    published.find(url).file.write_bytes(b'torn')
+    published.resolve(url).file.write_bytes(b'torn')
     ((line,), all_there) = in_configs.status(cfg)
     assert 'DAMAGED' in line
     assert not all_there
@@ -188,21 +191,55 @@ def test_files_of_the_same_name_from_two_places_are_kept_apart(host):
         torch.save(randomize(SEResNet(18), seed).state_dict(), host.folder / folder / 'model-20240131.pth')
         urls.append(f'{host.url}/{folder}/model-20240131.pth')
     first, second = SEResNet(18), SEResNet(18)
-    load_checkpoint(first, urls[0])
-    load_checkpoint(second, urls[1])
-    assert published.find(urls[0]).sha256 == ''
+    first.load_pretrained(urls[0])
+    second.load_pretrained(urls[1])
+    assert published.resolve(urls[0]).sha256 == ''
     assert not torch.equal(first.conv1.weight, second.conv1.weight)
 
 
-def test_processes_beside_the_first_leave_the_download_to_it(host, cache, monkeypatch):
-    url = publish(host, SEResNet(18).state_dict())
-    cfg = Config(dict(model=dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=url)))))
-    monkeypatch.setenv('LOCAL_RANK', '1')
-    in_configs.fetch(cfg)
-    assert not host.asked
-    monkeypatch.setenv('LOCAL_RANK', '0')
-    in_configs.fetch(cfg)
+def test_of_those_who_want_a_file_at_once_one_downloads_it(host):
+    weights = published.resolve(publish(host, SEResNet(18).state_dict()))
+    with ThreadPoolExecutor(4) as threads:
+        files = [thread.result() for thread in [threads.submit(weights.fetch) for _ in range(4)]]
+    assert files == [weights.file] * 4
     assert len(host.asked) == 1
+
+
+PROCESS = """
+import sys, torch
+from mmengine.config import Config
+from mmengine.registry import MODELS
+from torch import distributed
+import se_mm
+from se_mm.config import pretrained
+torch.hub.set_dir(sys.argv[1])
+distributed.init_process_group('gloo')
+backbone = dict(type='se_mm.SEResNet', depth=18, init_cfg=dict(type='Pretrained', checkpoint=sys.argv[2]))
+cfg = Config(dict(model=dict(backbone=backbone)))
+pretrained.fetch(cfg)
+network = MODELS.build(cfg.model.backbone)
+network.init_weights()
+checksum = network.layer4[1].conv2.weight.double().sum()
+largest = checksum.detach().clone()
+distributed.all_reduce(largest, distributed.ReduceOp.MAX)
+assert torch.equal(largest, checksum)
+print(f'rank {distributed.get_rank()}: {checksum.item():.6f}')
+"""
+
+
+def test_several_processes_start_from_cached_weights(host, cache, tmp_path):
+    theirs = randomize(SEResNet(18))
+    url = publish(host, theirs.state_dict())
+    published.resolve(url).fetch()
+    host.stop()
+    (tmp_path / 'process.py').write_text(PROCESS)
+    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2']
+    done = subprocess.run(
+        [*command, tmp_path / 'process.py', cache.parent, url], capture_output=True, text=True, timeout=180
+    )
+    assert done.returncode == 0, done.stderr
+    checksum = f'{theirs.layer4[1].conv2.weight.double().sum().item():.6f}'
+    assert {f'rank 0: {checksum}', f'rank 1: {checksum}'} <= set(done.stdout.splitlines())
 
 
 def test_initialisations_in_a_list():

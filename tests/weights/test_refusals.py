@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import timm
 import torch
-from mmengine.runner import CheckpointLoader, load_checkpoint
+from mmengine.runner import load_checkpoint
 from safetensors.torch import save_file
+from support.helpers import randomize
 from torch import nn
 
 from se_mm import SeMmError, SEResNet, SEResNeXt
@@ -116,7 +117,7 @@ DAMAGED = {
     'not a tensor': (with_tensor(CONV, lambda t: 'hello'), f'no tensors: {CONV}'),
     'another net': (
         saved(lambda w: nn.Sequential(nn.Linear(3, 3)).state_dict()),
-        'there is no residual network .* it has 0',
+        'there is no network of this kind .* it has 0',
     ),
     'a tensor is missing': (
         saved(lambda w: {k: v for k, v in w.items() if k != CONV}),
@@ -145,7 +146,7 @@ def test_damaged_files(damage, tmp_path, weights):
     backbone = SEResNet(18)
     before = {key: value.clone() for key, value in backbone.state_dict().items()}
     with pytest.raises(SeMmError, match=message) as error:
-        load_checkpoint(backbone, str(tmp_path / 'weights.pth'))
+        backbone.load_pretrained(str(tmp_path / 'weights.pth'))
     assert 'weights.pth' in str(error.value)
     assert '\n' not in str(error.value)
     assert len(str(error.value)) < 700
@@ -160,7 +161,7 @@ def test_a_plain_file_that_is_refused_does_not_touch_the_gates(tmp_path):
     backbone = SEResNet(18)
     before = {key: value.clone() for key, value in backbone.state_dict().items()}
     with pytest.raises(SeMmError, match=f'plain ResNet, without SE; 1 tensors are missing: {CONV}'):
-        load_checkpoint(backbone, str(tmp_path / 'plain.pth'))
+        backbone.load_pretrained(str(tmp_path / 'plain.pth'))
     assert all(torch.equal(value, before[key]) for key, value in backbone.state_dict().items())
 
 
@@ -195,23 +196,23 @@ MISFITS = {
     'deeper': (
         lambda: SEResNet(50),
         lambda: timm.create_model('seresnet101'),
-        r'\(3, 4, 23, 3\) units in its stages, the config \(3, 4, 6, 3\)',
+        r'\(3, 4, 23, 3\) blocks in its stages, the config \(3, 4, 6, 3\)',
     ),
     'deeper and plain': (
         lambda: SEResNet(50),
         lambda: timm.create_model('resnet101'),
-        r'\(3, 4, 23, 3\) units in its stages, the config \(3, 4, 6, 3\)',
+        r'\(3, 4, 23, 3\) blocks in its stages, the config \(3, 4, 6, 3\)',
     ),
     'shallower': (
         lambda: SEResNet(34),
         lambda: timm.create_model('seresnet18'),
-        r'family timm SE; it has \(2, 2, 2, 2\) units in its stages, the config \(3, 4, 6, 3\)',
+        r'family timm SE; it has \(2, 2, 2, 2\) blocks in its stages, the config \(3, 4, 6, 3\)',
     ),
     'cardinality': (lambda: SEResNet(50), lambda: timm.create_model('seresnext50_32x4d'), 'another shape'),
     'reduction': (
         lambda: SEResNet(50),
         lambda: SEResNet(50, reduction=8),
-        r'reduce 256 channels by 8, the config has reduction=16: set reduction=8',
+        r'reduce 256 channels to 32, those of the config to 16: set reduction=8',
     ),
     'fewer gates': (
         lambda: SEResNet(18),
@@ -229,39 +230,33 @@ def test_misfits(misfit, tmp_path):
     build_ours, build_theirs, message = MISFITS[misfit]
     torch.save(build_theirs().state_dict(), tmp_path / 'weights.pth')
     with pytest.raises(SeMmError, match=message):
-        load_checkpoint(build_ours(), str(tmp_path / 'weights.pth'))
+        build_ours().load_pretrained(str(tmp_path / 'weights.pth'))
 
 
 def test_the_style_that_a_published_files_name_tells(tmp_path):
     plain = {key: value for key, value in SEResNet(50).state_dict().items() if '.se.' not in key}
     torch.save(plain, tmp_path / 'resnet50-0676ba61.pth')
     torch.save(plain, tmp_path / 'resnet50_caffe-788b5fa3.pth')
-    load_checkpoint(SEResNet(50), str(tmp_path / 'resnet50-0676ba61.pth'))
-    load_checkpoint(SEResNet(50, style='caffe'), str(tmp_path / 'resnet50_caffe-788b5fa3.pth'))
+    SEResNet(50).load_pretrained(str(tmp_path / 'resnet50-0676ba61.pth'))
+    SEResNet(50, style='caffe').load_pretrained(str(tmp_path / 'resnet50_caffe-788b5fa3.pth'))
     with pytest.raises(SeMmError, match="need style='pytorch'"):
-        load_checkpoint(SEResNet(50, style='caffe'), str(tmp_path / 'resnet50-0676ba61.pth'))
+        SEResNet(50, style='caffe').load_pretrained(str(tmp_path / 'resnet50-0676ba61.pth'))
     with pytest.raises(SeMmError, match="need style='caffe'"):
-        load_checkpoint(SEResNet(50), str(tmp_path / 'resnet50_caffe-788b5fa3.pth'))
+        SEResNet(50).load_pretrained(str(tmp_path / 'resnet50_caffe-788b5fa3.pth'))
 
 
 def test_a_classifiers_file_as_load_from_of_a_detector(tmp_path, weights):
     torch.save({**weights, 'fc.weight': torch.zeros(10, 512)}, tmp_path / 'timm.pth')
     detector = nn.ModuleDict({'backbone': SEResNet(18)})
-    with pytest.raises(SeMmError, match=r"no residual network under 'backbone.'.*belong in the backbone's init_cfg"):
+    with pytest.raises(SeMmError, match=r"no network .* under 'backbone.'.*belong in the backbone's init_cfg"):
         load_checkpoint(detector, str(tmp_path / 'timm.pth'))
 
 
 def test_several_networks_need_a_prefix(tmp_path, weights):
     both = {f'{who}.backbone.{k}': v for who in ('student', 'teacher') for k, v in weights.items()}
     torch.save({'state_dict': both}, tmp_path / 'semi.pth')
-    with pytest.raises(SeMmError, match=r'2 residual networks: student.backbone., teacher.backbone.; choose one'):
-        load_checkpoint(SEResNet(18), str(tmp_path / 'semi.pth'))
-
-
-def test_resuming_runs_no_text_of_the_checkpoint(tmp_path, weights):
-    """mmengine's Runner.resume runs `meta['config']` as a Python config."""
-    torch.save({'state_dict': weights, 'meta': {'config': 'raise SystemExit', 'epoch': 1}}, tmp_path / 'w.pth')
-    assert CheckpointLoader.load_checkpoint(str(tmp_path / 'w.pth'))['meta'] == {'epoch': 1}
+    with pytest.raises(SeMmError, match=r'2 networks: student.backbone., teacher.backbone.; choose one'):
+        SEResNet(18).load_pretrained(str(tmp_path / 'semi.pth'))
 
 
 def test_a_prefix_that_is_not_there_names_those_that_are(tmp_path, weights):
@@ -269,7 +264,7 @@ def test_a_prefix_that_is_not_there_names_those_that_are(tmp_path, weights):
     torch.save({'model': queries}, tmp_path / 'moco.pth')
     ours = SEResNet(18)
     ours.init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'moco.pth'), prefix='encoder_k')
-    with pytest.raises(SeMmError, match=r"no key under 'encoder_k.'; residual networks stand under: 'encoder_q.'"):
+    with pytest.raises(SeMmError, match=r"no key under 'encoder_k.'; networks stand under: 'encoder_q.'"):
         ours.init_weights()
     ours.init_cfg['prefix'] = 'module.encoder_q.'
     ours.init_weights()
@@ -279,23 +274,23 @@ def test_a_prefix_that_is_not_there_names_those_that_are(tmp_path, weights):
 def test_networks_with_our_tensors_and_another_graph(tmp_path):
     torch.save(timm.create_model('resnetrs50').state_dict(), tmp_path / 'renamed.pth')
     with pytest.raises(SeMmError, match='no place in the backbone: maxpool.0.weight'):
-        load_checkpoint(SEResNet(50, deep_stem=True, avg_down=True, reduction=4), str(tmp_path / 'renamed.pth'))
+        SEResNet(50, deep_stem=True, avg_down=True, reduction=4).load_pretrained(str(tmp_path / 'renamed.pth'))
     torch.save(timm.create_model('resnetblur50').state_dict(), tmp_path / 'resnetblur50-84f4748f.pth')
     with pytest.raises(SeMmError, match='another network'):
-        load_checkpoint(SEResNet(50), str(tmp_path / 'resnetblur50-84f4748f.pth'))
+        SEResNet(50).load_pretrained(str(tmp_path / 'resnetblur50-84f4748f.pth'))
 
 
 def test_the_style_of_mmpretrains_published_files(tmp_path):
     name = 'se-resnet50_batch256_imagenet_20200804-ae206104.pth'
     torch.save(SEResNet(50).state_dict().copy(), tmp_path / name)
     with pytest.raises(SeMmError, match="need style='pytorch'"):
-        load_checkpoint(SEResNet(50, style='caffe'), str(tmp_path / name))
+        SEResNet(50, style='caffe').load_pretrained(str(tmp_path / name))
 
 
 def test_a_stage_that_is_not_built_is_left_out(tmp_path, weights):
     torch.save(weights, tmp_path / 'weights.pth')
     three = SEResNet(18, num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1), out_indices=(2,))
-    load_checkpoint(three, str(tmp_path / 'weights.pth'))
+    three.load_pretrained(str(tmp_path / 'weights.pth'))
     assert torch.equal(three.layer3[1].conv2.weight, weights['layer3.1.conv2.weight'])
 
 
@@ -307,7 +302,7 @@ def test_old_files_without_counters_and_in_half_precision(tmp_path, weights):
     )
     torch.save(old, tmp_path / 'old.pth')
     backbone = SEResNet(18)
-    load_checkpoint(backbone, str(tmp_path / 'old.pth'))
+    backbone.load_pretrained(str(tmp_path / 'old.pth'))
     assert backbone.conv1.weight.dtype == torch.float32
     torch.testing.assert_close(backbone.conv1.weight, weights['conv1.weight'], atol=1e-3, rtol=1e-3)
 
@@ -315,5 +310,34 @@ def test_old_files_without_counters_and_in_half_precision(tmp_path, weights):
 def test_more_than_ten_keys_are_counted(tmp_path, weights):
     torch.save({key: value for key, value in weights.items() if not key.startswith('layer3')}, tmp_path / 'w.pth')
     with pytest.raises(SeMmError, match=r'tensors are missing: (\S+, ){9}\S+ and \d+ more') as error:
-        load_checkpoint(SEResNet(18), str(tmp_path / 'w.pth'))
+        SEResNet(18).load_pretrained(str(tmp_path / 'w.pth'))
     assert len(re.findall(r'layer3\.\S+', str(error.value))) == 10
+
+
+def test_load_state_dict_without_strict_is_torchs(weights):
+    ours, plain = SEResNet(18), randomize(SEResNet(18), seed=5)
+    part = {key: value for key, value in plain.state_dict().items() if key.startswith('layer1.')}
+    missing, unexpected = ours.load_state_dict({**part, 'fc.weight': torch.zeros(1)}, strict=False)
+    counted = {key for key in weights if not key.endswith('num_batches_tracked')}  # torch adds those itself
+    assert set(missing) == counted - set(part)
+    assert unexpected == ['fc.weight']
+    assert all(torch.equal(value, ours.state_dict()[key]) for key, value in part.items())
+
+    detector = nn.ModuleDict({'backbone': SEResNet(18), 'neck': nn.Linear(2, 2)})
+    missing, _ = detector.load_state_dict({'neck.weight': torch.ones(2, 2), 'neck.bias': torch.ones(2)}, strict=False)
+    assert set(missing) == {f'backbone.{key}' for key in counted}
+    missing, _ = detector.load_state_dict({f'backbone.{key}': value for key, value in part.items()}, strict=False)
+    assert torch.equal(detector['backbone'].layer1[0].conv1.weight, part['layer1.0.conv1.weight'])
+    assert 'backbone.layer2.0.conv1.weight' in missing
+    with pytest.raises(RuntimeError, match='Missing key'):
+        SEResNet(18).load_state_dict(part)
+
+
+def test_mmengines_loader_takes_all_or_refuses(weights, tmp_path):
+    part = {key: value for key, value in weights.items() if not key.startswith('layer4.')}
+    torch.save(part, tmp_path / 'part.pth')
+    with pytest.raises(SeMmError, match='tensors are missing: layer4'):
+        load_checkpoint(SEResNet(18), str(tmp_path / 'part.pth'))
+    torch.save({f'backbone.{key}': value for key, value in part.items()}, tmp_path / 'part.pth')
+    with pytest.raises(SeMmError, match='tensors are missing: layer4'):
+        load_checkpoint(nn.ModuleDict({'backbone': SEResNet(18)}), str(tmp_path / 'part.pth'))

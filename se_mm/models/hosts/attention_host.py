@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ...errors import SeMmError
-from ...weights.loading import adapt
+from ...weights.families import RESNETS
+from ...weights.loadable import Loadable
 from .arguments import attention_config, build_attention, stage_indices
 from .made_classes import Made
 from .sites import HostAdapter, Site, check_position, find_adapter
@@ -19,7 +20,7 @@ SE_INITS = ('default', 'identity')
 STEM_POOLS = ('torch', 'caffe')
 
 
-class AttentionHost(Made):
+class AttentionHost(Loadable, Made):
     """Gives a network attention at its insertion sites; stands before the network in the bases.
 
     The network builds itself first, so its own parameters start from the same random numbers
@@ -51,6 +52,7 @@ class AttentionHost(Made):
     """
 
     adapter: HostAdapter
+    families = RESNETS
 
     def __init__(
         self,
@@ -72,7 +74,6 @@ class AttentionHost(Made):
             raise SeMmError('attention_stages and se_stages are two names of one argument; give one of them')
         config = attention_config(attention, reduction=reduction, se_bias=se_bias)
         self.is_deployed = False
-        self._given_weights = False
         super().__init__(**kwargs)
         self.adapter = _adapter_of(self)
         check_position(self.adapter, attention_position, type(self).__name__)
@@ -93,7 +94,6 @@ class AttentionHost(Made):
             self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True)
         if hasattr(self, '_freeze_stages'):
             self._freeze_stages()
-        self._register_state_dict_hook(_save_facts)
 
     def attention_sites(self) -> Iterator[Site]:
         """The sites where attention stands, from input to output; the layer is ``site.parent.se``."""
@@ -101,9 +101,9 @@ class AttentionHost(Made):
         return (site for site in sites if site.stage in self.attention_stages)
 
     def init_weights(self) -> None:
-        first_time, self._given_weights = not self.is_init, False
+        first_time = not self.is_init
         super().init_weights()
-        if first_time and self.se_init == 'identity' and not self._given_weights:
+        if first_time and self.se_init == 'identity' and not self.given_weights:
             own = self.state_dict(keep_vars=True)
             with torch.no_grad():
                 for key, value in self.identity_state(own).items():
@@ -157,6 +157,10 @@ class AttentionHost(Made):
             self.is_deployed = True
         return self
 
+    def variant(self) -> dict[str, str]:
+        """What is saved with the weights, since their shapes do not tell it."""
+        return {'style': getattr(self, 'style', 'pytorch'), 'stem_pool': self.stem_pool}
+
     def plugin_names(self) -> Iterator[str]:
         """The plugins in the residual units, as prefixes of their parameters (``layer2.0.gcb.``)."""
         for name, module in self.named_modules():
@@ -172,8 +176,6 @@ class AttentionHost(Made):
     ) -> None:
         if self.is_deployed:
             raise SeMmError(f'this {type(self).__name__} is deployed: load its weights before that')
-        adapt(self, state_dict, prefix, local_metadata)
-        self._given_weights = True
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
 
 
@@ -202,8 +204,3 @@ def _constant_layer(site: Site) -> tuple[float, dict[str, Tensor]]:
     if site.obstacle and constant != 1:  # what starts as the identity needs no compensation
         raise SeMmError(f"{refusal}: {site.obstacle}; use se_init='default' or attention=dict(start='blend')")
     return constant, layer.state_dict()
-
-
-def _save_facts(module: AttentionHost, _: MutableMapping[str, Any], __: str, local_metadata: dict[str, Any]) -> None:
-    """Saves with the weights what their shapes do not tell (see ``se_mm.weights``)."""
-    local_metadata['se_mm'] = {'style': getattr(module, 'style', 'pytorch'), 'stem_pool': module.stem_pool}

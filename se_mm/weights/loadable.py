@@ -1,0 +1,116 @@
+"""What a backbone does to take published weights."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.logging import print_log
+from mmengine.model.weight_init import PretrainedInit, update_init_info
+from torch import nn
+
+from ..errors import SeMmError
+from .loading import adapt
+from .published import read
+from .state_dicts import under, unwrap
+
+
+class Loadable(nn.Module):
+    """A :class:`~se_mm.weights.network.Network` that loads the weights of other libraries.
+
+    ``init_cfg=dict(type='Pretrained', ...)``, :meth:`load_pretrained` and mmengine's
+    ``load_checkpoint`` load every tensor or raise ``SeMmError``. ``load_state_dict`` is torch's:
+    where the names of another library can be converted completely it does that, else it loads
+    by name, and a warning says why; with ``strict=False`` it always loads by name.
+
+    Stands before mmengine's ``BaseModule`` in the bases.
+    """
+
+    #: Whether ``init_weights`` has loaded a checkpoint.
+    given_weights = False
+    _by_name = False
+    _refusal: SeMmError | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._register_state_dict_hook(_save_variant)
+        self.register_load_state_dict_post_hook(_raise_or_warn)
+
+    def init_weights(self) -> None:
+        if self.is_init:
+            super().init_weights()  # which says so
+            return
+        init_cfg, self.given_weights = self.init_cfg, False
+        entries = [init_cfg] if isinstance(init_cfg, dict) else list(init_cfg or ())
+        pretrained = [entry for entry in entries if entry['type'] in ('Pretrained', PretrainedInit)]
+        self.init_cfg = [entry for entry in entries if entry not in pretrained]
+        try:
+            super().init_weights()
+        finally:
+            self.init_cfg = init_cfg
+        if pretrained:
+            self._is_init = False  # until the weights are there
+        for entry in pretrained:
+            self.load_pretrained(entry['checkpoint'], entry.get('prefix'))
+            self._is_init = True
+
+    def load_pretrained(self, checkpoint: str, prefix: str | None = None) -> None:
+        """Loads published weights, or a file.
+
+        Args:
+            checkpoint: a path, a URL, or a name with a scheme (``timm://seresnet50.a1_in1k``).
+            prefix: where the network stands in it, if several could be meant.
+
+        Raises:
+            SeMmError: if the weights cannot be had, or do not fit; then nothing is changed.
+        """
+        state_dict, file = read(checkpoint)
+        if prefix:
+            state_dict = under(prefix, unwrap(state_dict)[0], checkpoint)
+        stated = getattr(state_dict, '_metadata', {}).get('', {})
+        adapt(self, state_dict, '', {**stated, 'source': checkpoint, 'file': file})
+        self.load_state_dict(state_dict, by_name=True)
+        self.given_weights = True
+        if hasattr(self, '_params_init_info'):
+            update_init_info(self, init_info=f'PretrainedInit: load from {checkpoint}')
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False, by_name: bool | None = None
+    ) -> Any:
+        """torch's, with ``by_name=False`` (default: ``not strict``) after a conversion of foreign names."""
+        self._by_name = not strict if by_name is None else by_name
+        try:
+            return super().load_state_dict(state_dict, strict=strict, assign=assign)
+        finally:
+            self._by_name = False
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], *args: Any
+    ) -> None:
+        self._refusal = None
+        if not self._by_name:
+            try:
+                adapt(self, state_dict, prefix, local_metadata)
+                self.given_weights = True
+            except SeMmError as error:
+                self._refusal = error
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
+
+
+def _save_variant(module: Loadable, _: dict[str, Any], __: str, local_metadata: dict[str, Any]) -> None:
+    local_metadata['se_mm'] = module.variant()
+
+
+def _raise_or_warn(module: Loadable, incompatible_keys: Any) -> None:
+    """torch passes ``strict=True`` to every module, whatever it was asked for, and so does mmengine.
+
+    mmengine's ``load_checkpoint`` would go on with weights that are not there; what torch does
+    with missing keys is the caller's choice.
+    """
+    refusal, module._refusal = module._refusal, None
+    if refusal is None:
+        return
+    if type(incompatible_keys).__module__.startswith('mmengine.'):
+        raise refusal
+    print_log(f'{refusal}; loaded by name, without a conversion', logger='current', level=logging.WARNING)
