@@ -14,6 +14,7 @@ from support.helpers import REPOSITORY
 from support.small import DEMO, QUICK, SMALL_SCENES
 
 from se_mm.config.load import load_config
+from se_mm.weights.files import read_checkpoint
 
 
 def test_test_writes_predictions_and_a_sheet(trained, data, tmp_path):
@@ -31,7 +32,7 @@ def test_test_writes_predictions_and_a_sheet(trained, data, tmp_path):
 
 
 def test_a_checkpoint_of_another_model_is_refused_whole(trained, data, tmp_path):
-    state = torch.load(trained / 'epoch_1.pth', weights_only=True)
+    state = read_checkpoint(trained / 'epoch_1.pth')
     state['state_dict'].pop('backbone.layer1.0.se.fc1.weight')
     torch.save(state, tmp_path / 'torn.pth')
     done = tool(

@@ -13,6 +13,7 @@ from torch import nn
 
 from se_mm import SELayer, SeMmError, SEResNet
 from se_mm.engine.switches import apply_training_switches, make_survivable
+from se_mm.weights.files import read_checkpoint
 
 SWITCHES = dict(
     amp=False,
@@ -48,7 +49,7 @@ def test_an_average_holds_the_gates(scenes, tmp_path):
     cfg = config(scenes, tmp_path, 3, ema=0.25)
     cfg.custom_hooks.append(dict(type='Remember'))
     runner = run(cfg)
-    saved = torch.load(tmp_path / 'iter_3.pth', weights_only=True)
+    saved = read_checkpoint(tmp_path / 'iter_3.pth')
     hooks = {type(hook).__name__: hook for hook in runner.hooks}
     seen, averaged = hooks['Remember'].seen, hooks['EMAHook'].ema_model.module
     momentum = [max(0.25, 100 / (100 + step)) for step in range(3)]

@@ -16,6 +16,8 @@ from mmcv.transforms import BaseTransform
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS, TRANSFORMS
 
+from se_mm.weights.files import read_checkpoint
+
 
 @HOOKS.register_module()
 class SignalAt(Hook):
@@ -168,7 +170,7 @@ class FailAt(BaseTransform):
 
 def sha256_of_training(work_dir: Path, checkpoint: str) -> str:
     """Of the weights, their average, the optimizer, the schedule and the generators at the end of a training."""
-    state = torch.load(work_dir / checkpoint, weights_only=True)
+    state = read_checkpoint(work_dir / checkpoint)
     digest = hashlib.sha256((work_dir / 'random_0.txt').read_bytes())
     for part in ('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers'):
         if part != 'ema_state_dict' or part in state:
