@@ -11,6 +11,7 @@ from support.small import draw_scenes, run, scene_config
 
 from se_mm.engine.hooks.checkpoint import BACKEND, AtomicBackend
 from se_mm.utils.atomic import PART, write_atomic
+from se_mm.weights.files import read_checkpoint
 
 
 def test_only_the_named_backend_is_ours(tmp_path):
@@ -46,7 +47,7 @@ def test_a_resumed_training_removes_its_own_files_alone(tmp_path):
     run(scene_config(root, work_dir, 2, **options))
     assert [file.name for file in work_dir.glob('iter_*')] == ['iter_2.pth']
     (work_dir / f'iter_1.pth.7{PART}').write_bytes(b'of a process that was killed')
-    state = torch.load(work_dir / 'iter_2.pth', weights_only=True)
+    state = read_checkpoint(work_dir / 'iter_2.pth')
     state['message_hub']['runtime_info'].update(best_ckpt=str(best_of_another), best_score=-1.0)
     torch.save(state, work_dir / 'iter_2.pth')
     cfg = scene_config(root, work_dir, 4, **options)
