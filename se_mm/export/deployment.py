@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..errors import SeMmError
+from .cpu_inference import fuse_for_cpu
 
 #: Largest error that folding may make, relative to the largest value of a map.
 TOLERANCE = 1e-4
@@ -74,6 +75,8 @@ def deploy(backbone: nn.Module, compiled: bool = False) -> None:
                 module.to(memory_format=torch.channels_last)
     if compiled:
         backbone.compile()
+    else:
+        fuse_for_cpu(backbone)
 
 
 def _check_folding(backbone: nn.Module) -> None:

@@ -130,6 +130,8 @@ def _differentiable_backward(
 ) -> tuple[Tensor | None, ...]:
     """The backward as plain operators that autograd records."""
     grad = grad * (out > 0)
+    # Aliases: b is made from a, and its own gradient counts in its own place.
+    v, a, b, *weights = (None if tensor is None else tensor.view_as(tensor) for tensor in (v, a, b, *weights))
     mean = v.mean((2, 3), keepdim=True, dtype=accumulated_in(v))
     slope, *offset = (part.to(v.dtype) for part in _slope_and_offset(ctx.excitation, mean, a, b, *weights))
     u = slope * v + offset[0] if offset else slope * v

@@ -42,6 +42,10 @@ class AttentionHost(Loadable, Made):
             ``'identity'``: after ``init_weights`` the network equals its plain twin in every
             bit, and trains: each gate starts as a constant (1/2 for SE), which the weights
             beside it compensate (the scale and shift of the branch's last norm, doubled).
+        fold_norms: whether a training step folds norms with frozen statistics into the
+            convolutions before them, which keeps half of the maps for the backward and changes
+            the features by rounding (about 1e-6 relative in float32). ``False``: a network that starts as its
+            plain twin then equals it in every bit in a training step too, not only in inference.
         stem_pool: ``'torch'``: the stem pools 3x3 with stride 2 and padding 1. ``'caffe'``:
             without padding, in ceil mode, as the networks that come from Caffe were trained.
         **kwargs: every argument of the host.
@@ -64,6 +68,7 @@ class AttentionHost(Loadable, Made):
         se_bias: bool | None = None,
         se_stages: Sequence[int] | Sequence[bool] | None = None,
         se_init: str = 'default',
+        fold_norms: bool = True,
         stem_pool: str = 'torch',
         **kwargs: Any,
     ) -> None:
@@ -83,11 +88,14 @@ class AttentionHost(Loadable, Made):
         self.attention_stages = stage_indices(chosen, num_stages, name)
         self.attention_position = attention_position
         self.se_init = se_init
+        self.fold_norms = fold_norms
         self.stem_pool = stem_pool
         for site in list(self.adapter.sites(self, attention_position)):
             if site.stage in self.attention_stages:
                 layer = build_attention(config, site, num_stages)
                 self.adapter.insert(site, layer, attention_position)
+                if not fold_norms and hasattr(site.parent, 'fold_norms'):
+                    site.parent.fold_norms = False
         if se_init == 'identity':
             self._check_identity_start()
         if stem_pool == 'caffe':

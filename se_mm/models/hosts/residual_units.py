@@ -11,6 +11,11 @@ from torch.utils.checkpoint import checkpoint
 
 from ..attention.gates import mean
 from ..fused import (
+    batch_norm_tail,
+    folded_affine,
+    folded_conv,
+    folded_downsample,
+    folds_downsample,
     frozen_affine,
     fused_tail,
     is_eager,
@@ -18,9 +23,17 @@ from ..fused import (
     is_recorded,
     is_watched,
     normalized,
+    pays_in_weight_space,
     residual_tail,
+    takes_batch_statistics,
+    weight_space_tail,
 )
 from .made_classes import Made
+
+
+def is_plain_block(block: nn.Module) -> bool:
+    """Whether a block is one of the libraries' own, without attention."""
+    return f'{type(block).__module__}.{type(block).__qualname__}' in PLAIN_BLOCKS
 
 
 def last_conv_of(block: nn.Module) -> nn.Module:
@@ -33,10 +46,18 @@ def last_norm_name_of(block: nn.Module) -> str:
     return block.norm3_name if hasattr(block, 'norm3_name') else block.norm2_name
 
 
+def is_pointwise(conv: nn.Module) -> bool:
+    """Whether a convolution is a matrix product at each position."""
+    plain = type(conv) is nn.Conv2d and conv.groups == 1 and conv.padding == (0, 0)
+    return plain and conv.kernel_size == conv.stride == (1, 1)
+
+
 class AttentionUnit(Made):
     """A residual block with attention; stands before the block in the bases."""
 
     se: nn.Module
+    #: Whether frozen norms are folded into the convolutions before them where a graph is recorded.
+    fold_norms: bool = True
 
     @property
     def last_norm(self) -> nn.Module:
@@ -48,15 +69,14 @@ class BasicShape(AttentionUnit):
     """Two 3x3 convolutions (ResNet-18 and -34)."""
 
     def before_last_conv(self, x: Tensor) -> Tensor:
-        return self.relu(self.convolved(1, x))
+        return self.conv_norm_relu(1, x)
 
 
 class BottleneckShape(AttentionUnit):
     """1x1, 3x3 (in groups for ResNeXt), 1x1, with mmdet's plugins between them."""
 
     def before_last_conv(self, x: Tensor) -> Tensor:
-        w = self.after_conv(1, self.relu(self.convolved(1, x)))
-        return self.after_conv(2, self.relu(self.convolved(2, w)))
+        return self.after_conv(2, self.conv_norm_relu(2, self.after_conv(1, self.conv_norm_relu(1, x))))
 
 
 #: The blocks whose forward is the plain one, by name, so that neither library is imported for the other.
@@ -81,12 +101,28 @@ class PlainUnit(AttentionUnit):
 
     def shortcut(self, x: Tensor) -> Tensor:
         """P: the identity or its projection."""
-        return x if self.downsample is None else self.downsample(x)
+        if self.downsample is None:
+            return x
+        fold = self.folds(x) and folds_downsample(self.downsample)
+        return folded_downsample(x, self.downsample) if fold else self.downsample(x)
 
     def branch(self, x: Tensor) -> Tensor:
         """F: the residual branch to its end, plugins and stochastic depth included."""
         v = last_conv_of(self)(self.before_last_conv(x))
         return self.drop(self.after_conv(3, self.last_norm(v)))
+
+    def folds(self, x: Tensor) -> bool:
+        """Whether frozen norms are folded into their convolutions: in a training step, not in inference."""
+        return self.fold_norms and torch.is_grad_enabled() and is_eager(x)
+
+    def conv_norm_relu(self, i: int, x: Tensor) -> Tensor:
+        """The i-th convolution with its norm and the activation."""
+        if self.folds(x) and type(self.relu) is nn.ReLU and not is_watched(self.relu):
+            conv = getattr(self, f'conv{i}')
+            affine = folded_affine(conv, getattr(self, f'norm{i}'))
+            if affine is not None:
+                return folded_conv(x, conv, affine, relu=True)
+        return self.relu(self.convolved(i, x))
 
     def convolved(self, i: int, x: Tensor) -> Tensor:
         """The i-th convolution with its norm; in place where nobody watches what comes between them."""
@@ -118,12 +154,18 @@ class StandardUnit(PlainUnit):
             u = self.drop(self.after_conv(3, self.se(self.last_norm(v))))
             return self.relu(self.shortcut(x) + u)
         function, weights = gate
+        affine = self._matrix_affine(w)
+        if affine is not None:
+            overwrite = self.downsample is not None and folds_downsample(self.downsample)
+            return weight_space_tail(w, self.shortcut(x), self.conv3.weight, affine, function, weights, overwrite)
         v = last_conv_of(self)(w)
         z = None if torch.is_grad_enabled() or v.is_cuda else self._squeeze_before(w, v)
         del w  # where nobody keeps it its memory is free for the shortcut
         shortcut, norm = self.shortcut(x), self.last_norm
         # On a GPU the kernels of the fused tail are for inference too.
         if v.is_cuda or is_recorded(v, shortcut, *norm.parameters(), *weights):
+            if takes_batch_statistics(norm):
+                return batch_norm_tail(v, shortcut, norm, function, weights)
             affine = frozen_affine(norm)
             if affine is None:
                 v, norm = norm(v), None
@@ -131,6 +173,13 @@ class StandardUnit(PlainUnit):
         u = normalized(norm, v)
         s = function(mean(u) if z is None else z, *weights).to(u.dtype)
         return residual_tail(u, shortcut, s, self.relu)
+
+    def _matrix_affine(self, w: Tensor) -> tuple[Tensor, Tensor] | None:
+        """The norm's affine map where the last convolution, it and the gate are one matrix per image."""
+        conv = last_conv_of(self)
+        if not (self.folds(w) and is_pointwise(conv) and pays_in_weight_space(w)):
+            return None
+        return folded_affine(conv, self.last_norm)
 
     def _fusible_gate(self, w: Tensor) -> tuple[Any, tuple[Tensor | None, ...]] | None:
         if not is_eager(w) or type(self.relu) is not nn.ReLU or getattr(self, 'after_conv3_plugin_names', ()):
@@ -147,11 +196,9 @@ class StandardUnit(PlainUnit):
         """z from w, where the last convolution, which gives v, and the norm let a mean through."""
         # A mean goes through what is linear, and w has a quarter of the channels of v to read.
         conv, norm = last_conv_of(self), self.last_norm
-        plain = type(conv) is nn.Conv2d and conv.groups == 1 and conv.padding == (0, 0)
-        linear = plain and conv.kernel_size == conv.stride == (1, 1)
         affine = isinstance(norm, nn.Identity) or is_frozen(norm)
         exact = w.dtype == v.dtype == conv.weight.dtype and w.dtype in (torch.float32, torch.float64)
-        if not (linear and affine and exact):
+        if not (is_pointwise(conv) and affine and exact):
             return None
         z = functional.linear(w.mean((2, 3)), conv.weight.flatten(1), conv.bias)
         return norm(z[..., None, None])

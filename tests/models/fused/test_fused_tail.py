@@ -96,11 +96,15 @@ def test_one_gradient_alone(wanted):
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
 
 
-def test_a_second_differentiation_is_refused():
-    v, shortcut, layers = case(1, 8, 3, 3, 'contiguous', True, True)
-    (grad,) = torch.autograd.grad(fused(v, shortcut, layers).square().sum(), v, create_graph=True)
-    with pytest.raises(RuntimeError, match='once_differentiable'):
-        grad.sum().backward()
+@pytest.mark.parametrize('norm', [True, False])
+def test_gradients_of_gradients_are_the_formulas(norm):
+    v, shortcut, layers = case(2, 8, 3, 4, 'contiguous', norm, True)
+    inputs, found = [v, shortcut, *layers.parameters()], []
+    for tail in (fused, formula):
+        first = torch.autograd.grad(tail(v, shortcut, layers).square().sum(), inputs, create_graph=True)
+        found.append((*first, *torch.autograd.grad(sum(g.square().sum() for g in first), inputs)))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.usefixtures('either')

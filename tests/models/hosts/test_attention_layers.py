@@ -28,7 +28,8 @@ def started(name: str, position: str = 'standard', depth: int = 18, **given: obj
     size = dict(depth=depth, base_channels=32, stem_channels=32)
     plain = randomize(ResNet(**size).double())
     attention = config(name, **given)
-    network = SEResNet(**size, attention=attention, attention_position=position, se_init='identity').double()
+    start = dict(se_init='identity', fold_norms=False)  # folded norms give the same up to rounding
+    network = SEResNet(**size, attention=attention, attention_position=position, **start).double()
     network.load_state_dict(plain.state_dict())
     return network, plain
 

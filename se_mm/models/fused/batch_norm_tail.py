@@ -1,0 +1,152 @@
+"""The tail of an SE residual unit behind a BatchNorm in training mode, as one function of autograd."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..attention.operators import accumulated_in, no_autocast
+from .eager import is_watched
+
+
+def takes_batch_statistics(norm: nn.Module) -> bool:
+    """Whether a norm is a plain ``BatchNorm2d`` in training mode that nobody watches.
+
+    Example:
+        >>> norm = nn.BatchNorm2d(4)
+        >>> takes_batch_statistics(norm), takes_batch_statistics(norm.eval())
+        (True, False)
+    """
+    return type(norm) is nn.BatchNorm2d and norm.training and norm.affine and not is_watched(norm)
+
+
+def batch_norm_tail(
+    v: Tensor,
+    shortcut: Tensor,
+    norm: nn.BatchNorm2d,
+    excitation: Callable[..., Tensor],
+    weights: tuple[Tensor | None, ...],
+) -> Tensor:
+    r"""``relu(shortcut + s * u)`` for ``u = norm(v)`` with the statistics of the batch, s the gate of u.
+
+    The running statistics are updated as by ``norm(v)``. With mu and r the mean and the inverse
+    standard deviation of the batch, gamma and beta the norm's scale and shift,
+
+    .. math::
+        u = \gamma r (v - \mu) + \beta, \quad out = \mathrm{relu}(shortcut + (s \gamma r)(v - \mu) + s \beta)
+
+    so the backward needs v and the output, which a plain network keeps too, and not u.
+
+    Args:
+        v: what comes into the norm, (N, C, H, W).
+        shortcut: (N, C, H, W).
+        norm: see :func:`takes_batch_statistics`.
+        excitation: from the squeeze, (N, C, 1, 1), and ``weights`` to s, (N, C, 1, 1).
+        weights: its parameters.
+
+    Returns:
+        The output of the unit, (N, C, H, W).
+
+    Raises:
+        ValueError: if there is one value a channel only, as torch's ``batch_norm`` does.
+
+    Example:
+        >>> v = torch.tensor([1.0, 3.0]).view(1, 1, 1, 2)
+        >>> out = batch_norm_tail(v, torch.ones(1, 1, 1, 2), nn.BatchNorm2d(1), lambda mean: mean + 0.5, ())
+        >>> out.flatten().round(decimals=3)  # u is -1 and 1, its mean 0, s = 1/2
+        tensor([0.5000, 1.5000], grad_fn=<RoundBackward1>)
+    """
+    if v.size(0) * v.size(2) * v.size(3) == 1:
+        raise ValueError(f'Expected more than 1 value per channel when training, got input size {v.size()}')
+    return _BatchNormTail.apply(v, shortcut, norm.weight, norm.bias, norm, excitation, *weights)
+
+
+class _BatchNormTail(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        v: Tensor,
+        shortcut: Tensor,
+        gamma: Tensor,
+        beta: Tensor,
+        norm: nn.BatchNorm2d,
+        excitation: Callable[..., Tensor],
+        *weights: Tensor | None,
+    ) -> Tensor:
+        u, mu, r = torch.native_batch_norm(
+            v, gamma, beta, norm.running_mean, norm.running_var, True, _momentum(norm), norm.eps
+        )
+        with no_autocast(v):
+            means = v.mean((2, 3), dtype=accumulated_in(v)) - mu
+            s = excitation((gamma * r * means + beta)[..., None, None], *weights).to(u.dtype)
+        out = torch.addcmul(shortcut, u, s, out=u).relu_()
+        ctx.excitation, ctx.eps = excitation, norm.eps
+        ctx.save_for_backward(v, out, gamma, beta, mu, r, means, *weights)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        v, out, gamma, beta, mu, r, means, *weights = ctx.saved_tensors
+        if torch.is_grad_enabled():  # create_graph=True
+            return _differentiable_backward(ctx, grad, v, out, gamma, beta, weights)
+        grad = torch.ops.aten.threshold_backward(grad, out, 0)
+        buffer = torch.sub(v, _per_channel(mu, v)).mul_(grad)
+        of_slope = buffer.sum((2, 3), dtype=accumulated_in(v))
+        of_offset = grad.sum((2, 3), dtype=accumulated_in(v))
+        with torch.enable_grad(), no_autocast(v):  # through the small tensors once more
+            small = [t if t is None else t.detach().requires_grad_() for t in (means, r, gamma, beta, *weights)]
+            slope, offset = _slope_and_offset(*small[:4], ctx.excitation, *small[4:])
+            inputs = [tensor for tensor in small if tensor is not None]
+            sums = (of_slope.to(slope), of_offset.to(offset))
+            found = iter(torch.autograd.grad((slope, offset), inputs, sums))
+        of_means, of_r, *of_small = [None if tensor is None else next(found) for tensor in small]
+        grad_v = None
+        if ctx.needs_input_grad[0]:
+            slope = slope.detach()
+            positions = v.size(2) * v.size(3)
+            # r depends on v through the variance, and each v - mu on all v through mu.
+            of_centred = -of_r * r.pow(3) / (len(v) * positions)
+            common = (slope * of_offset.to(slope) + of_means).sum(0) / (len(v) * positions)
+            constant = of_means / positions - common - of_centred * mu
+            grad_v = torch.addcmul(_per_channel(constant, v), v, _per_channel(of_centred, v), out=buffer)
+            grad_v.addcmul_(grad, _per_channel(slope, v))
+        return grad_v, grad, *of_small[:2], None, None, *of_small[2:]
+
+
+def _differentiable_backward(
+    ctx: Any, grad: Tensor, v: Tensor, out: Tensor, gamma: Tensor, beta: Tensor, weights: list[Tensor | None]
+) -> tuple[Tensor | None, ...]:
+    """The backward as plain operators that autograd records."""
+    grad = grad * (out > 0)
+    u = functional.batch_norm(v, None, None, gamma, beta, True, 0.0, ctx.eps)
+    s = ctx.excitation(u.mean((2, 3), keepdim=True, dtype=accumulated_in(u)), *weights).to(u.dtype)
+    inputs = (v, None, gamma, beta, None, None, *weights)
+    wanted = [i for i, tensor in enumerate(inputs) if tensor is not None and ctx.needs_input_grad[i]]
+    found = torch.autograd.grad(u * s, [inputs[i] for i in wanted], grad, create_graph=True)
+    gradients = dict(zip(wanted, found, strict=True))
+    return tuple(grad if i == 1 else gradients.get(i) for i in range(len(inputs)))
+
+
+def _momentum(norm: nn.BatchNorm2d) -> float:
+    """The weight of this batch in the running statistics; counts the batch, as ``BatchNorm2d.forward`` does."""
+    if norm.num_batches_tracked is None:
+        return 0.0
+    norm.num_batches_tracked.add_(1)
+    return 1.0 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
+
+
+def _slope_and_offset(
+    means: Tensor, r: Tensor, gamma: Tensor, beta: Tensor, excitation: Callable[..., Tensor], *weights: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """What ``v - mu`` is multiplied by and what is added to it, (N, C) each."""
+    s = excitation((gamma * r * means + beta)[..., None, None], *weights).flatten(1)
+    return s * gamma * r, s * beta
+
+
+def _per_channel(x: Tensor, v: Tensor) -> Tensor:
+    """(C,) or (N, C) in the shape and dtype in which it broadcasts to a map."""
+    return x.to(v.dtype)[..., None, None]

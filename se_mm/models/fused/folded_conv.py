@@ -1,0 +1,150 @@
+"""A convolution with the frozen norm behind it folded into its weights, inside autograd."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..attention.operators import no_autocast
+from .eager import is_watched
+from .frozen_norm import frozen_affine, is_frozen
+
+
+def folded_affine(conv: nn.Module, norm: nn.Module) -> tuple[Tensor, Tensor] | None:
+    """a and b of ``norm(conv(x)) = a (W x) + b``, (C,) each, where a plain convolution and a frozen norm allow it.
+
+    Args:
+        conv: whatever stands before the norm; its bias becomes part of b.
+        norm: whatever stands behind the convolution.
+
+    Returns:
+        a and b, or ``None``: the convolution is not plain (deformable, weights that are
+        standardised, padding that is not zeros), the norm is not a BatchNorm with frozen
+        statistics, or one of them has hooks.
+
+    Example:
+        >>> conv, norm = nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8)
+        >>> folded_affine(conv, norm) is None, [part.shape for part in folded_affine(conv, norm.eval())]
+        (True, [torch.Size([8]), torch.Size([8])])
+    """
+    if not _can_fold(conv, norm):
+        return None
+    a, b = frozen_affine(norm)
+    return (a, b) if conv.bias is None else (a, torch.addcmul(b, a, conv.bias))
+
+
+def folded_conv(x: Tensor, conv: nn.Conv2d, affine: tuple[Tensor, Tensor], relu: bool = False) -> Tensor:
+    """``a (W x) + b`` as one convolution with the weights ``a W`` and the bias b.
+
+    The gradients of W, a and b are exact. Autograd keeps x and, for the activation, the output;
+    what comes into the norm is never made. The folded weights are made again in the backward.
+
+    Args:
+        x: (N, C_in, H, W).
+        conv: a plain convolution.
+        affine: a and b, from :func:`folded_affine`.
+        relu: whether an activation follows, in place.
+
+    Returns:
+        The map after the norm, or after the activation.
+
+    Example:
+        >>> conv, norm, x = nn.Conv2d(3, 8, 1, bias=False), nn.BatchNorm2d(8).eval(), torch.randn(2, 3, 5, 5)
+        >>> u = folded_conv(x, conv, folded_affine(conv, norm))
+        >>> torch.allclose(u, norm(conv(x)), atol=1e-6)
+        True
+    """
+    geometry = (conv.stride, conv.padding, conv.dilation, conv.groups)
+    return _FoldedConv.apply(x.to(_computed_in(x)), conv.weight, *affine, geometry, relu)
+
+
+def folds_downsample(downsample: nn.Module) -> bool:
+    """Whether a projection of the shortcut ends with a convolution and a norm that can be folded into it.
+
+    Example:
+        >>> layers = [nn.AvgPool2d(2), nn.Conv2d(3, 8, 1, bias=False), nn.BatchNorm2d(8)]
+        >>> folds_downsample(nn.Sequential(*layers)), folds_downsample(nn.Sequential(*layers).eval())
+        (False, True)
+    """
+    plain = type(downsample) is nn.Sequential and len(downsample) >= 2 and not is_watched(downsample)
+    return plain and _can_fold(*downsample[-2:])
+
+
+def folded_downsample(x: Tensor, downsample: nn.Sequential) -> Tensor:
+    """A projection of the shortcut that :func:`folds_downsample`.
+
+    Example:
+        >>> projection = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(3, 8, 1, bias=False), nn.BatchNorm2d(8)).eval()
+        >>> x = torch.randn(2, 3, 6, 6)
+        >>> torch.allclose(folded_downsample(x, projection), projection(x), atol=1e-6)
+        True
+    """
+    *before, conv, norm = downsample
+    for layer in before:
+        x = layer(x)
+    return folded_conv(x, conv, folded_affine(conv, norm))
+
+
+def _can_fold(conv: nn.Module, norm: nn.Module) -> bool:
+    plain = type(conv) is nn.Conv2d and conv.padding_mode == 'zeros' and not isinstance(conv.padding, str)
+    return plain and not is_watched(conv) and is_frozen(norm)
+
+
+class _FoldedConv(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, a: Tensor, b: Tensor, geometry: tuple[Any, ...], relu: bool
+    ) -> Tensor:
+        with no_autocast(x):
+            out = functional.conv2d(x, *_folded(weight, a, b, x.dtype), *geometry)
+        if relu:
+            out.relu_()
+        ctx.geometry = geometry
+        ctx.save_for_backward(x, out if relu else None, weight, a, b)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, out, weight, a, b = ctx.saved_tensors
+        if torch.is_grad_enabled():  # create_graph=True
+            return _differentiable_backward(ctx, grad, x, out, weight, a, b)
+        if out is not None:
+            grad = torch.ops.aten.threshold_backward(grad, out, 0)
+        wants_x, wants_weight, wants_a, wants_b = ctx.needs_input_grad[:4]
+        stride, padding, dilation, groups = ctx.geometry
+        with no_autocast(x):
+            folded, _ = _folded(weight, a, b, x.dtype)
+            grad_x, of_folded, grad_b = torch.ops.aten.convolution_backward(
+                grad, x, folded, [len(b)], stride, padding, dilation, False, (0, 0), groups,
+                (wants_x, wants_weight or wants_a, wants_b),
+            )  # fmt: skip
+            grad_a = torch.linalg.vecdot(of_folded.to(weight).flatten(1), weight.flatten(1)) if wants_a else None
+            grad_weight = of_folded.to(weight).mul_(a.view(-1, 1, 1, 1)) if wants_weight else None
+        return grad_x, grad_weight, grad_a, grad_b, None, None
+
+
+def _differentiable_backward(
+    ctx: Any, grad: Tensor, x: Tensor, out: Tensor | None, weight: Tensor, a: Tensor, b: Tensor
+) -> tuple[Tensor | None, ...]:
+    """The backward as plain operators that autograd records."""
+    grad = grad if out is None else grad * (out > 0)
+    inputs = [tensor.view_as(tensor) for tensor in (x, weight, a, b)]  # b may have been made from a
+    u = functional.conv2d(inputs[0], *_folded(*inputs[1:], x.dtype), *ctx.geometry)
+    wanted = [i for i in range(4) if ctx.needs_input_grad[i]]
+    found = dict(zip(wanted, torch.autograd.grad(u, [inputs[i] for i in wanted], grad, create_graph=True), strict=True))
+    return *(found.get(i) for i in range(4)), None, None
+
+
+def _folded(weight: Tensor, a: Tensor, b: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    return (weight * a.view(-1, 1, 1, 1)).to(dtype), b.to(dtype)
+
+
+def _computed_in(x: Tensor) -> torch.dtype:
+    """The dtype of a convolution of x: autocast's where it is on."""
+    device = x.device.type
+    if device != 'meta' and x.dtype == torch.float32 and torch.is_autocast_enabled(device):
+        return torch.get_autocast_dtype(device)
+    return x.dtype

@@ -1,0 +1,198 @@
+"""The tail of an SE bottleneck with its last 1x1 convolution, norm and gate as one small matrix per image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..attention.operators import accumulated_in, no_autocast
+
+#: The matrices of a batch, N x C x K, may be this many times as large as one of its maps, N x C x H x W.
+_LARGEST_MATRICES = 1.5
+
+
+def pays_in_weight_space(z: Tensor) -> bool:
+    """Whether the matrices of a batch are small against its maps: K <= 1.5 H W.
+
+    Args:
+        z: what comes into the last convolution, (N, K, H, W).
+
+    Example:
+        >>> pays_in_weight_space(torch.empty(2, 256, 30, 50)), pays_in_weight_space(torch.empty(2, 512, 7, 7))
+        (True, False)
+    """
+    return z.size(1) <= _LARGEST_MATRICES * z.size(2) * z.size(3)
+
+
+def weight_space_tail(
+    z: Tensor,
+    shortcut: Tensor,
+    weight: Tensor,
+    affine: tuple[Tensor, Tensor],
+    excitation: Callable[..., Tensor],
+    weights: tuple[Tensor | None, ...],
+    overwrite: bool = False,
+) -> Tensor:
+    r"""``relu(shortcut + s * u)`` for ``u = a (W z) + b``, s the gate of u, without the map u.
+
+    A 1x1 convolution and a norm with frozen statistics are linear, and a mean goes through both:
+
+    .. math::
+        s = \mathrm{excitation}(a\, W\, \mathrm{mean}(z) + b), \quad
+        out = \mathrm{relu}(shortcut + (s a W)\, z + s b)
+
+    So the gate is known before the convolution, and one matrix product per image, with the matrix
+    ``diag(s a) W``, adds the branch to the shortcut. The backward needs z and the output, which the
+    layers before and after keep anyway. With g the gradient of the output and g' = g (out > 0), the
+    gradient of the matrix is ``g' z^T``; those of W, a, b, s and of the excitation follow from it.
+
+    Args:
+        z: what comes into the last convolution, (N, K, H, W).
+        shortcut: (N, C, H, W); the output has the dtype of z, as where a shortcut is added in place.
+        weight: W, (C, K, 1, 1).
+        affine: a and b of the norm, (C,) each; a bias c of the convolution is part of b, as ``b + a c``.
+        excitation: from the squeeze, (N, C, 1, 1), and ``weights`` to s, (N, C, 1, 1).
+        weights: its parameters.
+        overwrite: whether the output may take the memory of the shortcut.
+
+    Returns:
+        The output of the unit, (N, C, H, W).
+
+    Example:
+        >>> z = torch.tensor([1.0, 3.0]).view(1, 1, 1, 2)
+        >>> one = torch.ones(1)
+        >>> out = weight_space_tail(z, torch.ones(1, 1, 1, 2), one.view(1, 1, 1, 1), (one, 0 * one), torch.div, (4,))
+        >>> out.flatten()  # the squeeze is 2, s = 1/2
+        tensor([1.5000, 2.5000])
+    """
+    layout = _layout_of(shortcut)
+    z, shortcut = z.contiguous(memory_format=layout), shortcut.to(z.dtype).contiguous(memory_format=layout)
+    return _WeightSpaceTail.apply(z, shortcut, weight, *affine, excitation, overwrite, *weights)
+
+
+class _WeightSpaceTail(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        z: Tensor,
+        shortcut: Tensor,
+        weight: Tensor,
+        a: Tensor,
+        b: Tensor,
+        excitation: Callable[..., Tensor],
+        overwrite: bool,
+        *weights: Tensor | None,
+    ) -> Tensor:
+        mean = z.mean((2, 3), dtype=accumulated_in(z))
+        with no_autocast(z):
+            slope, offset = _slope_and_offset(mean, weight, a, b, excitation, *weights)
+            offset = offset.to(z.dtype)[..., None, None]
+            if overwrite:
+                ctx.mark_dirty(shortcut)
+                out = shortcut.add_(offset)
+            else:
+                out = shortcut + offset
+            _add_product(out, _matrices(slope, weight, z.dtype), z)
+        out.relu_()
+        ctx.excitation = excitation
+        ctx.save_for_backward(z, out, weight, a, b, mean, *weights)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        z, out, weight, a, b, mean, *weights = ctx.saved_tensors
+        if torch.is_grad_enabled():  # a graph of the backward is wanted
+            return _differentiable_gradients(ctx, grad * (out > 0), z, weight, a, b, weights)
+        wants_z, _, wants_weight = ctx.needs_input_grad[:3]
+        layout = _layout_of(out)
+        grad = torch.ops.aten.threshold_backward(grad.contiguous(memory_format=layout), out, 0)
+        with no_autocast(z):
+            of_offset = grad.sum((2, 3), dtype=accumulated_in(grad))
+            of_matrices = _outer_product(grad, z).to(mean.dtype)  # (N, C, K)
+            of_slope = torch.einsum('nck,ck->nc', of_matrices, weight.flatten(1).to(mean.dtype))
+            with torch.enable_grad():  # through the small tensors once more
+                small = [_leaf(tensor) for tensor in (mean, weight, a, b, *weights)]
+                slope, offset = _slope_and_offset(*small[:4], ctx.excitation, *small[4:])
+                inputs = [tensor for tensor in small if isinstance(tensor, Tensor)]
+                found = torch.autograd.grad(
+                    (slope, offset), inputs, (of_slope.to(slope), of_offset.to(offset)), allow_unused=True
+                )
+            of_inputs = iter(found)
+            of_mean, of_weight, *of_small = [next(of_inputs) if isinstance(t, Tensor) else None for t in small]
+            if wants_weight:
+                product = torch.einsum('nc,nck->ck', slope.detach().to(mean.dtype), of_matrices)
+                of_weight += product.view_as(weight)
+            del of_matrices
+            grad_z = None
+            if wants_z:
+                of_each = (of_mean / (z.size(2) * z.size(3))).to(z.dtype)[..., None, None]
+                grad_z = of_each.expand(z.shape).contiguous(memory_format=layout)
+                _add_product(grad_z, _matrices(slope.detach(), weight, z.dtype).mT, grad)
+        return grad_z, grad, of_weight, *of_small[:2], None, None, *of_small[2:]
+
+
+def _differentiable_gradients(
+    ctx: Any, grad: Tensor, z: Tensor, weight: Tensor, a: Tensor, b: Tensor, weights: list[Tensor | None]
+) -> tuple[Tensor | None, ...]:
+    """The gradients by differentiable operators: the branch once more, and autograd through it."""
+    aliases = [t.view_as(t) if isinstance(t, Tensor) else t for t in (z, weight, a, b, *weights)]
+    z, weight, a, b, *weights = aliases
+    mean = z.mean((2, 3), dtype=accumulated_in(z))
+    slope, offset = _slope_and_offset(mean, weight, a, b, ctx.excitation, *weights)
+    branch = slope[..., None, None].to(z.dtype) * functional.conv2d(z, weight.to(z.dtype)) + offset[..., None, None]
+    wanted = [t for t in aliases if isinstance(t, Tensor) and t.requires_grad]
+    found = torch.autograd.grad(branch.to(grad.dtype), wanted, grad, create_graph=True)
+    of = iter(found)
+    grads = [next(of) if isinstance(t, Tensor) and t.requires_grad else None for t in aliases]
+    return grads[0], grad, *grads[1:4], None, None, *grads[4:]
+
+
+def _leaf(tensor: Any) -> Any:
+    return tensor.detach().requires_grad_() if isinstance(tensor, Tensor) else tensor
+
+
+def _slope_and_offset(
+    mean: Tensor, weight: Tensor, a: Tensor, b: Tensor, excitation: Callable[..., Tensor], *weights: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """What the gate makes of the norm's affine map, (N, C) each."""
+    squeezed = torch.addcmul(b, functional.linear(mean.to(weight.dtype), weight.flatten(1)), a)
+    s = excitation(squeezed[..., None, None], *weights).flatten(1)
+    return s * a, s * b
+
+
+def _matrices(slope: Tensor, weight: Tensor, dtype: torch.dtype) -> Tensor:
+    """``diag(slope) W`` for each image, (N, C, K), cast once."""
+    return (slope[..., None] * weight.flatten(1)).to(dtype)
+
+
+def _layout_of(x: Tensor) -> torch.memory_format:
+    channels_last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    return torch.channels_last if channels_last else torch.contiguous_format
+
+
+def _rows(x: Tensor) -> tuple[Tensor, bool]:
+    """A map as matrices, without a copy: (N, H W, C) and True if it is channels-last, else (N, C, H W)."""
+    if _layout_of(x) is torch.channels_last:
+        return x.permute(0, 2, 3, 1).flatten(1, 2), True
+    return x.flatten(2), False
+
+
+def _add_product(out: Tensor, matrices: Tensor, x: Tensor) -> None:
+    """``out += matrices x`` at each position, in place; both maps in the layout of ``out``."""
+    rows, channels_last = _rows(out)
+    if channels_last:
+        rows.baddbmm_(x.permute(0, 2, 3, 1).flatten(1, 2), matrices.mT)
+    else:
+        rows.baddbmm_(matrices, x.flatten(2))
+
+
+def _outer_product(grad: Tensor, z: Tensor) -> Tensor:
+    """``grad z^T`` summed over the positions of each image: (N, C, K)."""
+    rows, channels_last = _rows(grad)
+    if channels_last:
+        return torch.bmm(rows.mT, z.permute(0, 2, 3, 1).flatten(1, 2))
+    return torch.bmm(rows, z.flatten(2).mT)
