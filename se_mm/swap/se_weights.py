@@ -27,19 +27,56 @@ class SEWeights:
     checkpoint: str
     stem_pool: str = 'torch'
 
+    @property
+    def recipe(self) -> str:
+        """How they were trained: timm's tag (``'a1'``)."""
+        return recipe_of(self.checkpoint)
 
-#: By depth, groups, width of a group, style, and whether it is a ResNet-D (deep stem, average downsampling).
+
+def _tagged(model: str, *tags: str) -> tuple[SEWeights, ...]:
+    return tuple(SEWeights(f'timm://{model}.{tag}_in1k') for tag in tags)
+
+
+#: By depth, groups, width of a group, style, and whether it is a ResNet-D (deep stem, average downsampling): those
+#: of the plain weights' recipe are taken where there are any, else the first.
 PUBLISHED = {
-    (50, 1, None, 'pytorch', False): SEWeights('timm://seresnet50.ra2_in1k'),
-    (50, 1, None, 'caffe', False): SEWeights('timm://legacy_seresnet50.in1k', 'caffe'),
-    (101, 1, None, 'caffe', False): SEWeights('timm://legacy_seresnet101.in1k', 'caffe'),
-    (152, 1, None, 'caffe', False): SEWeights('timm://legacy_seresnet152.in1k', 'caffe'),
-    (152, 1, None, 'pytorch', True): SEWeights('timm://seresnet152d.ra2_in1k'),
-    (50, 32, 4, 'pytorch', False): SEWeights('timm://seresnext50_32x4d.racm_in1k'),
-    (101, 32, 4, 'pytorch', False): SEWeights('timm://seresnext101_32x4d.gluon_in1k'),
-    (101, 64, 4, 'pytorch', False): SEWeights('timm://seresnext101_64x4d.gluon_in1k'),
-    (101, 32, 8, 'pytorch', False): SEWeights('timm://seresnext101_32x8d.ah_in1k'),
+    (50, 1, None, 'pytorch', False): tuple(
+        SEWeights(f'timm://seresnet50.{tag}_in1k') for tag in ('ra2', 'a1', 'a2', 'a3')
+    ),
+    (50, 1, None, 'caffe', False): (SEWeights('timm://legacy_seresnet50.in1k', 'caffe'),),
+    (101, 1, None, 'caffe', False): (SEWeights('timm://legacy_seresnet101.in1k', 'caffe'),),
+    (152, 1, None, 'caffe', False): (SEWeights('timm://legacy_seresnet152.in1k', 'caffe'),),
+    (152, 1, None, 'pytorch', True): (SEWeights('timm://seresnet152d.ra2_in1k'),),
+    (50, 32, 4, 'pytorch', False): tuple(
+        SEWeights(f'timm://seresnext50_32x4d.{tag}_in1k') for tag in ('racm', 'gluon')
+    ),
+    (101, 32, 4, 'pytorch', False): (SEWeights('timm://seresnext101_32x4d.gluon_in1k'),),
+    (101, 64, 4, 'pytorch', False): (SEWeights('timm://seresnext101_64x4d.gluon_in1k'),),
+    (101, 32, 8, 'pytorch', False): (SEWeights('timm://seresnext101_32x8d.ah_in1k'),),
 }
+
+
+#: Beginnings of their hashes.
+_TORCHVISION_V2 = '11ad3fa6|cd907fc2|f82ba261|1a0047aa|110c445d'
+
+
+def recipe_of(checkpoint: str) -> str:
+    """The recipe of published weights, by their name.
+
+    Example:
+        >>> recipe_of('timm://resnet50.a1_in1k'), recipe_of('torchvision://resnet50')
+        ('a1', 'torchvision V1')
+        >>> recipe_of('open-mmlab://detectron2/resnet50_caffe')
+        'caffe'
+    """
+    if tag := re.fullmatch(r'timm://legacy_\w+\.in1k|timm://\w+\.(\w+?)_in1k', checkpoint):
+        return {'tv': 'torchvision V1', 'tv2': 'torchvision V2', None: 'caffe'}.get(tag[1], tag[1])
+    if re.search(r'caffe|msra', checkpoint):
+        return 'caffe'
+    if re.match(r'(torchvision|modelzoo)://|https://download\.pytorch\.org/', checkpoint):
+        return 'torchvision V2' if re.search(_TORCHVISION_V2, checkpoint) else 'torchvision V1'
+    return 'an unknown recipe'
+
 
 #: The hosts whose convolutions are those of the published networks, and the default width of their groups.
 _HOSTS = {
@@ -52,15 +89,16 @@ _HOSTS = {
 }
 
 
-def se_weights_for(cls: type, config: Mapping[str, Any]) -> SEWeights | None:
+def se_weights_for(cls: type, config: Mapping[str, Any], plain: str = '') -> SEWeights | None:
     """The weights for the twin of a plain host; ``None`` where none are published.
 
     Args:
         cls: the host's class.
         config: the twin's arguments.
+        plain: the weights of the host.
 
     Returns:
-        Weights of the same depth, cardinality, style and stem.
+        Weights of the same depth, cardinality, style and stem, and of the same recipe where there are any.
 
     Example:
         >>> from mmdet.models import ResNet
@@ -91,4 +129,6 @@ def se_weights_for(cls: type, config: Mapping[str, Any]) -> SEWeights | None:
     width = _HOSTS[cls.__name__]
     groups = config.get('groups', 32 if cls.__module__.startswith('mmpretrain.') else 1) if width else 1
     width = config.get('base_width', config.get('width_per_group', width)) if width else None
-    return PUBLISHED.get((config.get('depth'), groups, width, config.get('style', 'pytorch'), stem))
+    found = PUBLISHED.get((config.get('depth'), groups, width, config.get('style', 'pytorch'), stem), ())
+    same = (weights for weights in found if weights.recipe == recipe_of(plain))
+    return next(same, found[0] if found else None)

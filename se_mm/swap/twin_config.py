@@ -15,7 +15,7 @@ from .building import check_it_builds
 from .changes import Change, Swap, apply
 from .hosts import UNSUITED, Host, find_hosts
 from .pixels import pixel_changes, preprocessors_of
-from .se_weights import IMAGENET, MEAN, PUBLISHED, STD, SEWeights, se_weights_for
+from .se_weights import IMAGENET, MEAN, PUBLISHED, STD, SEWeights, recipe_of, se_weights_for
 
 #: Types of our own for hosts that are met most; the others are named by ``se_mm.SETwin``.
 _OWN_TYPES = {'mmdet.ResNet': 'se_mm.SEResNet', 'mmdet.ResNeXt': 'se_mm.SEResNeXt'}
@@ -114,7 +114,7 @@ def _plan_host(swap: Swap, cfg: Config, host: Host, weights: str | None, se: dic
         key = 'pretrained' if isinstance(host.config.get('pretrained'), str) else 'init_cfg'
         value = start if key == 'pretrained' or start is None else dict(type='Pretrained', checkpoint=start)
         changed[key] = (value, reason)
-    known = {published.checkpoint: published for published in PUBLISHED.values()}.get(start)
+    known = {weights.checkpoint: weights for several in PUBLISHED.values() for weights in several}.get(start)
     if known and known.stem_pool != arguments.get('stem_pool', 'torch'):
         changed['stem_pool'] = (known.stem_pool, 'the pooling that these weights were trained with')
     se_init = se.get('se_init') or ('identity' if start is not None and start == named else None)
@@ -152,7 +152,7 @@ def _choose_weights(
         return named, f'equal to the plain network at first, since the model is loaded from {whole}'
     if named is None:
         return None, 'random weights, as in the original'
-    found: SEWeights | None = se_weights_for(host.cls, arguments) if IMAGENET.match(named) else None
+    found: SEWeights | None = se_weights_for(host.cls, arguments, named) if IMAGENET.match(named) else None
     if not IMAGENET.match(named):
         why = 'they were chosen for this config'
     elif found is None:
@@ -162,7 +162,9 @@ def _choose_weights(
     elif pixel_changes(cfg, host) and _has_teacher(cfg):
         why = 'SE weights need other pixel means, and the teacher the ones that are'
     else:
-        return found.checkpoint, f'weights {found.checkpoint} in place of {named}'
+        before, after = recipe_of(named), found.recipe
+        change = '' if before == after else f' (WARNING: another training recipe: {after} in place of {before})'
+        return found.checkpoint, f'weights {found.checkpoint} in place of {named}{change}'
     return named, f'equal to the plain {named or "weights"} at first ({why})'
 
 

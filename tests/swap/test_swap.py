@@ -51,9 +51,11 @@ def test_what_was_set_stays():
     assert {k: v for k, v in twin.items() if k != 'model'} == {k: v for k, v in cfg.items() if k != 'model'}
 
 
-@pytest.mark.parametrize('name', [weights.checkpoint for weights in PUBLISHED.values()])
+@pytest.mark.parametrize('name', [several[0].checkpoint for several in PUBLISHED.values()])
 def test_the_published_weights_fit_the_twin_that_names_them(name, tmp_path):
-    depth, groups, width, style, variant_d = next(key for key, value in PUBLISHED.items() if value.checkpoint == name)
+    depth, groups, width, style, variant_d = next(
+        key for key, value in PUBLISHED.items() if value[0].checkpoint == name
+    )
     grouped = dict(type='ResNeXt', groups=groups, base_width=width) if groups > 1 else {}
     cfg = detector(**{**dict(depth=depth, style=style), **grouped, **(dict(type='ResNetV1d') if variant_d else {})})
     backbone = swap_backbone(cfg).model.backbone
@@ -63,6 +65,24 @@ def test_the_published_weights_fit_the_twin_that_names_them(name, tmp_path):
         network = MODELS.build(backbone)
     network.load_state_dict(published, strict=True)  # shapes, style and pooling; the values are tested elsewhere
     assert timm.models.get_pretrained_cfg(name.removeprefix('timm://')).mean == (0.485, 0.456, 0.406)
+
+
+@pytest.mark.parametrize(
+    ('plain', 'se', 'changes'),
+    [
+        ('timm://resnet50.a1_in1k', 'timm://seresnet50.a1_in1k', False),
+        ('timm://resnet50.a3_in1k', 'timm://seresnet50.a3_in1k', False),
+        ('torchvision://resnet50', 'timm://seresnet50.ra2_in1k', True),
+        ('https://download.pytorch.org/models/resnet50-11ad3fa6.pth', 'timm://seresnet50.ra2_in1k', True),
+    ],
+)
+def test_weights_of_the_same_recipe_come_first_and_another_one_is_said(plain, se, changes):
+    cfg = detector(init_cfg=dict(type='Pretrained', checkpoint=plain))
+    said = plan_swap(cfg).said
+    assert swap_backbone(cfg).model.backbone.init_cfg.checkpoint == se
+    assert any('another training recipe' in line for line in said) == changes
+    timms = timm.models.get_pretrained_cfg(se.removeprefix('timm://'))
+    assert timms.url
 
 
 def test_caffe_weights_change_pooling_and_pixels_and_say_so():
