@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # mmengine takes seconds to import, and --help does not need 
     from mmengine.config import Config
 
 CONFIG_HELP = 'a config file, or package::path of one that a package ships (mmdet::, mmpretrain::, se_mm::)'
+ATTENTION_HELP = 'another layer than SE: eca, cbam, coord, gc, context, ese, fca, ge, simam; as eca,k_size=[3,5,5,7]'
 
 
 class OptionAction(argparse.Action):
@@ -51,6 +52,7 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--size', type=int, nargs=2, metavar=('H', 'W'), help='resize pictures to another size')
     parser.add_argument('--se', action='store_true', help="use the SE twin of the config's backbone (see se-mm swap)")
+    parser.add_argument('--attention', metavar='LAYER', help=f'as --se, with {ATTENTION_HELP}')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -87,6 +89,7 @@ def config_of(args: argparse.Namespace, checkpoint: str | None = None) -> Config
         args.data_root if hasattr(args, 'launcher') else args.data_root or '',  # infer reads no data set
         args.classes,
         args.se,
+        attention=args.attention,
         pretrained=not getattr(args, 'no_pretrained', False),
     )
     said = []

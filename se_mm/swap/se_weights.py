@@ -117,6 +117,7 @@ def se_weights_for(cls: type, config: Mapping[str, Any], plain: str = '') -> SEW
         'reduction': 16,
         'se_stages': None,
         'se_bias': True,
+        'attention': None,
     }
     if any(config.get(key) not in (None, value) for key, value in usual.items()):
         return None

@@ -11,6 +11,7 @@ from mmengine.logging import print_log
 
 from ..config.tree import dotted, nodes
 from ..errors import SeMmError
+from .attention import fit_reductions, has_identity_start
 from .building import check_it_builds
 from .changes import Change, Swap, apply
 from .hosts import UNSUITED, Host, find_hosts
@@ -29,6 +30,8 @@ def swap_backbone(
     se_bias: bool = True,
     se_init: str | None = None,
     weights: str | None = None,
+    attention: Mapping[str, Any] | None = None,
+    max_params: str | None = None,
 ) -> Config:
     """The SE twin of a config: the same, with SE in the residual networks of its model.
 
@@ -46,6 +49,10 @@ def swap_backbone(
         se_bias: whether the layers of the excitation have biases.
         se_init: ``None``: ``'identity'`` where plain weights are loaded.
         weights: a checkpoint to start from in place of the above; ``'none'``: random weights.
+        attention: another layer than SE, ``dict(type='se_mm.ECALayer')``. One that cannot start
+            equal to the plain network where it should is blended in (``start='blend'``).
+        max_params: what attention may add, ``'+2%'`` of the backbone or a number of parameters;
+            larger reductions are chosen until it fits.
 
     Returns:
         A new config.
@@ -59,7 +66,16 @@ def swap_backbone(
         >>> twin.model.backbone.type, twin.model.backbone.init_cfg.checkpoint
         ('se_mm.SEResNet', 'timm://seresnet50.ra2_in1k')
     """
-    swap = plan_swap(cfg, reduction=reduction, se_stages=se_stages, se_bias=se_bias, se_init=se_init, weights=weights)
+    swap = plan_swap(
+        cfg,
+        reduction=reduction,
+        se_stages=se_stages,
+        se_bias=se_bias,
+        se_init=se_init,
+        weights=weights,
+        attention=attention,
+        max_params=max_params,
+    )
     for line in swap.said:
         print_log(f'SE twin: {line}', logger='current', level=logging.INFO)
     return apply(swap, cfg)
@@ -100,12 +116,18 @@ def plan_swap(cfg: Config, *, weights: str | None = None, **se: Any) -> Swap:
 
 def _plan_host(swap: Swap, cfg: Config, host: Host, weights: str | None, se: dict[str, Any]) -> None:
     own = _OWN_TYPES.get(host.type)
-    changed = {'type': (own or 'se_mm.SETwin', f'{host.type} with SE in its residual units')}
+    layer = (se.get('attention') or {}).get('type', 'SE')
+    changed = {'type': (own or 'se_mm.SETwin', f'{host.type} with {layer} in its residual units')}
     if own is None:
         changed['host'] = (host.type, '')
-    for name, usual in (('reduction', 16), ('se_stages', None), ('se_bias', True)):
+    for name, usual in (('attention', None), ('reduction', 16), ('se_stages', None), ('se_bias', True)):
         if se.get(name, usual) != usual:
             changed[name] = (se[name], '')
+    if se.get('max_params') is not None:
+        given = {name: value for name, (value, _) in changed.items()}
+        reductions, why = fit_reductions(cfg, host, given, se['max_params'])
+        changed['reduction'] = (reductions, why)
+        swap.said.append(f'{host.name}: {why}')
 
     arguments = {**host.config, **{name: value for name, (value, _) in changed.items()}}
     start, reason = _choose_weights(cfg, host, arguments, weights)
@@ -120,8 +142,14 @@ def _plan_host(swap: Swap, cfg: Config, host: Host, weights: str | None, se: dic
     se_init = se.get('se_init') or ('identity' if start is not None and start == named else None)
     if se_init:
         changed['se_init'] = (se_init, reason if start == named else '')
+    attention = se.get('attention')
+    if se_init == 'identity' and attention and not has_identity_start(attention):
+        why = f'{attention["type"]} has no start equal to the plain network, so it is blended in from nothing'
+        changed['attention'] = ({**attention, 'start': 'blend'}, why)
+        swap.said.append(f"{host.name}: {why} (start='blend')")
 
-    swap.said.append(f'{host.name}: {host.type} -> {own or "SETwin"}; {reason}')
+    with_layer = f' with {layer}' if attention else ''
+    swap.said.append(f'{host.name}: {host.type} -> {own or "SETwin"}{with_layer}; {reason}')
     swap.changes += [Change((*host.keys, name), value, why) for name, (value, why) in changed.items()]
     pixels = [change for change in pixel_changes(cfg, host) if known and change not in swap.changes]
     if pixels:
