@@ -49,6 +49,7 @@ setup(
             'setuptools<81',
         ],
         'timm': ['timm>=1.0'],
+        'export': ['onnx', 'onnxruntime', 'onnxscript', 'openvino'],
         'dev': ['hypothesis', 'pytest', 'pytest-xdist', 'ruff', 'scikit-learn', 'timm>=1.0'],
     },
     classifiers=[

@@ -19,6 +19,7 @@ from ..export.deployment import deploy
 from .attention import attentions
 from .candidates import Candidate, backbones, detectors
 from .measuring import MIB, check_device, interleaved, kept_bytes, markdown_table, peak_bytes, peak_resident_bytes
+from .runtimes import RUNTIMES
 
 MODES = ('inference', 'training', 'detector-inference', 'detector-training')
 #: What becomes of a backbone, in place, before inference.
@@ -42,6 +43,7 @@ class Setting:
         train_norms: whether a backbone is trained as a whole, with BatchNorm in training mode; else as
             mmdet trains it, with a frozen stem and first stage and BatchNorm in eval mode.
         forms: of ``FORMS``, for inference.
+        runtimes: of ``RUNTIMES``, further forms for the inference of backbones.
         attention: the layers to compare in our ResNet, in place of everybody's networks.
     """
 
@@ -53,6 +55,7 @@ class Setting:
     train_norms: bool = False
     forms: tuple[str, ...] = ('default', 'deployed')
     attention: tuple[str, ...] = ()
+    runtimes: tuple[str, ...] = ()
 
     @property
     def training(self) -> bool:
@@ -81,10 +84,10 @@ class Measured:
 
     Attributes:
         name: of the candidate.
-        form: one of ``FORMS``.
+        form: one of ``FORMS`` or ``RUNTIMES``.
         plain: the name of its plain twin.
         seconds: of each round.
-        peak: bytes of tensors at the peak of a run, beyond what was there before it.
+        peak: bytes of tensors at the peak of a run, beyond what was there before it; 0 in another runtime.
         kept: bytes that autograd keeps for the backward; 0 in inference.
         resident: bytes of a fresh process at its peak; 0 if not measured.
     """
@@ -118,8 +121,10 @@ class Run:
         torch.manual_seed(0)
         self.setting = setting
         self.model = candidate.build().to(setting.device)
-        FORMS[form](self.model.backbone if setting.detector else self.model)
+        if form in FORMS:
+            FORMS[form](self.model.backbone if setting.detector else self.model)
         self.model.train(setting.training)
+        self.session: Callable[[], Any] | None = None
         batch, height, width = setting.size
         if setting.detector:
             from mmdet.testing import demo_mm_inputs
@@ -129,6 +134,8 @@ class Run:
         else:
             generator = torch.Generator().manual_seed(0)
             self.data = torch.randn(batch, 3, height, width, generator=generator).to(setting.device)
+        if form in RUNTIMES:
+            self.session = RUNTIMES[form](self.model, self.data)
 
     def forward(self) -> Any:
         """The loss in training, else the outputs."""
@@ -141,6 +148,9 @@ class Run:
             return sum(feature.float().mean() for feature in features) if self.setting.training else features
 
     def __call__(self) -> None:
+        if self.session is not None:
+            self.session()
+            return
         with torch.set_grad_enabled(self.setting.training):
             out = self.forward()
         if self.setting.training:
@@ -162,16 +172,18 @@ def measure(setting: Setting, rounds: int, only: str = '', resident: bool = Fals
         resident: whether each also runs in a fresh process, for its peak of resident memory.
 
     Raises:
-        SeMmError: if the device is not there, or no candidate has such a name.
+        SeMmError: if the device is not there, no candidate has such a name, or a runtime cannot be used.
     """
     check_device(setting.device)
+    if setting.runtimes and (setting.mode != 'inference' or setting.device != 'cpu'):
+        raise SeMmError('--runtimes is for --mode inference on the CPU')
     chosen = [candidate for candidate in setting.candidates() if only in candidate.name]
     if not chosen:
         raise SeMmError(f'--only {only}: no candidate has this in its name')
     runs: dict[int, Run] = {}
     found = []
     for candidate in tqdm(chosen, 'preparing', disable=None):
-        for form in ('default',) if setting.training else setting.forms:
+        for form in ('default',) if setting.training else (*setting.forms, *setting.runtimes):
             run = runs[len(found)] = Run(candidate, form, setting)
             run()  # the first one chooses algorithms, and compiles
             measured = Measured(candidate.name, form, candidate.plain, kept=run.kept())
@@ -229,6 +241,9 @@ def table(measured: list[Measured], relative_to: str = 'mmdet.ResNet') -> list[s
         plain = by_name.get((entry.plain, entry.form))
         row = [entry.name, entry.form, f'±{100 * entry.spread:.1f}%']
         for of in columns.values():
+            if not of(entry):  # the memory of another runtime is not known
+                row += ['', '', '']
+                continue
             row += [f'{of(entry):.1f}', f'{of(entry) / of(plain):.3f}' if plain else '', f'{of(entry) / of(base):.3f}']
         rows.append(row)
     header = ['network', 'form', 'spread']

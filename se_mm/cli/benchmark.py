@@ -31,6 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
     parser.add_argument('--amp', action='store_true', help='under autocast')
     parser.add_argument('--compile', action='store_true', help='the deployed forms also through torch.compile')
+    parser.add_argument(
+        '--runtimes',
+        nargs='+',
+        choices=['onnxruntime', 'openvino'],
+        default=(),
+        help="the backbones also in these, on the CPU (pip install 'se_mm[export]')",
+    )
     parser.add_argument('--train-norms', action='store_true', help='BatchNorm in training mode, nothing frozen')
     parser.add_argument('--rss', action='store_true', help='also the peak of resident memory, each in a fresh process')
     parser.add_argument('--only', default='', metavar='NAME', help='only the networks with this in their name')
@@ -70,7 +77,15 @@ def run(args: argparse.Namespace) -> None:
         return
     forms = ('default', 'deployed', 'compiled') if args.compile else ('default', 'deployed')
     setting = networks.Setting(
-        args.mode, args.depth, size, args.device, args.amp, args.train_norms, forms, tuple(args.attention)
+        args.mode,
+        args.depth,
+        size,
+        args.device,
+        args.amp,
+        args.train_norms,
+        forms,
+        tuple(args.attention),
+        tuple(args.runtimes),
     )
     measured = networks.measure(setting, args.rounds, args.only, args.rss)
     lines = networks.table(measured, args.relative_to)

@@ -1,0 +1,80 @@
+"""Networks in ONNX Runtime and OpenVINO, for comparison: pip install 'se_mm[export]'."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import SeMmError
+
+
+def onnxruntime_session(network: nn.Module, image: Tensor) -> Callable[[], Any]:
+    """One inference of a network by ONNX Runtime on the CPU, on as many threads as torch has.
+
+    Args:
+        network: in evaluation; it is exported for the size of the image.
+        image: (N, C, H, W), float32.
+
+    Raises:
+        SeMmError: if ``onnxruntime`` or ``onnx`` is not installed.
+    """
+    onnxruntime = _module('onnxruntime')
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    with tempfile.TemporaryDirectory() as folder:
+        path = _exported(network, image, folder)
+        session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
+    inputs = {session.get_inputs()[0].name: image.numpy()}
+    return lambda: session.run(None, inputs)
+
+
+def openvino_session(network: nn.Module, image: Tensor) -> Callable[[], Any]:
+    """The same by OpenVINO, in float32.
+
+    Raises:
+        SeMmError: if ``openvino`` or ``onnx`` is not installed.
+    """
+    openvino = _module('openvino')
+    settings = {
+        'INFERENCE_NUM_THREADS': torch.get_num_threads(),
+        'PERFORMANCE_HINT': 'LATENCY',
+        'INFERENCE_PRECISION_HINT': 'f32',
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        request = openvino.compile_model(_exported(network, image, folder), 'CPU', settings).create_infer_request()
+    inputs = image.numpy()
+    return lambda: list(request.infer([inputs]).values())
+
+
+#: What makes a call of a network and an image, by the name of the runtime.
+RUNTIMES: dict[str, Callable[[nn.Module, Tensor], Callable[[], Any]]] = {
+    'onnxruntime': onnxruntime_session,
+    'openvino': openvino_session,
+}
+
+
+def _module(name: str) -> ModuleType:
+    try:
+        import_module('onnx')
+        return import_module(name)
+    except ImportError as error:
+        raise SeMmError(
+            f"--runtimes {name}: {error}; install what it needs with: pip install 'se_mm[export]'"
+        ) from error
+
+
+def _exported(network: nn.Module, image: Tensor, folder: str) -> str:
+    path = str(Path(folder) / 'network.onnx')
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', DeprecationWarning)  # torch prefers its other exporter
+        warnings.simplefilter('ignore', torch.jit.TracerWarning)
+        torch.onnx.export(network, (image,), path, opset_version=17, input_names=['image'], dynamo=False)
+    return path
