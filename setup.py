@@ -23,10 +23,14 @@ setup(
         'se_mm.datasets': ['categories_places365.txt'],
     },
     include_package_data=False,
+    # The commands of tools/, from anywhere; `python -m se_mm` is the same.
+    entry_points={'console_scripts': ['se-mm = se_mm.cli:se_mm']},
     install_requires=[
         'matplotlib',
         'numpy',
+        'pillow',
         'pycocotools',
+        'pyyaml',
         'rich',
         'safetensors',
         'torch>=2.4',
