@@ -21,6 +21,7 @@ COMMANDS = {
     'prepare-data': 'prepare_data',
     'swap': 'swap_backbone',
     'convert': 'convert_checkpoint',
+    'bundle': 'bundle',
     'check-env': 'check_env',
     'benchmark': 'benchmark',
     'benchmark-data': 'benchmark_data',

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from ..errors import SeMmError
-from ..utils.paths import existing_file
 from .arguments import CONFIG_HELP, add_data_arguments, config_of
 
 EXAMPLES = """\
@@ -17,7 +16,7 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help=f'that the checkpoint was trained with: {CONFIG_HELP}')
-    parser.add_argument('checkpoint', help='a checkpoint that tools/train.py wrote')
+    parser.add_argument('checkpoint', help='a checkpoint that a training wrote, or its URL')
     parser.add_argument('images', nargs='+', help='picture files, or folders of them')
     parser.add_argument(
         '--out',
@@ -32,8 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from ..apis.inference import find_images, infer
+    from ..config.pretrained import local_checkpoint
 
-    existing_file(args.checkpoint, 'checkpoint')
+    args.checkpoint = local_checkpoint(args.checkpoint)
     if not 0 <= args.score <= 1:
         raise SeMmError(f'--score is {args.score}; expected a number from 0 to 1')
     images = find_images(args.images)

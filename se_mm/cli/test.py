@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from ..utils.paths import existing_file
 from .arguments import add_config_arguments, config_of, set_local_rank
 
 EXAMPLES = """\
@@ -15,7 +14,7 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_arguments(parser)
-    parser.add_argument('checkpoint', help='a checkpoint that tools/train.py wrote')
+    parser.add_argument('checkpoint', help='a checkpoint that a training wrote, or its URL')
     parser.add_argument('--out', metavar='FILE', help='keep the predictions: .pkl, or .json (COCO results, classes)')
     parser.add_argument('--sheet', metavar='PNG', help='one picture of predictions beside the ground truth')
     parser.add_argument('--confusion', metavar='PNG', help="a classifier's confusion matrix and its 20 worst pairs")
@@ -29,12 +28,13 @@ def run(args: argparse.Namespace) -> None:
     from ..apis.distributed import join_processes
     from ..apis.evaluation import deploy, load_weights, use_test_time_augmentation
     from ..apis.runner import build_runner, test
+    from ..config.pretrained import local_checkpoint
     from ..datasets.validation import preflight
     from ..engine import switches
     from ..evaluation.outputs import add_outputs
 
     set_local_rank(args)
-    existing_file(args.checkpoint, 'checkpoint')
+    args.checkpoint = local_checkpoint(args.checkpoint)
     cfg = config_of(args, args.checkpoint)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.work_dir

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from mmengine.config import Config
 
 from ..errors import SeMmError
+from ..utils.paths import existing_file
 from ..weights import published
 
 
@@ -76,6 +78,52 @@ def fetch(cfg: Config) -> None:
             raise SeMmError(f'{key}: {error}') from error
 
 
+def local_checkpoint(name: str) -> str:
+    """The file of a checkpoint that a user names, fetched where the name is a URL.
+
+    Raises:
+        SeMmError: if it is missing or cannot be fetched.
+    """
+    weights = published.resolve(name)
+    return existing_file(name, 'checkpoint') if weights is None else str(weights.fetch())
+
+
+def bundle(cfg: Config, folder: Path) -> list[str]:
+    """Copies every checkpoint that a config names into a folder that ``TORCH_HOME`` can name.
+
+    Args:
+        cfg: a config to run.
+        folder: made where it is missing; other files in it stay.
+
+    Returns:
+        What was copied, and how to use it.
+
+    Raises:
+        SeMmError: if a checkpoint is missing, cannot be fetched or written.
+    """
+    lines, local, homes = [], [], {f'TORCH_HOME={folder}': True}  # in order
+    try:
+        for key, name in named_weights(cfg).items():
+            try:
+                weights = published.resolve(name)
+                file = weights.copy_into(folder) if weights else folder / Path(local_checkpoint(name)).name
+            except SeMmError as error:
+                raise SeMmError(f'{key}: {error}') from error
+            if weights is None:
+                folder.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(Path(name).expanduser(), file)
+                local.append(f'{key}{".checkpoint" if key.endswith("init_cfg") else ""}={file}')
+            elif isinstance(weights, published.OnHub):
+                homes |= {f'HF_HOME={folder}/huggingface': True, 'HF_HUB_OFFLINE=1': True}
+            lines.append(f'{key} = {name}: {file}')
+    except OSError as error:
+        raise SeMmError(f'-o {folder} cannot be written to: {error}') from error
+    if not lines:
+        return ['the config names no weights: nothing to bundle']
+    options = f' --cfg-options {" ".join(local)}' if local else ''
+    return [*lines, f'on the machine without a network: {" ".join(homes)} se-mm train CONFIG{options}']
+
+
 def status(cfg: Config) -> tuple[list[str], bool]:
     """A line for each checkpoint that a config names (cached, whole, reachable), and whether all can be had."""
     lines, all_there = [], True
@@ -102,5 +150,10 @@ def _status(name: str) -> tuple[bool, str]:
         state = f'cached, {known}' if whole else f'cached, but DAMAGED (sha256 must begin with {weights.sha256})'
         return whole, f'{state}: {file}'
     if weights.is_reachable():
-        return True, f'not cached, reachable: {weights.url}'
-    return False, f'not cached, NOT reachable: {weights.url} ({weights.by_hand()})'
+        return True, f'not cached, reachable: {_where(weights)}'
+    return False, f'not cached, NOT reachable: {_where(weights)} ({weights.by_hand()})'
+
+
+def _where(weights: published.Published) -> str:
+    mirrored = weights.source != weights.url
+    return f'{weights.source} (the mirror of a host that is gone)' if mirrored else weights.url

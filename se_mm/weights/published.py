@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +21,8 @@ from ..utils.hashing import digest_of
 from .files import read_checkpoint
 
 TIMM = 'timm://'
+#: Hosts that are gone, and those that serve the same paths; what they serve is taken for its hash alone.
+MIRRORS = {'download.openmmlab.com': 'https://mmassets.onedl.ai'}
 #: timm's networks that a host of this package can be; others share tensor names and not the graph (blur pooling).
 _TIMM_HOSTS = re.compile(r'(legacy_)?(se|tv_|gluon_|wide_)?resnex?t(18|34|50|101|152)[cds]?(_\d+x\d+d?|_\d)?')
 _ON_HUB = re.compile(
@@ -53,6 +56,18 @@ class Published:
         """The file, if it has been fetched."""
         return self.file if self.file.is_file() else None
 
+    @property
+    def source(self) -> str:
+        """The URL to fetch from: the mirror's where the host is gone.
+
+        Example:
+            >>> resolve('https://download.openmmlab.com/a/resnet50-0676ba61.pth').source
+            'https://mmassets.onedl.ai/a/resnet50-0676ba61.pth'
+        """
+        parts = urlparse(self.url)
+        mirror = MIRRORS.get(parts.hostname or '')
+        return f'{mirror}{parts.path}' if mirror else self.url
+
     def fetch(self) -> Path:
         """The file, downloaded if it is not there, by one process at a time.
 
@@ -63,13 +78,13 @@ class Published:
             file = self.cached() or self._download()
         except (OSError, RuntimeError, ValueError) as error:
             raise SeMmError(
-                f'{self.name} cannot be fetched from {self.url}: {error}. To do without a network, '
+                f'{self.name} cannot be fetched from {self.source}: {error}. To do without a network, '
                 f'{self.by_hand()}; or start from random weights: tools/train.py --no-pretrained'
             ) from error
         if not self.is_whole(file):
             raise SeMmError(
                 f'{file} is not {self.name} as published: its sha256 must begin with {self.sha256}; '
-                f'delete it, and it is fetched again from {self.url}'
+                f'delete it, and it is fetched again from {self.source}'
             )
         return file
 
@@ -80,10 +95,18 @@ class Published:
     def is_reachable(self, timeout: float = 10) -> bool:
         """Whether the URL answers."""
         try:
-            with urlopen(Request(self.url, method='HEAD'), timeout=timeout):
+            with urlopen(Request(self.source, method='HEAD'), timeout=timeout):
                 return True
         except (OSError, ValueError):
             return False
+
+    def copy_into(self, home: Path) -> Path:
+        """Copies the file, fetched if need be, to where it is looked for under another ``TORCH_HOME``, ``HF_HOME``."""
+        file = self.fetch()
+        target = home / 'hub' / 'checkpoints' / file.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+        return target
 
     def by_hand(self) -> str:
         """How to bring it to a machine without a network."""
@@ -91,10 +114,15 @@ class Published:
         return f'put the file there as {self.file}{wanted}'
 
     def _download(self) -> Path:
+        if self.source != self.url and not self.sha256:
+            raise SeMmError(
+                f'{self.name}: the host is gone, and what {self.source} serves cannot be checked: the name has no '
+                f'hash. If you trust it, {self.by_hand()}'
+            )
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f'{self.file}.lock'):
             if not self.file.is_file():  # another process may have fetched it meanwhile
-                torch.hub.download_url_to_file(self.url, str(self.file), self.sha256 or None)
+                torch.hub.download_url_to_file(self.source, str(self.file), self.sha256 or None)
         return self.file
 
 
@@ -118,6 +146,13 @@ class OnHub(Published):
 
     def by_hand(self) -> str:
         return f'run `hf download {self._place["repo_id"]}` elsewhere and copy its cache (HF_HOME)'
+
+    def copy_into(self, home: Path) -> Path:
+        file = self.fetch()
+        repository = next(folder for folder in file.parents if folder.name.startswith('models--'))
+        target = home / 'huggingface' / 'hub' / repository.name
+        shutil.copytree(repository, target, symlinks=True, dirs_exist_ok=True)
+        return target / file.relative_to(repository)
 
     def _download(self) -> Path:
         from huggingface_hub import hf_hub_download

@@ -70,7 +70,7 @@ def prepare_detection(root: Path, val: float = 0.2, seed: int = 0, kind: str | N
                 f'{target}: {len(part)} images, {len(content["annotations"])} boxes, '
                 f'{len(classes)} classes ({count}{more})'
             )
-    return [*lines, f'train with: tools/train.py CONFIG --data-root {root} --classes']
+    return [*lines, f'train with: se-mm train CONFIG --data-root {root} --classes']
 
 
 def _already_done(root: Path, targets: dict[str, Path]) -> list[str]:
@@ -81,7 +81,7 @@ def _already_done(root: Path, targets: dict[str, Path]) -> list[str]:
     """
     there = [target for target in targets.values() if target.exists()]
     ours = [target for target in there if _description(target).startswith(MADE_BY)]
-    hint = f'train with: tools/train.py CONFIG --data-root {root} --classes'
+    hint = f'train with: se-mm train CONFIG --data-root {root} --classes'
     if there and ours == there:
         return [f'{", ".join(map(str, there))}: {_description(there[0])}; delete them to make them anew', hint]
     found = {} if ours else find_coco(root)

@@ -35,7 +35,7 @@ def prepare_scenes(root: Path, val: float = 0.2, seed: int = 0) -> list[str]:
         raise SeMmError(f'folder {root.absolute()} does not exist')
     if not 0 < val < 1:
         raise SeMmError(f'--val is {val}; expected a share above 0 and below 1, as 0.2')
-    hint = f'train with: tools/train.py CONFIG --data-root {root} --classes'
+    hint = f'train with: se-mm train CONFIG --data-root {root} --classes'
     found = find_scenes(root)
     if found is None:
         raise SeMmError(
