@@ -12,6 +12,7 @@ from mmengine.config import Config
 from ..errors import SeMmError
 from .coco_layout import read_coco
 from .loaders import datasets_of, type_name
+from .scene_layout import class_folders
 from .tree import nodes
 
 #: Hooks that count epochs from the start, and the arguments that do; those of the second kind count from the end.
@@ -68,7 +69,7 @@ def set_length(cfg: Config, epochs: int | None = None, iters: int | None = None)
     old = old_epochs if iters is None else old_iters
     loop['max_epochs' if iters is None else 'max_iters'] = new
     batches = _batches_of_an_epoch(cfg) if iters is None else None
-    least = 1.001 / batches if batches else _LEAST
+    least = 2 / batches if batches else _LEAST  # two, since pictures without boxes may be left out
     for scheduler in _schedulers(cfg):
         if scheduler.get('by_epoch', True) == (iters is None):
             _scale_scheduler(scheduler, new / old, new, least)
@@ -151,15 +152,24 @@ def _cap_warmup(cfg: Config, new: int, batches: int | None) -> list[str]:
 
 
 def _batches_of_an_epoch(cfg: Config) -> int | None:
-    """How many batches the training set makes, where its file is COCO JSON; ``None`` where it cannot be said."""
+    """How many batches the training set makes at the least; ``None`` where it cannot be said."""
     loader = cfg.get('train_dataloader') or {}
-    count = 0
-    for dataset in datasets_of(loader):
-        content = read_coco(Path(dataset.get('data_root') or '', dataset.get('ann_file') or '.'))
-        if content is None:
-            return None
-        count += len(content['images'])
-    return max(1, count // int(loader.get('batch_size') or 1)) if count else None
+    counts = [_pictures_in(dataset) for dataset in datasets_of(loader)]
+    if None in counts or not sum(counts):
+        return None
+    return max(1, sum(counts) // int(loader.get('batch_size') or 1))
+
+
+def _pictures_in(dataset: Mapping[str, Any]) -> int | None:
+    root, ann_file = Path(dataset.get('data_root') or ''), dataset.get('ann_file')
+    if ann_file and (root / ann_file).is_file():
+        if ann_file.endswith('.txt'):
+            return len((root / ann_file).read_text().splitlines())
+        content = read_coco(root / ann_file)
+        return len(content['images']) if content else None
+    prefix = dataset.get('data_prefix')
+    folders = class_folders(root / prefix) if isinstance(prefix, str) and not ann_file else ()
+    return sum(len(list((root / prefix / name).iterdir())) for name in folders) or None
 
 
 def _scale_loop(loop: MutableMapping[str, Any], factor: float, new: int) -> None:

@@ -116,6 +116,9 @@ def test_vocs_own_configs_read_vocdevkit_as_it_is(tmp_path):
 
     cfg.work_dir = str(tmp_path / 'out')
     preflight.check(cfg, ('train', 'val'))
+    (root / 'VOC2007/Annotations/03.xml').write_bytes(b'')
+    with pytest.raises(SeMmError, match=r'1 of 10 XML files in .* cannot be read: 03.xml is empty \(0 bytes\)'):
+        preflight.check(cfg, ('train', 'val'))
 
 
 def test_what_is_there_stays(voc):

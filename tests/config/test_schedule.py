@@ -181,3 +181,17 @@ def test_a_long_warm_up_is_cut_to_a_tenth(tmp_path):
     )
     assert 'warm-up: 20 iterations in place of 500' in set_length(cfg, epochs=10)
     assert cfg.param_scheduler[0].end == 20
+
+
+@pytest.mark.parametrize('epochs', [1, 2, 5])
+def test_a_warm_up_of_a_part_of_an_epoch_is_an_iteration_or_more(tmp_path, epochs):
+    for split in ('train', 'val'):
+        for name in ('a', 'b'):
+            (tmp_path / split / name).mkdir(parents=True)
+            for i in range(20):
+                (tmp_path / split / name / f'{i}.jpg').touch()
+    cfg = load_config('se_mm::demo/se_resnet18_scenes.py', data_root=str(tmp_path), classes=[])
+    set_length(cfg, epochs=epochs)
+    batches = 40 // cfg.train_dataloader.batch_size
+    for scheduler in schedulers(cfg):
+        assert int(scheduler['begin'] * batches) < int(scheduler['end'] * batches)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import broadcast_object_list, is_main_process
@@ -17,7 +18,7 @@ from mmengine.registry import DATASETS
 
 from ...config.loaders import datasets_of
 from ...errors import USER_ERROR, SeMmError
-from . import coco_check, skipped, verdicts
+from . import coco_check, skipped, verdicts, voc_check
 from .coco_check import few
 
 CLASS_HEADS = ('bbox_head', 'mask_head', 'head')
@@ -161,6 +162,8 @@ def _build(cfg: Config, dataset_cfg: ConfigDict, split: str, dataset_class: type
             dataset.full_init()
         except SeMmError:
             raise
+        except ElementTree.ParseError as error:
+            raise SeMmError(f'{split} data ({name}): {voc_check.unreadable(dataset_cfg)}') from error
         except (AssertionError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
             hint = ' --classes takes the names of the folders.' if 'subfolders' in str(error) else ''
             raise SeMmError(f'{split} data ({name}) cannot be read: {error}{hint}') from error
