@@ -8,8 +8,7 @@ from pathlib import Path
 from .arguments import CONFIG_HELP, add_data_arguments, config_of
 
 EXAMPLES = """\
-  %(prog)s mmdet::retinanet/retinanet_r50_fpn_1x_coco.py --se -o weights/
-  TORCH_HOME=weights/ se-mm train mmdet::retinanet/retinanet_r50_fpn_1x_coco.py --se     # on the other machine
+  %(prog)s mmdet::retinanet/retinanet_r50_fpn_1x_coco.py --se -o weights/    # then: TORCH_HOME=weights/ se-mm train
 """
 
 
