@@ -101,7 +101,7 @@ def bundle(cfg: Config, folder: Path) -> list[str]:
     Raises:
         SeMmError: if a checkpoint is missing, cannot be fetched or written.
     """
-    lines, local, homes = [], [], {f'TORCH_HOME={folder}': True}  # in order
+    lines, local, homes = [], [], [f'TORCH_HOME={folder}']
     try:
         for key, name in named_weights(cfg).items():
             try:
@@ -114,7 +114,7 @@ def bundle(cfg: Config, folder: Path) -> list[str]:
                 shutil.copyfile(Path(name).expanduser(), file)
                 local.append(f'{key}{".checkpoint" if key.endswith("init_cfg") else ""}={file}')
             elif isinstance(weights, published.OnHub):
-                homes |= {f'HF_HOME={folder}/huggingface': True, 'HF_HUB_OFFLINE=1': True}
+                homes[1:] = [f'HF_HOME={folder}/huggingface', 'HF_HUB_OFFLINE=1']
             lines.append(f'{key} = {name}: {file}')
     except OSError as error:
         raise SeMmError(f'-o {folder} cannot be written to: {error}') from error
