@@ -9,9 +9,6 @@ from hypothesis import settings
 from yapf.yapflib import yapf_api
 
 import se_mm  # noqa: F401
-from se_mm.cli import process
-
-process.set_up()
 
 # Commands run in forks (support.commands), which inherit no threads.
 torch.set_num_threads(1)

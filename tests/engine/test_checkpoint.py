@@ -33,7 +33,7 @@ def test_a_write_that_fails_leaves_the_file_and_nothing_beside_it(tmp_path, monk
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_a_resumed_training_removes_its_own_files_alone(tmp_path):
+def test_a_resumed_training_removes_its_own_files_alone_and_runs_no_text_of_the_checkpoint(tmp_path):
     root = draw_scenes(tmp_path / 'scenes')
     best_of_another = tmp_path / 'best.pth'
     best_of_another.write_bytes(b'weights')
@@ -49,6 +49,7 @@ def test_a_resumed_training_removes_its_own_files_alone(tmp_path):
     (work_dir / f'iter_1.pth.7{PART}').write_bytes(b'of a process that was killed')
     state = read_checkpoint(work_dir / 'iter_2.pth')
     state['message_hub']['runtime_info'].update(best_ckpt=str(best_of_another), best_score=-1.0)
+    state['meta']['config'] = f'open({str(tmp_path / "ran")!r}, "w")'
     torch.save(state, work_dir / 'iter_2.pth')
     cfg = scene_config(root, work_dir, 4, **options)
     cfg.update(resume=True, load_from=str(work_dir / 'iter_2.pth'))
@@ -56,3 +57,4 @@ def test_a_resumed_training_removes_its_own_files_alone(tmp_path):
     assert best_of_another.read_bytes() == b'weights'
     assert [file.name for file in work_dir.glob('iter_*')] == ['iter_4.pth']
     assert (work_dir / 'last_checkpoint').read_text() == str(work_dir / 'iter_4.pth')
+    assert not (tmp_path / 'ran').exists()

@@ -77,6 +77,7 @@ class CheckpointHook(_CheckpointHook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         self._gradients = checkpoint.pop(GRADIENTS, {}) if runner._resume else {}
+        checkpoint.get('meta', {}).pop('config', None)  # Runner.resume would run this text; mmengine writes `cfg`
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         if 'optimizer' in checkpoint and _is_accumulating(runner):
