@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -100,6 +101,13 @@ def test_a_wheel_carries_the_configs(tmp_path):
     )
     done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout.split() == [str(tmp_path / 'installed/se_mm/__init__.py'), 'se_mm.SEResNet'], done.stderr
+    (scripts,) = (tmp_path / 'installed').glob('*.dist-info/entry_points.txt')
+    assert 'se-mm = se_mm.cli:se_mm' in scripts.read_text()
+    command = [sys.executable, '-m', 'se_mm', 'swap', 'se_mm::faster_rcnn_r50_coco.py', '-o', 'twin.py']
+    environment = os.environ | {'PYTHONPATH': str(tmp_path / 'installed')}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert 'se_mm.SEResNet' in (tmp_path / 'twin.py').read_text()
 
 
 def test_data_root_replaces_every_path_into_the_data():
