@@ -11,6 +11,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from ..compat.config_scope import read_config
 from ..config.tree import value_at
 from ..errors import SeMmError
 from .changes import Change, Swap, apply
@@ -39,7 +40,7 @@ def write_twin(swap: Swap, cfg: Config, original: str, file: Path) -> None:
             draft = Path(folder, file.name)
             # The draft lies one folder deeper: there the original has another relative name.
             draft.write_text(text_of(swap, cfg, _name_from(original, draft.parent), original))
-            if without_scopes(Config.fromfile(draft)) != without_scopes(apply(swap, Config.fromfile(cfg.filename))):
+            if without_scopes(read_config(str(draft))) != without_scopes(apply(swap, read_config(cfg.filename))):
                 raise RuntimeError(f'the twin of {original} does not read back as it is')
             draft.write_text(text_of(swap, cfg, _name_from(original, file.parent), original))
             draft.replace(file)
