@@ -54,6 +54,10 @@ setup(
         ],
         'timm': ['timm>=1.0'],
         'export': ['onnx', 'onnxruntime', 'onnxscript', 'openvino'],
+        # For --log of train and test.
+        'tensorboard': ['tensorboard'],
+        'wandb': ['wandb'],
+        'mlflow': ['mlflow'],
         'dev': ['hypothesis', 'pytest', 'pytest-xdist', 'ruff', 'scikit-learn', 'timm>=1.0'],
     },
     classifiers=[

@@ -18,6 +18,7 @@ _HOOKS = (
     'pictures',
     'predictions',
     'preemption',
+    'progress',
     'seed',
     'skipped_data',
 )

@@ -20,6 +20,9 @@ yapf_api.FormatCode = lambda text, **_: (text, False)
 if not torch.cuda.is_available():
     os.environ['TRITON_INTERPRET'] = '1'  # read when the kernels are defined
 
+# Many tests read what goes to the log file only, unless a command is verbose.
+os.environ.setdefault('SE_MM_VERBOSE', '1')
+
 # The same examples in every run; `pytest --hypothesis-profile=default` looks for new ones.
 settings.register_profile('repeatable', derandomize=True, deadline=None)
 settings.load_profile('repeatable')

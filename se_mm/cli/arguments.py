@@ -25,6 +25,11 @@ class OptionAction(argparse.Action):
         DictAction(self.option_strings, self.dest)(parser, namespace, values, option)
 
 
+class _Verbose(argparse.Action):
+    def __call__(self, *_: Any) -> None:
+        os.environ['SE_MM_VERBOSE'] = '1'  # read when the process is set up, and by the processes of a launcher
+
+
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """The config, what is laid over it (:func:`config_of`), and the launcher."""
     parser.add_argument('config', help=CONFIG_HELP)
@@ -33,6 +38,14 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--batch-size', type=int, metavar='N', help='pictures a batch and process')
     parser.add_argument('--workers', type=int, metavar='N', help='processes that load data (0: none beside this one)')
     parser.add_argument('--explain', metavar='KEY', help='say which file of the inheritance set a key, and stop')
+    parser.add_argument(
+        '--log',
+        nargs='+',
+        default=[],
+        choices=['tensorboard', 'wandb', 'mlflow'],
+        help="also record metrics, curves and sheets there (pip install 'se_mm[tensorboard]' and so on)",
+    )
+    parser.add_argument('--verbose', action=_Verbose, nargs=0, help='print the whole log (also: SE_MM_VERBOSE=1)')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from .arguments import add_config_arguments, config_of, set_local_rank
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 EXAMPLES = """\
   %(prog)s CONFIG work_dirs/CONFIG/epoch_12.pth --data-root DIR
@@ -32,6 +36,8 @@ def run(args: argparse.Namespace) -> None:
     from ..datasets.validation import preflight
     from ..engine import switches
     from ..evaluation.outputs import add_outputs
+    from ..visualization.backends import add_log_backends
+    from .console import show_progress
 
     set_local_rank(args)
     args.checkpoint = local_checkpoint(args.checkpoint)
@@ -44,7 +50,13 @@ def run(args: argparse.Namespace) -> None:
     add_outputs(cfg, args.out, args.sheet, args.confusion)
     if args.tta:
         use_test_time_augmentation(cfg)
-    runner = build_runner(cfg, switches.guard_data)
+    add_log_backends(cfg, args.log)
+
+    def prepare(prepared: Config) -> None:
+        switches.guard_data(prepared)
+        show_progress(prepared)
+
+    runner = build_runner(cfg, prepare)
     load_weights(runner, args.checkpoint)
     if args.deploy:
         deploy(runner.model)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from .arguments import add_config_arguments, config_of, set_local_rank
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 EXAMPLES = """\
   %(prog)s se_mm::faster_rcnn_se_r50_coco.py --data-root data/coco
@@ -51,6 +55,8 @@ def run(args: argparse.Namespace) -> None:
     from ..config import pretrained
     from ..datasets.validation import preflight
     from ..engine import switches
+    from ..visualization.backends import add_log_backends
+    from .console import show_progress
 
     set_local_rank(args)
     cfg = config_of(args)
@@ -60,4 +66,10 @@ def run(args: argparse.Namespace) -> None:
     switches.apply_training_switches(cfg, args)
     preflight.check(cfg, ('train', 'val'))
     pretrained.fetch(cfg)
-    train(build_runner(cfg, switches.make_survivable))
+    add_log_backends(cfg, args.log)
+
+    def prepare(prepared: Config) -> None:
+        switches.make_survivable(prepared)
+        show_progress(prepared)
+
+    train(build_runner(cfg, prepare))

@@ -144,13 +144,14 @@ def _with_own_numbers(batches: Iterable[list[int]], seed: int | None) -> Iterato
 
 
 class _WorkerStart:
-    """Makes a worker ignore SIGTERM, which launchers send to all processes; the main process handles it."""
+    """Makes a worker ignore SIGTERM and Ctrl-C, which reach all processes; the main process handles them."""
 
     def __init__(self, then: Callable[[int], None] | None) -> None:
         self.then = then
 
     def __call__(self, worker: int) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
         if self.then:
             self.then(worker)
 

@@ -14,7 +14,7 @@ from support.small import draw_scenes, draw_shapes
 from support.small import train_with as train
 from support.small import trained_with as trained
 
-from se_mm.engine.hooks.preemption import PREEMPTED_STATUS
+from se_mm.engine.hooks.preemption import INTERRUPTED_STATUS, PREEMPTED_STATUS, PreemptionHook
 
 EPOCHS = """
 _base_ = '{repository}/configs/demo/faster_rcnn_se_r18_shapes.py'
@@ -137,6 +137,31 @@ def test_terminated(scenes, whole, tmp_path):
     assert 'Traceback' not in stopped.stderr
     assert 'iter: 7' in trained(ITERATIONS, scenes, tmp_path / 'a', '--resume', checkpoint=never)
     assert sha256_of_training(tmp_path / 'a', 'iter_12.pth') == whole
+
+
+@pytest.mark.fault('Ctrl-C to the whole process group', 'saved after that iteration, status 130; same sha256')
+def test_interrupted(scenes, whole, tmp_path):
+    never = 'interval=100'
+    fault = f"dict(type='SignalAt', iteration=7, number={int(signal.SIGINT)}, group=True)"
+    stopped = train(ITERATIONS, scenes, tmp_path / 'a', '--seed', '3', checkpoint=never, fault=fault, fresh=True)
+    said = stopped.stdout + stopped.stderr
+    assert stopped.returncode == INTERRUPTED_STATUS, said[-2000:]
+    assert 'Ctrl-C: iteration 7 is saved to' in said
+    assert 'the same command with --resume' in said
+    assert 'Traceback' not in said
+    assert (tmp_path / 'a' / 'curves.png').is_file()
+    assert 'iter: 7' in trained(ITERATIONS, scenes, tmp_path / 'a', '--resume', checkpoint=never)
+    assert sha256_of_training(tmp_path / 'a', 'iter_12.pth') == whole
+
+
+def test_a_second_ctrl_c_quits_at_once(monkeypatch):
+    now = iter([100.0, 100.4, 103.0])
+    monkeypatch.setattr('se_mm.engine.hooks.preemption.time.monotonic', lambda: next(now))
+    hook = PreemptionHook()
+    hook._ask(signal.SIGINT, None)
+    hook._ask(signal.SIGINT, None)  # the same key, passed on by a launcher
+    with pytest.raises(KeyboardInterrupt):
+        hook._ask(signal.SIGINT, None)
 
 
 @pytest.mark.fault(

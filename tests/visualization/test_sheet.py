@@ -46,7 +46,7 @@ def draw(dataset: dict, path: Path, monkeypatch) -> list[np.ndarray]:
     monkeypatch.setattr(DetLocalVisualizer, '_draw_instances', record)
     hook = SheetHook(str(path))
     pictures = []
-    visualizer = SimpleNamespace(add_image=lambda name, image: pictures.append(name))
+    visualizer = SimpleNamespace(add_image=lambda name, image, step: pictures.append(name))
     logger = MMLogger.get_instance('sheet')
     runner = SimpleNamespace(test_dataloader=SimpleNamespace(dataset=dataset), visualizer=visualizer, logger=logger)
     for i in range(len(dataset)):
@@ -56,7 +56,7 @@ def draw(dataset: dict, path: Path, monkeypatch) -> list[np.ndarray]:
         sample.pred_instances = InstanceData(**found)
         hook.after_test_iter(runner, i, None, [sample])
     hook.after_test_epoch(runner)
-    assert pictures == ['sheet']
+    assert pictures == ['sheet.png']
     return drawn
 
 

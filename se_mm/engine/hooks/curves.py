@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 
 from ...registry import HOOKS
 from ...utils.atomic import write_atomic
+from ...visualization.backends import record_picture
 from ...visualization.curves import draw_curves, print_table
 from ..loops import EpochBasedTrainLoop
 
@@ -54,6 +55,7 @@ class CurvesHook(Hook):
         }
         path = Path(runner.work_dir, 'curves.png')
         draw_curves(losses, self.validations, path)
+        record_picture(runner.visualizer, path, runner.iter)
         print_table(self.validations)
         runner.logger.info(f'curves: {path}')
 

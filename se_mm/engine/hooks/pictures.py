@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from ...datasets.transforms.loading import LoadImageFromFile
 from ...registry import HOOKS
 from ...utils.atomic import write_atomic
+from ...visualization.backends import record_picture
 from ...visualization.classification import draw_classified, draw_confusion
 from ...visualization.detections import DetectionDrawer, ground_truth
 from ...visualization.sheets import compose
@@ -37,7 +38,7 @@ class ConfusionHook(Hook):
         if is_main_process():
             classes = runner.test_dataloader.dataset.metainfo['classes']
             draw_confusion(matrix.cpu().numpy(), classes, self.path)
-            _add_to_log(runner, 'confusion', self.path)
+            record_picture(runner.visualizer, self.path)
             runner.logger.info(f'confusion matrix: {self.path}')
 
 
@@ -86,7 +87,7 @@ class SheetHook(Hook):
             width=1600 if detects else 1200,
         )
         write_atomic(self.path, cv2.imencode('.png', sheet[..., ::-1])[1].tobytes())
-        _add_to_log(runner, 'sheet', self.path)
+        record_picture(runner.visualizer, self.path)
         runner.logger.info(f'predictions beside the ground truth: {self.path}')
 
 
@@ -100,8 +101,3 @@ def _infos(dataset: Any, paths: list[str]) -> list[dict[str, Any]]:
         if info['img_path'] in paths:
             found[info['img_path']] = info
     return [found[path] for path in paths]
-
-
-def _add_to_log(runner: Runner, name: str, path: Path) -> None:
-    """Shows a picture where the metrics are shown (TensorBoard and the like)."""
-    runner.visualizer.add_image(name, cv2.imread(str(path))[..., ::-1])

@@ -1,9 +1,11 @@
-"""Pre-emption: on SIGTERM a checkpoint is saved, and the process exits with a status that tells the scheduler."""
+"""On SIGTERM (pre-emption) and Ctrl-C a checkpoint is saved, and the process exits with a status that says so."""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
+import time
 from types import FrameType
 from typing import Any
 
@@ -15,28 +17,48 @@ from mmengine.runner import Runner
 from ...errors import SeMmError
 from ...registry import HOOKS
 from .checkpoint import CheckpointHook
+from .curves import CurvesHook
 
 #: Exit status after a checkpoint was saved on SIGTERM (75, "temporary failure, try again" in sysexits.h).
 PREEMPTED_STATUS = getattr(os, 'EX_TEMPFAIL', 75)
+#: Exit status after Ctrl-C, as of a shell.
+INTERRUPTED_STATUS = 130
+#: Launchers pass Ctrl-C on to processes that have it from the terminal: within so many seconds it is the same one.
+SAME_KEY = 1.0
 
 
 @HOOKS.register_module()
 class PreemptionHook(Hook):
-    """Saves a checkpoint and exits with status 75 after the iteration in which any process gets SIGTERM."""
+    """Saves a checkpoint and exits after the iteration in which any process gets SIGTERM or Ctrl-C.
+
+    The status is 75 after SIGTERM and 130 after Ctrl-C; the curves are written. A second Ctrl-C
+    quits at once.
+    """
 
     priority = 'LOWEST'
 
     def __init__(self) -> None:
-        self.asked = False
+        self.asked = 0
+        self._asked_at = 0.0
+        self._previous: dict[int, Any] = {}
 
     def before_run(self, runner: Runner) -> None:
-        self._previous = signal.signal(signal.SIGTERM, self._ask)
+        # Outside of a training (tools/test.py) there is nothing to save.
+        numbers = (signal.SIGTERM, signal.SIGINT) if runner._train_loop is not None else (signal.SIGTERM,)
+        self._previous = {number: signal.signal(number, self._ask) for number in numbers}
 
     def after_run(self, runner: Runner) -> None:
-        signal.signal(signal.SIGTERM, self._previous)
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
+        if number == signal.SIGINT and self.asked != signal.SIGTERM:
+            if self.asked and time.monotonic() - self._asked_at > SAME_KEY:
+                raise KeyboardInterrupt
+            if not self.asked:
+                self._asked_at = time.monotonic()
+                os.write(sys.__stderr__.fileno(), b'\nCtrl-C: saving after this iteration; again to quit at once\n')
+        self.asked = max(self.asked, number)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
         if self._anybody_asked():
@@ -48,24 +70,33 @@ class PreemptionHook(Hook):
         self._batches_of_all = int(fewest)  # some samplers give more to one process than to another
 
     def after_val_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
-        # Outside of a training (tools/test.py) there is nothing to save.
         if runner._train_loop is not None and batch_idx < self._batches_of_all and self._anybody_asked():
             for hook in runner.hooks:
                 if isinstance(hook, EMAHook):
                     hook.after_val_epoch(runner)  # during validation the model holds the averaged weights
             self._leave(runner, runner.epoch, runner.iter)
 
-    def _anybody_asked(self) -> bool:
+    def _anybody_asked(self) -> int:
+        """The number of the signal; 0 where no process got one."""
         asked = torch.tensor(float(self.asked), device=get_comm_device())
         all_reduce(asked, 'max')
-        return bool(asked)
+        return int(asked)
 
     def _leave(self, runner: Runner, epoch: int, iteration: int) -> None:
+        name = 'SIGTERM' if self._anybody_asked() == signal.SIGTERM else 'Ctrl-C'
         hook = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
         if hook is None:
-            raise SeMmError('SIGTERM: the config has no CheckpointHook, nothing was saved')
+            raise SeMmError(f'{name}: the config has no CheckpointHook, nothing was saved')
         path = hook.save_now(runner, epoch, iteration)
-        runner.logger.warning(f'SIGTERM: iteration {iteration} is saved to {path}; --resume goes on from there')
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for number in self._previous:
+            signal.signal(number, signal.SIG_IGN)
+        for other in runner.hooks:
+            if isinstance(other, CurvesHook):
+                other.after_train(runner)
+        runner.visualizer.close()
+        runner.logger.warning(
+            f'{name}: iteration {iteration} is saved to {path}; --resume goes on from there '
+            f'(the same command with --resume, and --work-dir {runner.work_dir})'
+        )
         barrier()  # launchers kill the others as soon as one exits, and the main process may still be writing
-        raise SystemExit(PREEMPTED_STATUS)
+        raise SystemExit(PREEMPTED_STATUS if name == 'SIGTERM' else INTERRUPTED_STATUS)

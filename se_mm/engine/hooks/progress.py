@@ -1,0 +1,150 @@
+"""What a training or a test shows on a quiet console."""
+
+from __future__ import annotations
+
+import datetime
+import resource
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import get_world_size, is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import nn
+from tqdm import tqdm
+
+from ...config.tree import nodes
+from ...registry import HOOKS
+from ...visualization.curves import metric_label
+
+#: Where the console is no terminal, a training prints about so many lines of progress.
+LINES = 40
+
+
+@HOOKS.register_module()
+class ProgressHook(Hook):
+    """Prints what is about to run, a progress line with the time left and the memory, and the metrics."""
+
+    priority = 'VERY_LOW'
+
+    def __init__(self) -> None:
+        self.bar: tqdm | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        _say(summary(runner))
+        loop = runner.train_loop
+        self.bar = _bar(loop.max_iters, initial=loop.iter)
+        self.every = max(loop.max_iters // LINES, 1)
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Any] | None = None
+    ) -> None:
+        done = runner.iter + 1
+        if self.bar is None or (self.bar.disable and done % self.every and done != runner.max_iters):
+            return
+        scalars = runner.message_hub.log_scalars
+        loss = scalars['train/loss'].mean(10) if 'train/loss' in scalars else float('nan')
+        if not self.bar.disable:
+            self.bar.set_description(f'epoch {runner.epoch + 1}/{runner.max_epochs}', refresh=False)
+            self.bar.set_postfix_str(f'loss {loss:.3f}, {memory()}', refresh=False)
+            self.bar.update(done - self.bar.n)
+            return
+        left = datetime.timedelta(seconds=int(runner.message_hub.runtime_info.get('eta', 0)))
+        _say(
+            f'epoch {runner.epoch + 1}/{runner.max_epochs}, iteration {done}/{runner.max_iters}, loss {loss:.3f}, '
+            f'{left} left, {memory()}'
+        )
+
+    def after_val_epoch(self, runner: Runner, metrics: Mapping[str, Any] | None = None) -> None:
+        when = f'epoch {runner.epoch}' if runner._train_loop is not None else 'validation'
+        _say(f'{when}: {", ".join(_metrics(metrics))}')
+
+    def after_train(self, runner: Runner) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def before_test(self, runner: Runner) -> None:
+        _say(summary(runner))
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        self.bar = _bar(len(runner.test_dataloader))
+
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        self.bar.update()
+
+    def after_test_epoch(self, runner: Runner, metrics: Mapping[str, Any] | None = None) -> None:
+        self.bar.close()
+        _say('\n'.join(_metrics(metrics)))
+
+
+def summary(runner: Runner) -> str:
+    """The model, its weights, the schedule, the device and the place of what is written, a line each."""
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    said = {'model': _model(model), 'weights': _weights(runner)}
+    if hasattr(runner._train_loop, 'max_iters'):
+        said['schedule'] = _schedule(runner)
+    cuda = torch.cuda.is_available()
+    device = torch.cuda.get_device_name() if cuda else f'CPU, {torch.get_num_threads()} threads'
+    processes = get_world_size()
+    said['device'] = f'{device}, {processes} processes' if processes > 1 else device
+    said['written to'] = f'{runner.work_dir} (log: {Path(runner.log_dir, runner.timestamp)}.log)'
+    return '\n'.join(f'{name + ":":12}{value}' for name, value in said.items())
+
+
+def memory() -> str:
+    """The most memory that was in use: the GPU's, or this process's."""
+    if torch.cuda.is_available():
+        return f'{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB GPU memory'
+    unit = 1 if sys.platform == 'darwin' else 1024
+    return f'{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30:.1f} GiB memory'
+
+
+def _model(model: nn.Module) -> str:
+    def count(module: nn.Module) -> str:
+        return f'{sum(parameter.numel() for parameter in module.parameters()) / 1e6:.1f}M parameters'
+
+    model = getattr(model, 'module', model)  # of test-time augmentation
+    backbone = getattr(model, 'backbone', None)
+    of_it = f', backbone {type(backbone).__name__} ({count(backbone)})' if isinstance(backbone, nn.Module) else ''
+    return f'{type(model).__name__} ({count(model)}){of_it}'
+
+
+def _weights(runner: Runner) -> str:
+    if runner._load_from:
+        return f'{"resumed from" if runner._resume else "loaded from"} {runner._load_from}'
+    named = [node.get('checkpoint') for _, node in nodes(runner.cfg.model) if node.get('type') == 'Pretrained']
+    if runner._train_loop is None or not hasattr(runner._train_loop, 'max_iters'):
+        return 'the checkpoint'
+    return ', '.join(dict.fromkeys(map(str, named))) or 'random'
+
+
+def _schedule(runner: Runner) -> str:
+    loop = runner.train_loop
+    optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
+    steps = f', {type(optimizer).__name__} with learning rate {max(_rates(optimizer)):g}' if optimizer else ''
+    batch = getattr(loop.dataloader.batch_sampler, 'batch_size', '?')
+    return f'{loop.max_epochs} epochs, {loop.max_iters} iterations of {batch} images{steps}'
+
+
+def _rates(optimizer: torch.optim.Optimizer) -> list[float]:
+    return [group.get('initial_lr', group['lr']) for group in optimizer.param_groups]
+
+
+def _metrics(metrics: Mapping[str, Any] | None) -> list[str]:
+    numbers = {name: value for name, value in (metrics or {}).items() if isinstance(value, (int, float))}
+    return [f'{metric_label(name)} {value:.3f}' for name, value in numbers.items() if value >= 0]
+
+
+def _bar(total: int, initial: int = 0) -> tqdm:
+    silent = not is_main_process() or not sys.stderr.isatty()
+    return tqdm(total=total, initial=initial, disable=silent, unit='it', dynamic_ncols=True)
+
+
+def _say(text: str) -> None:
+    if is_main_process():
+        tqdm.write(text, file=sys.stdout)
+        sys.stdout.flush()

@@ -1,0 +1,51 @@
+"""Where metrics and pictures are recorded, beside the work_dir."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import cv2
+from mmengine.config import Config, ConfigDict
+from mmengine.visualization import Visualizer
+
+from ..errors import SeMmError
+
+#: The name in ``--log``: mmengine's backend, and the packages of which one has to be installed.
+BACKENDS = {
+    'tensorboard': ('TensorboardVisBackend', ('tensorboard', 'tensorboardX')),
+    'wandb': ('WandbVisBackend', ('wandb',)),
+    'mlflow': ('MLflowVisBackend', ('mlflow',)),
+}
+
+
+def add_log_backends(cfg: Config, names: Sequence[str]) -> None:
+    """Adds mmengine's visualization backends to a config's visualizer.
+
+    Args:
+        cfg: changed in place.
+        names: of ``BACKENDS``.
+
+    Raises:
+        SeMmError: if a backend's package is not installed.
+
+    Example:
+        >>> cfg = Config(dict(visualizer=dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])))
+        >>> add_log_backends(cfg, [])
+        >>> [backend.type for backend in cfg.visualizer.vis_backends]
+        ['LocalVisBackend']
+    """
+    for name in dict.fromkeys(names):
+        backend, packages = BACKENDS[name]
+        if not any(find_spec(package) for package in packages):
+            raise SeMmError(f"--log {name}: {packages[0]} is not installed; pip install 'se_mm[{name}]'")
+        visualizer = cfg.setdefault('visualizer', ConfigDict(type='Visualizer'))
+        present = visualizer.get('vis_backends') or [ConfigDict(type='LocalVisBackend')]
+        if not any(str(entry.get('type')).endswith(backend) for entry in present):
+            visualizer.vis_backends = [*present, ConfigDict(type=backend)]
+
+
+def record_picture(visualizer: Visualizer, path: Path, step: int = 0) -> None:
+    """Shows a picture that was written where the metrics are shown, under the name of its file."""
+    visualizer.add_image(path.name, cv2.imread(str(path))[..., ::-1], step)

@@ -1,0 +1,67 @@
+"""What the commands print: a screen, progress, tables; all else is in the log file."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+from support.commands import tool
+from support.small import DEMO, QUICK
+
+from se_mm.visualization.backends import BACKENDS
+
+QUIET = dict(SE_MM_VERBOSE='')
+
+
+@pytest.fixture(scope='module')
+def quiet_training(data, tmp_path_factory):
+    work_dir = tmp_path_factory.mktemp('quiet')
+    args = (DEMO, '--data-root', data, '--work-dir', work_dir, '--seed', 0, '--cfg-options', *QUICK)
+    return tool('train', *args, **QUIET), work_dir
+
+
+def test_a_training_prints_a_screen_and_not_the_log(quiet_training):
+    done, work_dir = quiet_training
+    assert done.returncode == 0, done.stderr[-3000:]
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    assert len(lines) < 40, done.stdout + done.stderr
+    before = lines[: next(i for i, line in enumerate(lines) if line.startswith('epoch 1/1, iteration 1/'))]
+    for word in ('train.json: 8 images', 'model:', 'backbone SEResNet (', 'weights:', 'schedule:', 'device:'):
+        assert sum(word in line for line in before) == 1, word
+    assert any(line.startswith('written to:') and str(work_dir) in line for line in before)
+    assert len(before) <= 24
+    (log,) = work_dir.glob('*/*.log')
+    text = log.read_text()
+    assert 'System environment' in text
+    assert 'Config:' in text
+    assert 'Average Precision' in text
+    for chatter in ('System environment', 'creating index', 'Average Precision', 'faster_coco_eval', 'mmengine - INFO'):
+        assert chatter not in done.stdout + done.stderr
+
+
+def test_progress_says_how_long_and_how_much_memory(quiet_training):
+    done, _ = quiet_training
+    [last] = [line for line in done.stdout.splitlines() if line.startswith('epoch 1/1, iteration 2/2')]
+    assert 'loss' in last
+    assert '0:00:00 left' in last
+    assert 'GiB' in last
+
+
+def test_a_test_prints_its_metrics_and_no_log(quiet_training, data, tmp_path):
+    _, work_dir = quiet_training
+    args = (DEMO, work_dir / 'epoch_1.pth', '--data-root', data, '--work-dir', tmp_path, '--cfg-options', *QUICK)
+    done = tool('test', *args, **QUIET)
+    assert done.returncode == 0, done.stderr[-3000:]
+    said = done.stdout + done.stderr
+    assert 'mAP_50 ' in done.stdout
+    assert 'mmengine - INFO' not in said
+    assert len(said.splitlines()) < 30, said
+
+
+@pytest.mark.parametrize('name', BACKENDS)
+def test_a_log_whose_package_is_missing_says_how_to_install_it(name, data, tmp_path):
+    if any(importlib.util.find_spec(package) for package in BACKENDS[name][1]):
+        pytest.skip(f'{name} is installed')
+    done = tool('train', DEMO, '--data-root', data, '--work-dir', tmp_path, '--log', name)
+    assert done.returncode == 2
+    assert f"error: --log {name}: {name} is not installed; pip install 'se_mm[{name}]'" in done.stderr
