@@ -10,6 +10,9 @@ from yapf.yapflib import yapf_api
 
 import se_mm  # noqa: F401
 
+# Many tests read what goes to the log file only, unless a command is verbose.
+os.environ.setdefault('SE_MM_VERBOSE', '1')
+
 # Commands run in forks (support.commands), which inherit no threads.
 torch.set_num_threads(1)
 cv2.setNumThreads(0)
@@ -19,9 +22,6 @@ yapf_api.FormatCode = lambda text, **_: (text, False)
 
 if not torch.cuda.is_available():
     os.environ['TRITON_INTERPRET'] = '1'  # read when the kernels are defined
-
-# Many tests read what goes to the log file only, unless a command is verbose.
-os.environ.setdefault('SE_MM_VERBOSE', '1')
 
 # The same examples in every run; `pytest --hypothesis-profile=default` looks for new ones.
 settings.register_profile('repeatable', derandomize=True, deadline=None)

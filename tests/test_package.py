@@ -12,6 +12,7 @@ import pytest
 from mmengine.config import Config
 from support.helpers import REPOSITORY
 
+import se_mm
 from se_mm.config.load import load_config
 
 CONFIGS = sorted(
@@ -126,3 +127,7 @@ def test_the_table_of_faults_names_every_fault_that_is_injected(request):
         row for item in request.session.items for row in rows_of(item) if f'| {row[0]} | {row[1]} |' not in table
     }
     assert not missing, f'`make soak` writes docs/reliability.md: {missing}'
+
+
+def test_dir_shows_the_public_names():
+    assert sorted(dir(se_mm)) == sorted(se_mm.__all__)
