@@ -54,7 +54,11 @@ PUBLISHED = {
     (101, 64, 4, 'pytorch', False): (SEWeights('timm://seresnext101_64x4d.gluon_in1k'),),
     (101, 32, 8, 'pytorch', False): (SEWeights('timm://seresnext101_32x8d.ah_in1k'),),
 }
-
+#: The same for ECA.
+PUBLISHED_ECA = {
+    (50, 1, None, 'pytorch', True): _tagged('ecaresnet50d', 'miil'),
+    (101, 1, None, 'pytorch', True): _tagged('ecaresnet101d', 'miil'),
+}
 
 #: Beginnings of their hashes.
 _TORCHVISION_V2 = '11ad3fa6|cd907fc2|f82ba261|1a0047aa|110c445d'
@@ -117,7 +121,6 @@ def se_weights_for(cls: type, config: Mapping[str, Any], plain: str = '') -> SEW
         'reduction': 16,
         'se_stages': None,
         'se_bias': True,
-        'attention': None,
     }
     if any(config.get(key) not in (None, value) for key, value in usual.items()):
         return None
@@ -130,6 +133,8 @@ def se_weights_for(cls: type, config: Mapping[str, Any], plain: str = '') -> SEW
     width = _HOSTS[cls.__name__]
     groups = config.get('groups', 32 if cls.__module__.startswith('mmpretrain.') else 1) if width else 1
     width = config.get('base_width', config.get('width_per_group', width)) if width else None
-    found = PUBLISHED.get((config.get('depth'), groups, width, config.get('style', 'pytorch'), stem), ())
+    attention = config.get('attention')
+    of_layer = PUBLISHED_ECA if attention == {'type': 'se_mm.ECALayer'} else {} if attention else PUBLISHED
+    found = of_layer.get((config.get('depth'), groups, width, config.get('style', 'pytorch'), stem), ())
     same = (weights for weights in found if weights.recipe == recipe_of(plain))
     return next(same, found[0] if found else None)

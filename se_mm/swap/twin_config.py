@@ -16,7 +16,7 @@ from .building import check_it_builds
 from .changes import Change, Swap, apply
 from .hosts import UNSUITED, Host, find_hosts
 from .pixels import pixel_changes, preprocessors_of
-from .se_weights import IMAGENET, MEAN, PUBLISHED, STD, SEWeights, recipe_of, se_weights_for
+from .se_weights import IMAGENET, MEAN, PUBLISHED, PUBLISHED_ECA, STD, SEWeights, recipe_of, se_weights_for
 
 #: Types of our own for hosts that are met most; the others are named by ``se_mm.SETwin``.
 _OWN_TYPES = {'mmdet.ResNet': 'se_mm.SEResNet', 'mmdet.ResNeXt': 'se_mm.SEResNeXt'}
@@ -136,7 +136,8 @@ def _plan_host(swap: Swap, cfg: Config, host: Host, weights: str | None, se: dic
         key = 'pretrained' if isinstance(host.config.get('pretrained'), str) else 'init_cfg'
         value = start if key == 'pretrained' or start is None else dict(type='Pretrained', checkpoint=start)
         changed[key] = (value, reason)
-    known = {weights.checkpoint: weights for several in PUBLISHED.values() for weights in several}.get(start)
+    every = (*PUBLISHED.values(), *PUBLISHED_ECA.values())
+    known = {weights.checkpoint: weights for several in every for weights in several}.get(start)
     if known and known.stem_pool != arguments.get('stem_pool', 'torch'):
         changed['stem_pool'] = (known.stem_pool, 'the pooling that these weights were trained with')
     se_init = se.get('se_init') or ('identity' if start is not None and start == named else None)

@@ -89,3 +89,13 @@ def test_by_the_command_line():
     assert cfg.work_dir.endswith('retinanet_r50_fpn_1x_coco_eca')
     with torch.device('meta'):
         assert parameters(cfg.model.backbone) == PLAIN + 80
+
+
+def test_published_eca_weights_are_taken_where_they_fit(retinanet):
+    cfg = copy.deepcopy(retinanet)
+    cfg.model.backbone.update(type='ResNetV1d')
+    backbone = swap_backbone(cfg, attention=dict(type='se_mm.ECALayer')).model.backbone
+    assert backbone.init_cfg.checkpoint == 'timm://ecaresnet50d.miil_in1k'
+    by_hand = swap_backbone(cfg, attention=dict(type='se_mm.ECALayer', k_size=3)).model.backbone
+    assert by_hand.init_cfg.checkpoint == 'torchvision://resnet50'
+    assert by_hand.se_init == 'identity'

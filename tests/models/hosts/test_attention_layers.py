@@ -69,6 +69,18 @@ def test_every_layer_learns_from_there(name):
     assert all(value.isfinite().all() for value in after.values())
 
 
+@every
+def test_what_is_saved_reads_back(name):
+    network, _ = started(name)
+    other = SEResNet(depth=18, base_channels=32, stem_channels=32, attention=config(name)).double()
+    other.load_state_dict(randomize(network).state_dict())
+    network.eval(), other.eval()
+    for key, value in network.state_dict().items():
+        assert torch.equal(value, other.state_dict()[key])
+    for ours, theirs in zip(network(images()), other(images()), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+
+
 @pytest.mark.parametrize('name', WITHOUT_START)
 def test_without_a_start_it_is_refused_with_the_way_out(name):
     with pytest.raises(SeMmError, match="layer1.0.*start='blend'"):

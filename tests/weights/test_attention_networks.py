@@ -1,0 +1,82 @@
+"""timm's networks with other attention than SE: the same outputs from the same weights, or refused."""
+
+from __future__ import annotations
+
+import pytest
+import timm
+import torch
+
+from se_mm import SeMmError, SEResNet, SETwin
+from se_mm.weights.published import resolve
+
+DEEP = dict(host='mmdet.ResNetV1d', depth=50)
+
+
+def randomised(model: torch.nn.Module) -> torch.nn.Module:
+    torch.manual_seed(0)
+    for tensor in model.state_dict().values():
+        if tensor.is_floating_point():
+            tensor.copy_(torch.rand_like(tensor) * 0.1 + (tensor.dim() == 1) * 0.5)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight)
+    return model.double().eval()
+
+
+def same_outputs(theirs: torch.nn.Module, ours: torch.nn.Module) -> None:
+    ours.double().load_state_dict(randomised(theirs).state_dict())
+    x = torch.randn(1, 3, 64, 64, dtype=torch.float64)
+    with torch.no_grad():
+        out, expected = ours.eval()(x)[-1], theirs.forward_features(x)
+    scale = expected.abs().max()
+    torch.testing.assert_close(out / scale, expected / scale, rtol=0, atol=1e-9)
+
+
+def test_ecaresnet50d():
+    same_outputs(timm.create_model('ecaresnet50d'), SETwin(**DEEP, attention=dict(type='ECALayer')))
+
+
+@pytest.mark.parametrize(
+    ('attn_layer', 'attention'),
+    [
+        ('eca', dict(type='ECALayer')),
+        ('cbam', dict(type='CBAM', bias=False, order='mean_max')),
+        ('gc', dict(type='GlobalContext')),
+        ('ese', dict(type='ESELayer')),
+    ],
+)
+def test_the_layers_in_timms_resnet(attn_layer, attention):
+    theirs = timm.create_model('resnet26', block_args=dict(attn_layer=attn_layer), layers=[1, 1, 1, 1])
+    ours = SEResNet(depth=50, attention=attention)
+    for i in (1, 2, 3, 4):  # one unit a stage is enough
+        stage = getattr(ours, f'layer{i}')
+        del stage[1:]
+    same_outputs(theirs, ours)
+
+
+@pytest.mark.parametrize(
+    'attention', [dict(type='SELayer'), dict(type='ECALayer', k_size=9), dict(type='CBAM')], ids=str
+)
+def test_weights_of_another_layer_are_refused(attention, tmp_path):
+    torch.save(SEResNet(depth=18, attention=dict(type='ECALayer')).state_dict(), tmp_path / 'eca.pth')
+    with pytest.raises(SeMmError, match='takes nothing from .*eca.pth'):
+        SEResNet(depth=18, attention=attention).load_pretrained(str(tmp_path / 'eca.pth'))
+
+
+@pytest.mark.parametrize('name', ['ecaresnet50d.miil_in1k', 'ecaresnet101d.miil_in1k'])
+def test_their_names_are_known(name):
+    assert resolve(f'timm://{name}').url.startswith('https://')
+
+
+OTHER_HOSTS = [
+    'ecaresnet50t.a1_in1k',
+    'ecaresnetlight.miil_in1k',
+    'ecaresnet50d_pruned.miil_in1k',
+    'gcresnet50t.ra2_in1k',
+]
+
+
+@pytest.mark.parametrize('name', [*OTHER_HOSTS, 'skresnet50.ra_in1k', 'skresnext50_32x4d.ra_in1k'])
+def test_names_of_hosts_with_another_stem_or_other_units_are_refused(name):
+    with pytest.raises(SeMmError, match='no network like it'):
+        resolve(f'timm://{name}')
