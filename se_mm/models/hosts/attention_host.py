@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
+from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
 from ...errors import SeMmError
@@ -107,6 +109,11 @@ class AttentionHost(Loadable, Made):
         """The sites where attention stands, from input to output; the layer is ``site.parent.se``."""
         sites = self.adapter.sites(self, self.attention_position)
         return (site for site in sites if site.stage in self.attention_stages)
+
+    def _dump_init_info(self) -> None:
+        """mmengine prints two lines for each parameter where no log file takes them, as in a notebook."""
+        if any(isinstance(handler, logging.FileHandler) for handler in MMLogger.get_current_instance().handlers):
+            super()._dump_init_info()
 
     def init_weights(self) -> None:
         first_time = not self.is_init
