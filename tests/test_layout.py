@@ -16,7 +16,7 @@ from se_mm.cli import COMMANDS
 PACKAGE = REPOSITORY / 'se_mm'
 #: From the top to the bottom. A module imports, when it is itself imported, from its own row and those below it.
 LAYERS = (
-    {'cli'},
+    {'__main__', 'cli'},
     {'apis'},
     {'analysis', 'benchmarks', 'config', 'datasets', 'engine', 'evaluation', 'export', 'swap', 'visualization'},
     {'models'},
@@ -25,7 +25,7 @@ LAYERS = (
 )
 #: Importing module, imported module.
 EXCEPTIONS = {('se_mm.models.hosts.attention_host', 'se_mm.export.deployment')}
-LOOSE = {'__init__', 'errors', 'registry', 'version'}
+LOOSE = {'__init__', '__main__', 'errors', 'registry', 'version'}
 
 
 def name_of(file: Path) -> str:
@@ -76,7 +76,7 @@ def layer(module: str) -> int:
 
 def test_every_room_has_a_layer():
     rooms = {path.name for path in PACKAGE.iterdir() if path.is_dir() and any(path.glob('*.py'))}
-    assert rooms - set.union(*LAYERS) == set()
+    assert rooms <= set.union(*LAYERS)
     assert {path.stem for path in PACKAGE.glob('*.py')} == LOOSE
 
 
@@ -95,7 +95,7 @@ def test_nothing_but_the_scripts_imports_the_command_line():
         module
         for module in MODULES
         for imported in imports(module, lazy=True)
-        if imported.startswith('se_mm.cli') and not module.startswith('se_mm.cli')
+        if imported.startswith('se_mm.cli') and not module.startswith(('se_mm.cli', 'se_mm.__main__'))
     }
 
 
@@ -122,7 +122,7 @@ def test_layers_need_torch_alone(room, below):
     assert not foreign
 
 
-@pytest.mark.parametrize('command', COMMANDS)
+@pytest.mark.parametrize('command', COMMANDS.values())
 def test_each_command_has_a_script_that_does_nothing_else(command):
     script = ast.parse((REPOSITORY / 'tools' / f'{command}.py').read_text())
     assert ast.unparse(script.body[-1]) == f"if __name__ == '__main__':\n    main('{command}')"
@@ -131,4 +131,4 @@ def test_each_command_has_a_script_that_does_nothing_else(command):
 
 
 def test_each_script_is_a_command():
-    assert {path.stem for path in (REPOSITORY / 'tools').glob('*.py')} == set(COMMANDS)
+    assert {path.stem for path in (REPOSITORY / 'tools').glob('*.py')} == set(COMMANDS.values())
