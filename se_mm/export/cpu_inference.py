@@ -214,7 +214,7 @@ def _gate_of(unit: nn.Module) -> tuple[Callable[..., Tensor], tuple[Tensor | Non
 def _mean(z: Tensor) -> Tensor:
     """The means over the positions, (N, K), by a product of matrices, which is quicker than a sum over them."""
     rows = z.permute(0, 2, 3, 1).flatten(1, 2)
-    return (z.new_full((1, rows.size(1)), 1 / rows.size(1)) @ rows).squeeze(1)
+    return torch.bmm(z.new_full((len(z), 1, rows.size(1)), 1 / rows.size(1)), rows).squeeze(1)
 
 
 def _change_class(module: nn.Module, addition: type[Made]) -> None:
