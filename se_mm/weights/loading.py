@@ -53,6 +53,7 @@ def adapt(network: Network, state_dict: MutableMapping[str, Any], prefix: str, m
         own = dict(network.state_dict())
         weights = _in_hosts_form(in_our_form(weights, family), own)
         own = {key: value for key, value in own.items() if key in weights or not key.endswith(_DERIVED)}
+        taken = sum(key in weights for key in own)  # what is started or kept below is not in the file
         start = ''
         if any(ATTENTION.match(key) for key in weights):
             _add_zero_biases(weights, own)
@@ -69,7 +70,7 @@ def adapt(network: Network, state_dict: MutableMapping[str, Any], prefix: str, m
     state_dict.update({f'{prefix}{key}': weights[key] for key in own})
 
     digest = f' (sha256 {digest_of(metadata["file"])[:16]})' if metadata.get('file') else ''
-    log = [f'{name}: {len(own) - len(added)} tensors from {source or "the given weights"}{digest}']
+    log = [f'{name}: {taken} tensors from {source or "the given weights"}{digest}']
     log.append(f'family: {family.name}')
     if where:
         log.append(f'found under {where}')

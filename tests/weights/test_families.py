@@ -274,3 +274,13 @@ def test_one_line_says_what_was_loaded_and_what_was_left(tmp_path, monkeypatch):
     assert f'{len(ours.state_dict())} tensors from {file} (sha256 {digest[:16]})' in line
     assert 'family: Caffe' in line
     assert line.endswith('left: last_linear')
+
+
+def test_new_gates_are_not_counted_as_loaded(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr('se_mm.weights.loading.print_log', lambda line, **_: said.append(line))
+    plain = torchvision.models.resnet50()
+    torch.save(plain.state_dict(), tmp_path / 'resnet50.pth')
+    SEResNet(50).load_pretrained(str(tmp_path / 'resnet50.pth'))
+    (line,) = said
+    assert f'{len(plain.state_dict()) - 2} tensors from' in line  # all but the classifier's weight and bias
