@@ -64,8 +64,9 @@ test-ops: $(COMPILED)/mmcv/_ext.stamp
 	SE_MM_COMPILED_MMCV=$(COMPILED) $(BIN)/python -m pytest tests/compat
 
 # The SE twin of every config that mmdet and mmpretrain ship; writes docs/zoo.md.
+# ATTENTION=eca: another layer, in a fixed sample of 60 configs and 10 model types.
 zoo: $(READY)
-	cd tests && ../$(BIN)/python -m support.zoo
+	cd tests && ../$(BIN)/python -m support.zoo$(if $(ATTENTION),.attention $(ATTENTION))
 
 # Faults in trainings that take minutes; writes docs/reliability.md.
 soak: $(READY)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
+from mmcv.cnn import ContextBlock
 from mmengine.config import Config
 from mmengine.registry import MODELS
+from timm.layers import EcaModule, EffectiveSEModule, SEModule
+from timm.layers.cbam import CbamModule
+from timm.layers.coord_attn import CoordAttn
+from timm.layers.global_context import GlobalContext
 from torch import nn
 
+from se_mm.config.attention import attention_named
 from se_mm.config.tree import value_at
 from se_mm.swap import plan_swap, write_twin
 from se_mm.swap.building import shapes_only
@@ -21,11 +27,24 @@ from se_mm.swap.hosts import Host, scope_of
 from .configs import Shipped
 
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm)
+#: Other people's layers, for the parameters of ours.
+THEIRS: dict[str, Callable[[int], nn.Module]] = {
+    'se': lambda c: SEModule(c, rd_ratio=1 / 16, rd_divisor=8),
+    'eca': EcaModule,
+    'cbam': lambda c: CbamModule(c, rd_channels=max(1, c // 16), mlp_bias=True),
+    'coord': lambda c: CoordAttn(c, rd_channels=max(8, c // 32), bias=True),
+    'gc': GlobalContext,
+    'context': lambda c: ContextBlock(c, ratio=1 / 16),
+    'ese': EffectiveSEModule,
+    'fca': lambda c: SEModule(c, rd_channels=max(1, c // 16), bias=False),
+    'ge': lambda c: nn.Identity(),
+    'simam': lambda c: nn.Identity(),
+}
 
 
-def check(config: Shipped, cfg: Config, hosts: list[Host], folder: Path) -> None:
+def check(config: Shipped, cfg: Config, hosts: list[Host], folder: Path, attention: str = 'se') -> None:
     """Raises an AssertionError, or whatever goes wrong, if one of the promises is not kept."""
-    swap = plan_swap(cfg)
+    swap = plan_swap(cfg, attention=None if attention == 'se' else attention_named(attention))
     twin = apply(swap, cfg)
     scope = scope_of(cfg)
     for host in hosts:
@@ -33,7 +52,9 @@ def check(config: Shipped, cfg: Config, hosts: list[Host], folder: Path) -> None
         before = list(plain.state_dict())
         se = build(value_at(twin, host.keys), scope)
         added = count(se) - count(plain)
-        assert added == expected(plain), f'{host.name}: {added} parameters were added, not {expected(plain)}'
+        blended = (value_at(twin, host.keys).get('attention') or {}).get('start') == 'blend'
+        wanted = expected(plain, attention, blended)
+        assert added == wanted, f'{host.name}: {added} parameters were added, not {wanted}'
         assert shapes(se) == shapes(plain), f'{host.name}: {shapes(se)}, not {shapes(plain)}'
         again = build(host.config, scope)
         assert type(again) is host.cls, f'{host.name}: the original builds as {type(again)} afterwards'
@@ -53,13 +74,18 @@ def count(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def expected(plain: nn.Module) -> int:
-    """The parameters of timm's squeeze-and-excitation of each residual unit's width, which its last norm tells."""
+def expected(plain: nn.Module, attention: str, blended: bool) -> int:
+    """The parameters of somebody else's layer of each residual unit's width, which its last norm tells."""
     return sum(
-        count(timm.layers.SEModule(width, rd_ratio=1 / 16, rd_divisor=8, device='meta'))
+        parameters_of(attention, width) + blended
         for stage in plain.res_layers
         for width in map(width_of, getattr(plain, stage))
     )
+
+
+def parameters_of(attention: str, width: int) -> int:
+    with torch.device('meta'):
+        return count(THEIRS[attention](width))
 
 
 def width_of(unit: nn.Module) -> int:

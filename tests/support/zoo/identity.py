@@ -14,12 +14,16 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
-from se_mm import SELayer
+from se_mm.config.attention import attention_named
 from se_mm.config.pretrained import without_pretrained
+from se_mm.models.attention import Attention, Blend
 from se_mm.swap import swap_backbone
 
 from . import inputs
 from .configs import Shipped, hosts
+
+#: A bias before a softmax changes nothing.
+SOFTMAX_IGNORES = ('conv_attn.bias', 'conv_mask.bias')
 
 
 @dataclass
@@ -31,11 +35,11 @@ class Compared:
     learning: int
 
 
-def check(config: Shipped, cfg: Config) -> Compared:
+def check(config: Shipped, cfg: Config, attention: str = 'se') -> Compared:
     """Raises an AssertionError, or whatever a model raises, if one of the promises is not kept."""
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     cfg = prepared(cfg)
-    plain, twin = build(cfg), build(swap_backbone(cfg, weights='none', se_init='identity'))
+    plain, twin = build(cfg), build(twin_of(cfg, attention))
     inputs.keep_boxes_inside(plain)
     for host in hosts(cfg):
         randomize_norms(network_at(plain, host.keys))
@@ -49,6 +53,11 @@ def check(config: Shipped, cfg: Config) -> Compared:
     losses = equal(*(losses_of(model, cfg) for model in (plain, twin)), 'loss')
     predictions = equal(*(predictions_of(model, cfg) for model in (plain, twin)), 'prediction')
     return Compared(losses, predictions, learning_gates(twin, cfg))
+
+
+def twin_of(cfg: Config, attention: str) -> Config:
+    layer = {} if attention == 'se' else {'attention': attention_named(attention)}
+    return swap_backbone(cfg, weights='none', se_init='identity', **layer)
 
 
 def prepared(cfg: Config) -> Config:
@@ -150,15 +159,27 @@ def equal(plain: list[Tensor], twin: list[Tensor], what: str) -> int:
     return len(plain)
 
 
+def reset(layer: Attention) -> None:
+    """The layer as it starts on its own, or half blended in."""
+    for module in layer.modules():
+        if isinstance(module, Blend):
+            nn.init.constant_(module.alpha, 0.5)
+        elif hasattr(module, 'reset_parameters'):
+            module.reset_parameters()
+
+
 def learning_gates(twin: BaseModel, cfg: Config) -> int:
     """A step with gates that start where a layer starts reaches each of their parameters that is not frozen."""
     if cfg.model.type in inputs.WITHOUT_LOSS:
         return 0
     for module in twin.modules():
-        if isinstance(module, SELayer):
-            module.fc1.reset_parameters()
-            module.fc2.reset_parameters()
-    trained = {key: value for key, value in twin.named_parameters() if '.se.' in key and value.requires_grad}
+        if isinstance(module, Attention):
+            reset(module)
+    trained = {
+        key: value
+        for key, value in twin.named_parameters()
+        if '.se.' in key and value.requires_grad and not key.endswith(SOFTMAX_IGNORES)
+    }
     before = {key: value.detach().clone() for key, value in trained.items()}
     optimizer = torch.optim.SGD([value for value in twin.parameters() if value.requires_grad], lr=1e-2)
     twin.train()
