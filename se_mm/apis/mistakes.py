@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 
 from mmengine.config import Config
+from mmengine.optim import OPTIMIZERS
 
 from ..config.tree import dotted, nodes
 from ..errors import SeMmError
@@ -51,6 +52,21 @@ def unexpected_argument(error: BaseException, cfg: Config) -> SeMmError | None:
             hint = f'; did you mean {close[0]}?' if close else f'; it has {", ".join(known)}'
             return SeMmError(f'{", ".join(where[:3]) or name}: {cls.__name__} has no argument {name}{hint}')
     return None
+
+
+def unknown_optimizer(cfg: Config) -> SeMmError | None:
+    """The message for an optimizer that no registry has, of which mmengine only says that it cannot be called.
+
+    Example:
+        >>> print(unknown_optimizer(Config(dict(optim_wrapper=dict(optimizer=dict(type='Adm'))))))
+        optim_wrapper.optimizer.type is Adm, which is not registered; did you mean Adam?
+    """
+    kind = ((cfg.get('optim_wrapper') or {}).get('optimizer') or {}).get('type')
+    if not isinstance(kind, str) or OPTIMIZERS.get(kind) is not None:
+        return None
+    close = difflib.get_close_matches(kind, OPTIMIZERS.module_dict, 1)
+    hint = f'; did you mean {close[0]}?' if close else ''
+    return SeMmError(f'optim_wrapper.optimizer.type is {kind}, which is not registered{hint}')
 
 
 def arguments_of(cls: type) -> list[str]:

@@ -23,7 +23,7 @@ from mmengine.runner import Runner
 from ..compat.checkpoints import log_classes_allowed
 from ..engine.repeatable import Reader
 from ..errors import TRACEBACK_VARIABLE, SeMmError, listed
-from .mistakes import unexpected_argument
+from .mistakes import unexpected_argument, unknown_optimizer
 
 _SE_MM = Path(__file__).parents[1]
 #: Where the standard library and what pip installs are.
@@ -146,7 +146,7 @@ def _explained(error: Exception, cfg: Config) -> Exception:
         return error
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         return SeMmError(f'work_dir {cfg.work_dir} cannot be written to: {error.strerror}')
-    if mistake := unexpected_argument(error, cfg):
+    if mistake := unexpected_argument(error, cfg) or unknown_optimizer(cfg):
         return mistake
     text = str(error)
     in_worker = re.findall(r'^ *File "(.+?)", line', text, re.MULTILINE)

@@ -24,8 +24,8 @@ def row_heights(aspects: Sequence[float], width: int = 1600) -> list[tuple[int, 
         For each picture the number of its row, and its height there.
 
     Example:
-        >>> row_heights([2, 2, 2, 1, 1], width=616)
-        [(0, 98), (0, 98), (0, 98), (1, 300), (1, 300)]
+        >>> row_heights([2, 2, 2, 1, 1], width=624)
+        [(0, 99), (0, 99), (0, 99), (1, 300), (1, 300)]
     """
     placed = []
     for row, members in enumerate(np.array_split(np.asarray(aspects, dtype=float), max(len(aspects) // 2, 1))):

@@ -66,7 +66,7 @@ def trains_or_says_why(scenes, folder, options) -> str:
         ({'train_cfg.val_interval': 0}, 'val_interval is 0'),
         ({'model.backbone.depth': 17}, '17'),
         ({'model.head.in_channels': 3}, 'shapes cannot be multiplied'),
-        ({'optim_wrapper.optimizer.type': 'Adm'}, 'cannot be built or run'),
+        ({'optim_wrapper.optimizer.type': 'Adm'}, 'did you mean Adam'),
         ({'optim_wrapper.optimizer.lr': math.nan}, ''),
     ],
 )
