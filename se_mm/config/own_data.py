@@ -68,10 +68,13 @@ def fit_data(cfg: Config, root: str) -> list[str]:
     if not Path(root).is_dir():
         return []  # refused with the source of the data, where they are looked at
     said = _drop_missing_members(cfg)
-    missing = [dataset for _, dataset in datasets_in(cfg) if not _is_there(dataset)]
+    named = [dataset for _, dataset in datasets_in(cfg)]
+    missing = [dataset for dataset in named if not _is_there(dataset)]
     if any(type_name(dataset) in _FOLDERS for dataset in missing):
         return said + _fit_scenes(cfg, Path(root))
     if any(_takes_boxes(dataset) for dataset in missing):
+        if len(missing) < len(named) and not find_coco(root):
+            return said  # the config names what is there of it; a split that is missing is refused when it is read
         return said + _fit_boxes(cfg, Path(root))
     return said
 

@@ -270,7 +270,7 @@ MALFORMED = {
     'identity without affine norms': (
         {'norm_cfg': dict(type='BN', affine=False)},
         {'se_init': 'identity'},
-        r'doubles the scale and shift',
+        r'no scale and shift that could be doubled',
     ),
     'a sparse network': (
         'mmpretrain::spark/spark_sparse-resnet50_800e_in1k.py',

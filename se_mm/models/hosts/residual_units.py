@@ -113,7 +113,7 @@ class PlainUnit(AttentionUnit):
 
     def folds(self, x: Tensor) -> bool:
         """Whether frozen norms are folded into their convolutions: in a training step, not in inference."""
-        return self.fold_norms and torch.is_grad_enabled() and is_eager(x)
+        return self.fold_norms and self.training and torch.is_grad_enabled() and is_eager(x)
 
     def conv_norm_relu(self, i: int, x: Tensor) -> Tensor:
         """The i-th convolution with its norm and the activation."""

@@ -187,7 +187,6 @@ def test_init_cfg_of_the_user_is_followed():
     [
         (dict(depth=51), 'no depth 51.*18, 34, 50, 101, 152'),
         (dict(depth=50, reduction=0), 'reduction must be a positive integer, got 0'),
-        (dict(depth=18, reduction=65), 'reduction 65 is larger than the 64 channels'),
         (dict(depth=50, reduction=(16, 16)), 'one for each of the 4 stages'),
         (dict(depth=50, se_stages=(4,)), 'indices of stages, 0 to 3'),
         (dict(depth=50, se_stages=(True, False)), 'one bool for each of the 4 stages'),

@@ -6,6 +6,7 @@ import json
 
 import pytest
 from mmengine.config import Config
+from support.commands import forget_mmengines_state
 from support.formats import Sample, voc_folder
 from support.small import draw_scenes, scene_config
 
@@ -81,6 +82,7 @@ def test_an_argument_that_no_class_takes(tmp_path, options, message):
     merge_options(cfg, options)
     from se_mm.engine import switches
 
+    forget_mmengines_state()
     with pytest.raises(SeMmError, match=message.replace('?', r'\?')):
         train(build_runner(cfg, switches.make_survivable))
 
