@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from support.commands import forget_mmengines_state
 from support.small import draw_scenes, run, scene_config
 from torch import nn
 
@@ -42,6 +43,7 @@ def test_a_module_that_makes_nan(scenes, tmp_path):
 )
 def test_a_gate_that_makes_nan(scenes, tmp_path):
     cfg = scene_config(scenes, tmp_path, 30)
+    forget_mmengines_state()
     runner = runtime.build_runner(cfg, switches.make_survivable)
     nn.init.constant_(runner.model.backbone.layer3[1].se.fc2.weight, math.nan)
     runner.model._is_init = True  # the runner would draw the weights anew

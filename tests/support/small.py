@@ -13,7 +13,7 @@ from mmengine.config import Config
 from se_mm.apis import runner as runtime
 from se_mm.datasets.prepare import shapes
 from se_mm.engine import switches
-from support.commands import output, tool
+from support.commands import forget_mmengines_state, output, tool
 from support.helpers import REPOSITORY
 
 DEMO = 'configs/demo/faster_rcnn_se_r18_shapes.py'
@@ -100,6 +100,7 @@ def scene_config(root: Path, work_dir: Path, iterations: int = 8, hooks: list[di
 
 def run(cfg: Config):
     """Trains as ``tools/train.py`` does; returns the runner."""
+    forget_mmengines_state()  # trainings of one second would share a visualizer
     runner = runtime.build_runner(cfg, switches.make_survivable)
     runtime.train(runner)
     return runner
