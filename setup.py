@@ -26,6 +26,7 @@ setup(
     # The commands of tools/, from anywhere; `python -m se_mm` is the same.
     entry_points={'console_scripts': ['se-mm = se_mm.cli:se_mm']},
     install_requires=[
+        'filelock',
         'matplotlib',
         'numpy',
         'pillow',
