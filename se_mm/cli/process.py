@@ -42,10 +42,8 @@ def own(main: Callable[[], None]) -> None:
 
 def set_up() -> None:
     """All that the tools change for their whole process, which ``import se_mm`` may not."""
-    from ..weights import schemes
     from .console import quiet
 
-    schemes.register()
     quiet()
 
 

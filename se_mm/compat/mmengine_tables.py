@@ -24,6 +24,6 @@ def _add_timm_scheme(checkpoint: ModuleType) -> None:
 
 
 def _load_from_timm(filename: str, map_location: Any = None) -> dict[str, Any]:
-    from ..weights.schemes import load_from_timm
+    from ..weights import published
 
-    return load_from_timm(filename, map_location)
+    return published.read(filename, map_location)[0]

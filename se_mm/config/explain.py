@@ -12,9 +12,7 @@ from mmengine.config import Config
 from ..compat.config_scope import base_files, read_config
 from ..errors import SeMmError
 from .locate import closest, locate
-from .tree import dotted, nodes
-
-_MISSING = object()
+from .tree import MISSING, dotted, find, nodes
 
 
 def explain(path: str, cfg: Config, key: str) -> list[str]:
@@ -33,19 +31,19 @@ def explain(path: str, cfg: Config, key: str) -> list[str]:
         SeMmError: if the config does not have the key, with the closest ones.
     """
     keys = key.split('.')
-    final = _value(cfg, keys)
-    lines, before = [], _MISSING
+    final = find(cfg, keys)
+    lines, before = [], MISSING
     for file, value in _history(path, keys):
         lines.append(f'{file}: {_shown(value)}')
         before = value
-    if final is _MISSING and not lines:
+    if final is MISSING and not lines:
         known = {dotted((*where, name)) for where, node in nodes(cfg._cfg_dict) for name in node}
         close = closest(key, known)
         last = key.rpartition('.')[2]
         close += sorted(name for name in known if name.rpartition('.')[2] == last and name not in close)[:3]
         hint = f'; did you mean {", ".join(close)}?' if close else ''
         raise SeMmError(f'--explain {key}: the config has no such key{hint}')
-    if final is not _MISSING and _plain(final) != _plain(before):
+    if final is not MISSING and _plain(final) != _plain(before):
         lines.append(f'the command line: {_shown(final)}')
     return [f'{key} = {_shown(final)}', *(f'  {line}' for line in lines)]
 
@@ -53,26 +51,15 @@ def explain(path: str, cfg: Config, key: str) -> list[str]:
 def _history(path: str, keys: list[str]) -> Iterator[tuple[str, Any]]:
     """The files that change a key, the deepest base first, each once."""
     bases = base_files(path)
-    inherited = _MISSING
+    inherited = MISSING
     for base in bases:
         file = locate(base) if '::' in base else os.path.normpath(Path(path).parent / base)
         yield from _history(file, keys)
-        value = _value(read_config(file), keys)
-        inherited = value if value is not _MISSING else inherited
-    value = _value(read_config(path), keys)
+        value = find(read_config(file), keys)
+        inherited = value if value is not MISSING else inherited
+    value = find(read_config(path), keys)
     if _plain(value) != _plain(inherited):
         yield path, value
-
-
-def _value(tree: Any, keys: list[str]) -> Any:
-    for key in keys:
-        if isinstance(tree, (list, tuple)) and key.isdigit() and int(key) < len(tree):
-            tree = tree[int(key)]
-        elif isinstance(tree, (Config, dict)) and key in tree:
-            tree = tree[key]
-        else:
-            return _MISSING
-    return tree
 
 
 def _plain(value: Any) -> Any:
@@ -80,7 +67,7 @@ def _plain(value: Any) -> Any:
 
 
 def _shown(value: Any) -> str:
-    if value is _MISSING:
+    if value is MISSING:
         return 'not set'
     text = ' '.join(str(value.to_dict() if hasattr(value, 'to_dict') else value).split())
     return text if len(text) <= 300 else f'{text[:300]}...'

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from ..errors import SeMmError
+from .tree import MISSING, find
 
 
 def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
@@ -24,20 +25,9 @@ def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
         101
     """
     for key in options:
-        if not _has(cfg, key):
+        if find(cfg, key.split('.')) is MISSING:
             print_log(f'--cfg-options: {key} is new, the config has no such key', logger='current', level=30)
     try:
         cfg.merge_from_dict(dict(options))
     except (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise SeMmError(f'--cfg-options do not fit the config: {error}') from error
-
-
-def _has(cfg: Any, dotted_key: str) -> bool:
-    for key in dotted_key.split('.'):
-        if isinstance(cfg, (list, tuple)) and key.isdigit() and int(key) < len(cfg):
-            cfg = cfg[int(key)]
-        elif isinstance(cfg, (Config, dict)) and key in cfg:
-            cfg = cfg[key]
-        else:
-            return False
-    return True

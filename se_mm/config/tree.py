@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from mmengine.config import Config
 
 Keys = tuple[str | int, ...]
 
@@ -31,6 +33,27 @@ def value_at(tree: Any, keys: Keys) -> Any:
     """
     for key in keys:
         tree = tree[key]
+    return tree
+
+
+#: What :func:`find` returns where there is nothing.
+MISSING = object()
+
+
+def find(tree: Any, keys: Sequence[str]) -> Any:
+    """What dotted keys lead to, where a number is an index into a list; ``MISSING`` where they lead nowhere.
+
+    Example:
+        >>> find({'heads': [{'depth': 50}]}, ['heads', '0', 'depth']), find({}, ['heads']) is MISSING
+        (50, True)
+    """
+    for key in keys:
+        if isinstance(tree, (list, tuple)) and key.isdigit() and int(key) < len(tree):
+            tree = tree[int(key)]
+        elif isinstance(tree, (Config, dict)) and key in tree:
+            tree = tree[key]
+        else:
+            return MISSING
     return tree
 
 

@@ -223,7 +223,9 @@ checksum = network.layer4[1].conv2.weight.double().sum()
 largest = checksum.detach().clone()
 distributed.all_reduce(largest, distributed.ReduceOp.MAX)
 assert torch.equal(largest, checksum)
-print(f'rank {distributed.get_rank()}: {checksum.item():.6f}')
+print(f'rank {distributed.get_rank()}: {checksum.item():.6f}', flush=True)
+distributed.barrier()
+distributed.destroy_process_group()  # its threads would abort a process that comes to its end
 """
 
 
