@@ -54,12 +54,23 @@ setup(
             'setuptools<81',
         ],
         'timm': ['timm>=1.0'],
-        'export': ['onnx', 'onnxruntime', 'onnxscript', 'openvino'],
+        'export': ['nncf', 'onnx', 'onnxruntime', 'onnxscript', 'openvino'],
+        'pruning': ['torch-pruning'],
         # For --log of train and test.
         'tensorboard': ['tensorboard'],
         'wandb': ['wandb'],
         'mlflow': ['mlflow'],
-        'dev': ['hypothesis', 'pytest', 'pytest-xdist', 'ruff', 'scikit-learn', 'timm>=1.0'],
+        # pytorchcv and pretrainedmodels hold networks of the paper that the tests compare with.
+        'dev': [
+            'hypothesis',
+            'pretrainedmodels',
+            'pytest',
+            'pytest-xdist',
+            'pytorchcv',
+            'ruff',
+            'scikit-learn',
+            'timm>=1.0',
+        ],
     },
     classifiers=[
         'License :: OSI Approved :: Apache Software License',
