@@ -12,9 +12,9 @@ from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
 from ...errors import SeMmError
-from ...weights.families import RESNETS
 from ...weights.loadable import Loadable
-from .arguments import attention_config, build_attention, stage_indices
+from ..attention import SELayer
+from .arguments import attention_class, attention_config, build_attention, stage_indices
 from .made_classes import Made
 from .sites import HostAdapter, Site, check_position, find_adapter
 
@@ -36,7 +36,7 @@ class AttentionHost(Loadable, Made):
             as one bool per stage (like ``stage_with_dcn``). ``None``: all of them.
         attention_position: ``'standard'``: on the residual branch, before the addition. The
             others are those of the paper's tables 14 and 15: ``'pre'``, ``'post'``,
-            ``'identity'``, ``'conv2'``.
+            ``'identity'``, ``'conv2'``; and ``'sum'`` on the mixed branches of a Shake-Shake unit.
         reduction: short for ``attention=dict(reduction=...)``; 16 where neither is given.
         se_bias: short for ``attention=dict(bias=...)``.
         se_stages: another name of ``attention_stages``.
@@ -58,7 +58,6 @@ class AttentionHost(Loadable, Made):
     """
 
     adapter: HostAdapter
-    families = RESNETS
 
     def __init__(
         self,
@@ -83,6 +82,9 @@ class AttentionHost(Loadable, Made):
         self.is_deployed = False
         super().__init__(**kwargs)
         self.adapter = _adapter_of(self)
+        self.families = self.adapter.families
+        if attention_class(config['type']) is SELayer:
+            config.setdefault('divisor', self.adapter.se_divisor)
         check_position(self.adapter, attention_position, type(self).__name__)
         num_stages = self.adapter.num_stages(self)
         name = 'attention_stages' if se_stages is None else 'se_stages'

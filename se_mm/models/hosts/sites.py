@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from torch import nn
 
 from ...errors import SeMmError
+from ...weights.families import RESNETS, Family
 
-#: Where attention stands in a unit ``y = relu(P(x) + F(x))`` (table 14, figure 5 and table 15 of the paper).
-POSITIONS = ('standard', 'pre', 'post', 'identity', 'conv2')
+#: Where attention stands in a unit ``y = relu(P(x) + F(x))`` (table 14, figure 5 and table 15 of the paper);
+#: ``'sum'``: on the mixed branches of a Shake-Shake unit, one layer for all of them.
+POSITIONS = ('standard', 'pre', 'post', 'identity', 'conv2', 'sum')
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,10 @@ class HostAdapter(ABC):
     #: Full names of the classes that it serves, so that no library is imported to look.
     classes: tuple[str, ...] = ()
     positions: tuple[str, ...] = ('standard',)
+    #: The ``divisor`` of an SELayer where the config gives none: 1 where the hidden width is ``C // r``.
+    se_divisor: int = 8
+    #: The namings that weights of these hosts are published under.
+    families: tuple[Family, ...] = RESNETS
 
     def check(self, host: nn.Module) -> None:  # noqa: B027 (most hosts need nothing)
         """Raises an SeMmError if a host lacks what the adapter relies on."""
