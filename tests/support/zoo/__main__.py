@@ -7,17 +7,15 @@ import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
-from mmengine.config import Config
 from tqdm import tqdm
 
 from . import builds, identity
-from .configs import PACKAGES, Shipped, read, shipped, with_hosts
+from .configs import PACKAGES, error_of, one_of_each, shipped, with_hosts
 
 PAGE = Path(__file__).resolve().parents[3] / 'docs' / 'zoo.md'
 #: What keeps a model type from running with random weights and without files, whatever its backbone.
@@ -57,29 +55,6 @@ def main() -> None:
     PAGE.write_text(page)
     print(page)
     sys.exit(bool(failed) or any(kind.partition('.')[2] not in CAUSES for kind in stopped))
-
-
-def error_of(check: Callable[[], object]) -> str | None:
-    try:
-        check()
-    except Exception as error:
-        return f'{type(error).__name__}: {" ".join(str(error).split())[:200]}'
-    return None
-
-
-def one_of_each(found: list) -> dict[str, tuple[Shipped, Config]]:
-    """The lightest config of each model type."""
-    lightest: dict[str, tuple[tuple, Shipped, Config]] = {}
-    for config, cfg, hosts in found:
-        weight = (
-            max(host.config.get('depth', 50) for host in hosts),
-            hosts[0].cls.__name__ != 'ResNet',
-            len(config.name),
-        )
-        kind = f'{config.package}.{cfg.model.type}'
-        if kind not in lightest or weight < lightest[kind][0]:
-            lightest[kind] = (weight, config, read(config))
-    return {kind: (config, cfg) for kind, (_, config, cfg) in lightest.items()}
 
 
 def lines(total: int, counts: Counter, failed: dict, ran: dict, stopped: dict, seconds: float) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from . import builds, identity
-from .configs import shipped, with_hosts
+from .configs import error_of, one_of_each, shipped, with_hosts
 
 BUILDS, RUNS = 60, 10
 
@@ -20,26 +20,18 @@ def main(name: str) -> None:
     logging.disable(logging.WARNING)
     configs = shipped()
     found = list(islice(with_hosts(configs[:: len(configs) // (2 * BUILDS)]), BUILDS))
-    failed, kinds, ran = [], set(), 0
+    failed = {}
     with TemporaryDirectory() as folder:
         for config, cfg, hosts in found:
-            try:
-                builds.check(config, cfg, hosts, Path(folder), name)
-            except Exception as error:
-                failed.append(f'{config.name}: {error}')
-    for config, cfg, _ in found:
-        kind = cfg.model.type
-        if kind in kinds or ran == RUNS:
-            continue
-        kinds.add(kind)
-        try:
-            identity.check(config, cfg, name)
-            ran += 1
-        except Exception as error:
-            failed.append(f'{config.name} runs: {error}')
-    print('\n'.join(failed))
-    print(f'{name}: {len(found)} configs built, {ran} model types start equal and learn, {len(failed)} failures')
-    sys.exit(bool(failed))
+            failed[config.name] = error_of(lambda c=config, g=cfg, h=hosts: builds.check(c, g, h, Path(folder), name))
+    runs = list(islice(one_of_each(found).values(), RUNS))
+    for config, cfg in runs:
+        failed[f'{config.name} runs'] = error_of(lambda c=config, g=cfg: identity.check(c, g, name))
+    failures = [f'{what}: {error}' for what, error in failed.items() if error]
+    print(*failures, sep='\n')
+    good = sum(error is None for error in failed.values())
+    print(f'{name}: {len(found)} configs and {len(runs)} model types; {good} as they should be, {len(failures)} not')
+    sys.exit(bool(failures))
 
 
 if __name__ == '__main__':

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -72,3 +72,26 @@ def with_hosts(configs: list[Shipped]) -> Iterator[tuple[Shipped, Config, list[H
         found = hosts(cfg) if cfg else []
         if found:
             yield config, cfg, found
+
+
+def one_of_each(found: list) -> dict[str, tuple[Shipped, Config]]:
+    """The lightest config of each model type."""
+    lightest: dict[str, tuple[tuple, Shipped, Config]] = {}
+    for config, cfg, hosts in found:
+        weight = (
+            max(host.config.get('depth', 50) for host in hosts),
+            hosts[0].cls.__name__ != 'ResNet',
+            len(config.name),
+        )
+        kind = f'{config.package}.{cfg.model.type}'
+        if kind not in lightest or weight < lightest[kind][0]:
+            lightest[kind] = (weight, config, read(config))
+    return {kind: (config, cfg) for kind, (_, config, cfg) in lightest.items()}
+
+
+def error_of(check: Callable[[], object]) -> str | None:
+    try:
+        check()
+    except Exception as error:
+        return f'{type(error).__name__}: {" ".join(str(error).split())[:200]}'
+    return None
