@@ -23,7 +23,12 @@ _HOOKS = (
     'skipped_data',
 )
 
-DATASETS = Registry('dataset', parent=mmengine_registry.DATASETS, scope='se_mm', locations=['se_mm.datasets.places365'])
+DATASETS = Registry(
+    'dataset',
+    parent=mmengine_registry.DATASETS,
+    scope='se_mm',
+    locations=['se_mm.datasets.places365', 'se_mm.datasets.cifar'],
+)
 DATA_SAMPLERS = Registry(
     'data sampler',
     parent=mmengine_registry.DATA_SAMPLERS,

@@ -45,6 +45,8 @@ _METRICS = (
     'VOCMetric',
 )
 _FOLDERS = ('CustomDataset', 'ImageNet')
+#: Data sets of one archive whose pipelines also fit pictures in files, and what is in the archive.
+_ARCHIVES = {'se_mm.CIFAR10': 'cifar-10-batches-py', 'se_mm.CIFAR100': 'cifar-100-python'}
 _PREPARE = 'tools/prepare_data.py'
 
 
@@ -70,7 +72,7 @@ def fit_data(cfg: Config, root: str) -> list[str]:
     said = _drop_missing_members(cfg)
     named = [dataset for _, dataset in datasets_in(cfg)]
     missing = [dataset for dataset in named if not _is_there(dataset)]
-    if any(type_name(dataset) in _FOLDERS for dataset in missing):
+    if any(_takes_folders(dataset) for dataset in missing):
         return said + _fit_scenes(cfg, Path(root))
     if any(_takes_boxes(dataset) for dataset in missing):
         if len(missing) < len(named) and not find_coco(root):
@@ -81,11 +83,17 @@ def fit_data(cfg: Config, root: str) -> list[str]:
 
 def _is_there(dataset: Mapping[str, Any]) -> bool:
     root, ann_file, prefix = Path(dataset.get('data_root') or ''), dataset.get('ann_file'), dataset.get('data_prefix')
+    if archive := _ARCHIVES.get(str(dataset.get('type'))):
+        return (root / archive).is_dir()
     if ann_file:
         return (root / ann_file).is_file()
     prefix = next(iter(prefix.values()), '') if isinstance(prefix, dict) else prefix
     folder = root / (prefix or dataset.get('split') or '')
     return folder.is_dir() and bool(prefix or dataset.get('split') == '')
+
+
+def _takes_folders(dataset: Mapping[str, Any]) -> bool:
+    return type_name(dataset) in _FOLDERS or str(dataset.get('type')) in _ARCHIVES
 
 
 def _takes_boxes(dataset: Mapping[str, Any]) -> bool:
@@ -186,7 +194,7 @@ def _fit_scenes(cfg: Config, root: Path) -> list[str]:
         raise SeMmError(f'{root} has no validation set; {_PREPARE} scenes {root} sets some pictures aside')
     said = []
     for split, dataset in datasets_in(cfg):
-        if type_name(dataset) in _FOLDERS:
+        if _takes_folders(dataset):
             said.append(f'{split}: {_point_to_folder(dataset, found, root, "train" if split == "train" else "val")}')
     return list(dict.fromkeys(said))
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..registry import MODELS
+from . import backbones
 from .attention import LAYERS
-from .backbones import SEResNet, SEResNeXt, SETwin
 
-for _model in (*LAYERS.values(), SEResNet, SEResNeXt, SETwin):
+for _model in (*LAYERS.values(), *(getattr(backbones, name) for name in backbones.__all__)):
     MODELS.register_module(module=_model)

@@ -178,6 +178,14 @@ PLAIN = Family(name='plain ResNet, without SE', mark=r'')
 #: Of ResNets and ResNeXts, asked in this order.
 RESNETS = (CAFFE, MMPRETRAIN, SENET_PYTORCH, TIMM_DEEP, TIMM, PLAIN)
 
+#: Of the residual networks of CIFAR; no library publishes weights under other names that fit.
+CIFAR = Layout(
+    network=r'(?:conv1|bn1|bn|layer(?P<stage>\d+))\.',
+    unit=r'(?P<unit>layer(?P<stage>\d+)\.\d+\.)(?P<rest>.*)',
+)
+CIFAR_RESNET = Family(name='pre-activation ResNet of CIFAR', mark='', layout=CIFAR)
+SHAKE = Family(name='Shake-Shake', mark='', landmark='layer1.0.branch1.conv1.weight', layout=CIFAR)
+
 #: Published files whose name tells the style of their bottlenecks.
 STYLE_OF_FILE = (
     (r'^timm://(?!.*legacy)', 'pytorch'),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from .cifar import PreActAdapter, ShakeAdapter
 from .residual import ResidualAdapter
 from .sites import HostAdapter
 
 #: Asked in this order.
-ADAPTERS: tuple[HostAdapter, ...] = (ResidualAdapter(),)
+ADAPTERS: tuple[HostAdapter, ...] = (ResidualAdapter(), PreActAdapter(), ShakeAdapter())

@@ -1,0 +1,2 @@
+_base_ = './preresnet164_cifar100.py'
+model = dict(backbone=dict(type='se_mm.SETwin', host='se_mm.PreActResNetCIFAR'))

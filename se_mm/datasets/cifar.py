@@ -1,0 +1,48 @@
+"""CIFAR-10 and CIFAR-100 from their archives, as pictures that were read from files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from mmpretrain.datasets import CIFAR10 as _CIFAR10
+from mmpretrain.datasets import CIFAR100 as _CIFAR100
+
+from ..config.loaders import type_name
+from ..registry import DATASETS
+
+
+class _FromArchive:
+    """Takes the pipeline of a set of files: pictures are BGR, and what would read them is passed over."""
+
+    def __init__(self, *args: Any, pipeline: Sequence[dict[str, Any]] = (), **kwargs: Any) -> None:
+        kept = [step for step in pipeline if type_name(step) != 'LoadImageFromFile']
+        super().__init__(*args, pipeline=kept, **kwargs)
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        samples = super().load_data_list()
+        for sample in samples:
+            sample['img'] = np.ascontiguousarray(sample['img'][..., ::-1])
+        return samples
+
+
+@DATASETS.register_module()
+class CIFAR10(_FromArchive, _CIFAR10):
+    """mmpretrain's ``CIFAR10``, whose config also fits folders of pictures and inference.
+
+    mmpretrain's gives RGB arrays to a pipeline that reads no file. This one has BGR, as what
+    mmcv reads, and leaves ``LoadImageFromFile`` out of its pipeline: the same pipeline and the
+    same preprocessor (``to_rgb=True``) then serve the archive, folders of classes
+    (``--data-root``) and single pictures.
+
+    Args:
+        *args: as mmpretrain's (``data_root``, ``split='train'`` or ``'test'``, ...).
+        pipeline: see above.
+        **kwargs: as mmpretrain's.
+    """
+
+
+@DATASETS.register_module()
+class CIFAR100(_FromArchive, _CIFAR100):
+    """mmpretrain's ``CIFAR100``; see :class:`CIFAR10`."""
