@@ -77,13 +77,7 @@ CIFAR = (
 
 
 def count(network: PaperNetwork) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Parameters and multiply-adds of the classifier: of the plain network, and of the one with SE.
-
-    Example:
-        >>> plain, se = count(CIFAR[0])
-        >>> plain, se[0] - plain[0]
-        ((1730522, 253149824), 14238)
-    """
+    """Parameters and multiply-adds of the classifier: of the plain network, and of the one with SE."""
     plain, se = (_count(network, {**network.backbone, **stages}) for stages in ({'attention_stages': ()}, {}))
     return plain, se
 

@@ -51,7 +51,7 @@ def test_the_papers_figures_are_met_or_explained(network):
 
 
 def test_se_adds_two_small_matrices_and_nothing_else():
-    """In inference our network computes the gate before the last convolution, by more operations than the definition."""
+    """In inference the gate is computed before the last convolution, by more operations than its definition has."""
     (_, plain), (_, se) = count(named('ResNet-50'))
     matrices = {256: 3, 512: 4, 1024: 6, 2048: 3}  # channels and units of the stages, equation 5 of the paper
     assert se - plain == sum(units * 2 * channels * channels // 16 for channels, units in matrices.items())
