@@ -27,6 +27,8 @@ COMMANDS = {
     'benchmark-data': 'benchmark_data',
     'complexity': 'complexity',
     'demo-data': 'draw_shapes',
+    'compare': 'compare',
+    'verdict': 'verdict',
 }
 
 
