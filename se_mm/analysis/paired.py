@@ -32,7 +32,7 @@ class Paired:
     Example:
         >>> pairs = Paired((0, 1, 2), (84.9, 83.3, 83.9), (85.8, 85.8, 87.1))
         >>> f'{pairs.mean:.2f}', '[{:.2f}, {:.2f}]'.format(*pairs.interval), pairs.sign
-        ('2.20', '[-0.74, 5.14]', 0)
+        ('2.20', '[-0.73, 5.13]', 0)
     """
 
     seeds: tuple[int, ...]
@@ -57,9 +57,7 @@ class Paired:
     @property
     def sign(self) -> int:
         """1 or -1 where the interval says that the second is better or worse, else 0."""
-        if self.interval is None:
-            return 0
-        low, high = self.interval
+        low, high = self.interval or (0.0, 0.0)
         return 1 if low > 0 else -1 if high < 0 else 0
 
     @property

@@ -132,14 +132,15 @@ def run_all(
         finally:
             slots.put(slot)
 
+    numbered = list(enumerate(zip(trainings, states, strict=True), start=1))
+    if jobs == 1:
+        for i, each in numbered:
+            do(i, *each)
+        return
     with ThreadPoolExecutor(jobs) as pool:
-        todo = [pool.submit(do, i, *each) for i, each in enumerate(zip(trainings, states, strict=True), start=1)]
-        try:
-            for each in todo:
-                each.result()
-        except BaseException:
-            stopped.append(True)
-            raise
+        todo = [pool.submit(do, i, *each) for i, each in numbered]
+        for each in todo:  # in their order; leaving waits for those that run
+            each.result()
 
 
 def start_process(arguments: list[str], variables: dict[str, str], console: Path) -> int:
