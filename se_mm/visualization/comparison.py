@@ -28,6 +28,7 @@ def draw_comparison(comparison: Comparison, path: Path) -> None:
         left.fill_between(steps, values.min(0), values.max(0), color=f'C{i}', alpha=0.2, lw=0)
     count = len(comparison.seeds)
     left.set(xlabel='epoch' if first.by_epoch else 'iteration', ylabel=label, title=f'mean and range of {count} seeds')
+    left.xaxis.get_major_locator().set_params(integer=True)
     left.legend(fontsize=8)
     left.grid(alpha=0.3)
     right.axvline(0, color='k', lw=0.8)
