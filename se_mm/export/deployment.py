@@ -40,8 +40,9 @@ def fold_norms(network: nn.Module) -> int:
     """
     pairs = list(_convolutions_with_norms(network))
     for parent, conv, norm in pairs:
-        setattr(parent, conv, fuse_conv_bn_eval(getattr(parent, conv), getattr(parent, norm)))
-        setattr(parent, norm, nn.Identity())
+        module = getattr(parent, norm)
+        setattr(parent, conv, fuse_conv_bn_eval(getattr(parent, conv), module))
+        setattr(parent, norm, module.act if 'act' in module._modules else nn.Identity())  # timm's norms hold it
     return len(pairs)
 
 
