@@ -13,6 +13,7 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from ..errors import SeMmError
+from ..models.attention import SELayer
 from ..models.hosts.arguments import attention_class, attention_config, build_attention, stage_indices
 from ..models.hosts.sites import Site, find_adapter
 from .building import shapes_only
@@ -72,6 +73,8 @@ def fit_reductions(cfg: Config, host: Host, se: Mapping[str, Any], limit: str) -
         sites = [site for site in adapter.sites(network) if site.stage in chosen]
         given = se.get('attention') or {}
         config = attention_config(given or None, reduction=se.get('reduction'), se_bias=se.get('se_bias'))
+        if attention_class(config['type']) is SELayer:
+            config.setdefault('divisor', adapter.se_divisor)
 
         def added(reductions: list[int]) -> list[int]:
             layers = [

@@ -1,4 +1,4 @@
-"""Finding the residual networks in a config."""
+"""Finding the networks in a config that attention can be put into."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from mmengine.registry import MODELS
 
 from ..config.tree import Keys, dotted, nodes
 from ..errors import SeMmError
+from ..models.hosts.sites import find_adapter
 
-#: What a host inherits from, by name, so that neither library is imported for the other.
-RESIDUAL = ('mmdet.models.backbones.resnet.ResNet', 'mmpretrain.models.backbones.resnet.ResNet')
-#: Residual networks that already have SE.
+#: Networks that already have SE.
 WITH_SE = ('se_mm.models.hosts.attention_host.AttentionHost', 'mmpretrain.models.backbones.seresnet.SEResNet')
-#: Residual networks that SE does not suit, and why.
+#: Networks with insertion sites that SE does not suit, and why.
 UNSUITED = {
     'mmpretrain.models.backbones.sparse_resnet.SparseResNet': (
         'it computes on a part of the map, and the squeeze would average over the masked rest'
@@ -24,13 +23,14 @@ UNSUITED = {
 }
 SWAPPABLE = (
     'ResNet, ResNeXt, ResNetV1c, ResNetV1d, Res2Net, ResNeSt, RegNet of mmdet and mmpretrain, '
-    "mmdet's TridentResNet, DetectoRS_ResNet and DetectoRS_ResNeXt, mmpretrain's ResNet_CIFAR, and what inherits them"
+    "mmdet's TridentResNet, DetectoRS_ResNet and DetectoRS_ResNeXt, mmpretrain's ResNet_CIFAR, VGG, InceptionV3 and "
+    'ShuffleNetV1, and what inherits them'
 )
 
 
 @dataclass(frozen=True)
 class Host:
-    """A residual network in a config.
+    """A network in a config that attention can be put into.
 
     Attributes:
         keys: where it stands (``('model', 'detector', 'backbone')``).
@@ -74,7 +74,7 @@ class Host:
 
 
 def find_hosts(cfg: Config) -> list[Host]:
-    """The residual networks of a config's model, wherever they stand.
+    """The networks of a config's model that attention can be put into, wherever they stand.
 
     Raises:
         SeMmError: if there is none; the message says what stands in its place, and what could.
@@ -91,7 +91,7 @@ def find_hosts(cfg: Config) -> list[Host]:
     scope = scope_of(cfg)
     for keys, node in _candidates(model, ('model',)):
         cls = _class_of(node, node.get('_scope_') or scope)
-        if cls is not None and _inherits(cls, RESIDUAL + WITH_SE):
+        if cls is not None and (find_adapter(cls) or _inherits(cls, WITH_SE)):
             found.append(Host(keys, node, cls))
         elif 'backbone' in str(keys[-1]):
             unknown = '' if cls is not None else ', which no registry knows'
@@ -99,7 +99,7 @@ def find_hosts(cfg: Config) -> list[Host]:
     if not found:
         raise SeMmError(
             f'no backbone that can be swapped: {"; ".join(others) or "the model has no backbone"}. '
-            f'SE stands in residual units; it can be put into {SWAPPABLE}'
+            f'SE can be put into {SWAPPABLE}'
         )
     return found
 
