@@ -15,14 +15,17 @@ class Layout:
 
     Attributes:
         network: pattern of the keys of the network without its classifier; the group ``stage``
-            is the number of the stage.
+            names the part that a network may end before.
         unit: pattern of a key in a block, with the groups ``unit``, ``stage`` and ``rest``.
+        head: pattern of the beginnings of the keys of classifiers that stand inside the network;
+            where a checkpoint has others, or none, they keep their initial values.
         bottleneck: a key that only networks of bottlenecks have.
         grouped: the convolution that tells a network with grouped convolutions.
     """
 
     network: str
     unit: str
+    head: str = ''
     bottleneck: str = ''
     grouped: str = ''
 

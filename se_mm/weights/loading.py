@@ -53,13 +53,15 @@ def adapt(network: Network, state_dict: MutableMapping[str, Any], prefix: str, m
         own = dict(network.state_dict())
         weights = _in_hosts_form(in_our_form(weights, family), own)
         own = {key: value for key, value in own.items() if key in weights or not key.endswith(_DERIVED)}
+        heads = _heads_of_others(weights, own, family)
         taken = sum(key in weights for key in own)  # what is started or kept below is not in the file
         start = ''
         if any(ATTENTION.match(key) for key in weights):
             _add_zero_biases(weights, own)
         else:
             start = _start_attention(network, weights, own)
-        added = _keep_what_the_config_adds(network, weights, own)
+        added = [*_keep_what_the_config_adds(network, weights, own), *_modules(heads)]
+        weights.update({key: own[key].clone() for key in heads})
         left = _account(weights, own, family)
         _check_values(weights, own)
     except SeMmError as error:
@@ -183,6 +185,24 @@ def _keep_what_the_config_adds(network: Network, weights: dict[str, Tensor], own
     return added
 
 
+def _heads_of_others(weights: dict[str, Tensor], own: Mapping[str, Tensor], family: Family) -> list[str]:
+    """Takes classifiers for other classes out of the weights; returns the network's own in their place."""
+    pattern = family.layout.head
+    heads: dict[str, list[str]] = {}
+    for key in own:
+        if pattern and (match := re.match(pattern, key)) and not key.endswith('num_batches_tracked'):
+            heads.setdefault(match[0], []).append(key)
+    others = [
+        key
+        for keys in heads.values()
+        if any(key not in weights or weights[key].shape != own[key].shape for key in keys)
+        for key in keys
+    ]
+    for key in others:
+        weights.pop(key, None)
+    return others
+
+
 def _account(weights: dict[str, Tensor], own: Mapping[str, Tensor], family: Family) -> list[str]:
     """Matches the two sets of tensors; returns the keys that the backbone has no use for."""
     layout = family.layout
@@ -192,12 +212,12 @@ def _account(weights: dict[str, Tensor], own: Mapping[str, Tensor], family: Fami
     weights.update({key: own[key].clone() for key in counters})  # files from before torch 0.4.1 have none
     missing = [key for key in own if key not in weights]
     misshapen = [key for key in own if key in weights and weights[key].shape != own[key].shape]
+    stages = {match['stage'] for key in own if (match := re.match(layout.network, key))}
     surplus, left = [], []
     for key in weights:
         if key not in own:
             match = re.match(layout.network, key)
-            absent_stage = match and match['stage'] and int(match['stage']) > len(blocks)
-            (surplus if match and not absent_stage else left).append(key)
+            (surplus if match and match['stage'] in stages | {None} else left).append(key)
     if not (missing or misshapen or surplus):
         return _modules(left)
     parts = [f'taken for the family {family.name}']

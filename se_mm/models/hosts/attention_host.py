@@ -16,7 +16,7 @@ from ...weights.loadable import Loadable
 from ..attention import SELayer
 from .arguments import attention_class, attention_config, build_attention, stage_indices
 from .made_classes import Made
-from .sites import HostAdapter, Site, check_position, find_adapter
+from .sites import HostAdapter, InputChannels, Site, check_position, divided, find_adapter
 
 SE_INITS = ('default', 'identity')
 STEM_POOLS = ('torch', 'caffe')
@@ -43,13 +43,14 @@ class AttentionHost(Loadable, Made):
         se_init: ``'default'``: the gates start where the host's initialisation puts them.
             ``'identity'``: after ``init_weights`` the network equals its plain twin in every
             bit, and trains: each gate starts as a constant (1/2 for SE), which the weights
-            beside it compensate (the scale and shift of the branch's last norm, doubled).
+            beside it compensate (in a residual unit the scale and shift of the branch's last norm, doubled).
         fold_norms: whether a training step folds norms with frozen statistics into the
             convolutions before them, which keeps half of the maps for the backward and changes
             the features by rounding (about 1e-6 relative in float32). ``False``: a network that starts as its
             plain twin then equals it in every bit in a training step too, not only in inference.
         stem_pool: ``'torch'``: the stem pools 3x3 with stride 2 and padding 1. ``'caffe'``:
-            without padding, in ceil mode, as the networks that come from Caffe were trained.
+            without padding, in ceil mode, as the networks that come from Caffe were trained; of
+            residual hosts alone.
         **kwargs: every argument of the host.
 
     Raises:
@@ -86,6 +87,8 @@ class AttentionHost(Loadable, Made):
         if attention_class(config['type']) is SELayer:
             config.setdefault('divisor', self.adapter.se_divisor)
         check_position(self.adapter, attention_position, type(self).__name__)
+        if stem_pool not in self.adapter.stem_pools:
+            raise SeMmError(f'{type(self).__name__} has no stem_pool {stem_pool!r}: leave it out')
         num_stages = self.adapter.num_stages(self)
         name = 'attention_stages' if se_stages is None else 'se_stages'
         chosen = attention_stages if se_stages is None else se_stages
@@ -143,7 +146,10 @@ class AttentionHost(Loadable, Made):
         for site in self.attention_sites():
             constant, layer = _constant_layer(site)
             changed |= {f'{site.name}.se.{key}': value for key, value in layer.items()}
-            changed |= {name: weights[name] / constant for name in site.compensation if name in weights}
+            for part in site.compensation:
+                name = part.name if isinstance(part, InputChannels) else part
+                if name in weights:
+                    changed[name] = divided(changed.get(name, weights[name]), part, constant)
         return changed
 
     def train(self, mode: bool = True) -> AttentionHost:
@@ -176,7 +182,8 @@ class AttentionHost(Loadable, Made):
 
     def variant(self) -> dict[str, str]:
         """What is saved with the weights, since their shapes do not tell it."""
-        return {'style': getattr(self, 'style', 'pytorch'), 'stem_pool': self.stem_pool}
+        stem_pool = {'stem_pool': self.stem_pool} if len(self.adapter.stem_pools) > 1 else {}
+        return self.adapter.variant(self) | stem_pool
 
     def plugin_names(self) -> Iterator[str]:
         """The plugins in the residual units, as prefixes of their parameters (``layer2.0.gcb.``)."""

@@ -10,20 +10,21 @@ from torch import nn
 
 @cache
 def made_class(additions: tuple[type[Made], ...], plain: type[nn.Module]) -> type[Any]:
-    """``class SE<plain>(*additions, plain)``, the same class each time.
+    """``class SE<plain>(*additions, plain)``, the same class each time; the prefix is that of the first addition.
 
     Example:
         >>> made_class((Made,), nn.Conv2d).__mro__[1:3]
         (<class 'se_mm.models.hosts.made_classes.Made'>, <class 'torch.nn.modules.conv.Conv2d'>)
     """
     members = {'made_of': (additions, plain), '__doc__': plain.__doc__}
-    return type(f'SE{plain.__name__}', (*additions, plain), members)
+    return type(f'{additions[0].prefix}{plain.__name__}', (*additions, plain), members)
 
 
 class Made(nn.Module):
     """Can be pickled although its class has no name in a module: by what the class was made of."""
 
     made_of: tuple[tuple[type[Made], ...], type[nn.Module]]
+    prefix = 'SE'
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         reduced = super().__reduce_ex__(protocol)

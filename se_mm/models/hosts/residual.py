@@ -33,6 +33,7 @@ class ResidualAdapter(HostAdapter):
 
     classes = ('mmdet.models.backbones.resnet.ResNet', 'mmpretrain.models.backbones.resnet.ResNet')
     positions = ('standard', 'pre', 'post', 'identity', 'conv2')
+    stem_pools = ('torch', 'caffe')
 
     def check(self, host: nn.Module) -> None:
         needed = ('res_layers', 'num_stages', 'style', '_freeze_stages')
@@ -50,6 +51,9 @@ class ResidualAdapter(HostAdapter):
         for stage, layer in enumerate(host.res_layers):
             for block, unit in enumerate(getattr(host, layer)):
                 yield _site(f'{layer}.{block}', unit, stage, block, position)
+
+    def variant(self, host: nn.Module) -> dict[str, str]:
+        return {'style': getattr(host, 'style', 'pytorch')}
 
     def insert(self, site: Site, attention: nn.Module, position: str = 'standard') -> None:
         plain = type(site.parent)

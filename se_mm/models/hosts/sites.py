@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
 from ...errors import SeMmError
 from ...weights.families import RESNETS, Family
@@ -14,6 +14,36 @@ from ...weights.families import RESNETS, Family
 #: Where attention stands in a unit ``y = relu(P(x) + F(x))`` (table 14, figure 5 and table 15 of the paper);
 #: ``'sum'``: on the mixed branches of a Shake-Shake unit, one layer for all of them.
 POSITIONS = ('standard', 'pre', 'post', 'identity', 'conv2', 'sum')
+
+
+@dataclass(frozen=True)
+class InputChannels:
+    """A part of a convolution's weight (O, I, k, k): what it reads of some channels of its input.
+
+    Attributes:
+        name: of the weight in the host.
+        start: the first channel.
+        stop: the channel after the last one.
+    """
+
+    name: str
+    start: int
+    stop: int
+
+
+def divided(weight: Tensor, part: str | InputChannels, constant: float) -> Tensor:
+    """A parameter of which a part (or all, where the part is its name) is divided by a constant.
+
+    Example:
+        >>> import torch
+        >>> divided(torch.ones(1, 3, 1, 1), InputChannels('conv.weight', 1, 3), 0.5).flatten()
+        tensor([1., 2., 2.])
+    """
+    if isinstance(part, str):
+        return weight / constant
+    weight = weight.clone()
+    weight[:, part.start : part.stop] /= constant
+    return weight
 
 
 @dataclass(frozen=True)
@@ -26,8 +56,8 @@ class Site:
         stage: index of the stage, from 0.
         block: index of the unit in its stage, from 0.
         channels: C of the map (N, C, H, W) that is rescaled.
-        compensation: parameters of the host, by name, that cancel a constant gate: dividing all
-            of them by c gives the output that the host has where the map is multiplied by c.
+        compensation: parameters of the host, by name, or parts of them, that cancel a constant
+            gate: dividing all of them by c where the map is multiplied by c changes no output.
         obstacle: why there are none; empty where there are.
     """
 
@@ -36,7 +66,7 @@ class Site:
     stage: int
     block: int
     channels: int
-    compensation: tuple[str, ...] = ()
+    compensation: tuple[str | InputChannels, ...] = ()
     obstacle: str = ''
 
 
@@ -55,6 +85,8 @@ class HostAdapter(ABC):
     se_divisor: int = 8
     #: The namings that weights of these hosts are published under.
     families: tuple[Family, ...] = RESNETS
+    #: The poolings of the stem that ``stem_pool`` can choose; one alone: the host has its own.
+    stem_pools: tuple[str, ...] = ('torch',)
 
     def check(self, host: nn.Module) -> None:  # noqa: B027 (most hosts need nothing)
         """Raises an SeMmError if a host lacks what the adapter relies on."""
@@ -71,6 +103,10 @@ class HostAdapter(ABC):
             host: a network of this family, with or without attention.
             position: one of ``positions``.
         """
+
+    def variant(self, host: nn.Module) -> dict[str, str]:
+        """What the shapes of a host's tensors do not tell, as ``{'style': 'pytorch'}``; saved with its weights."""
+        return {}
 
     @abstractmethod
     def insert(self, site: Site, attention: nn.Module, position: str = 'standard') -> None:
