@@ -1,17 +1,23 @@
 """SE backbones: the hosts of mmdet and mmpretrain with squeeze-and-excitation, and hosts that neither has."""
 
+from .bninception import BNInception
 from .preact_resnet import PreActResNetCIFAR, WideResNetCIFAR
 from .seresnet import SEResNet
 from .seresnext import SEResNeXt
 from .shake_resnet import ShakeResNetCIFAR, ShakeResNeXtCIFAR
+from .timm_hosts import TimmInceptionResNetV2, TimmInceptionV3, TimmMobileNetV1
 from .twin import SETwin
 
 __all__ = [
+    'BNInception',
     'PreActResNetCIFAR',
     'SEResNeXt',
     'SEResNet',
     'SETwin',
     'ShakeResNeXtCIFAR',
     'ShakeResNetCIFAR',
+    'TimmInceptionResNetV2',
+    'TimmInceptionV3',
+    'TimmMobileNetV1',
     'WideResNetCIFAR',
 ]

@@ -1,4 +1,4 @@
-"""The SE twin of any host that is built from residual blocks: of mmdet's, mmpretrain's, or your own."""
+"""The SE twin of any host: of mmdet's, mmpretrain's, timm's, or your own residual network."""
 
 from __future__ import annotations
 
@@ -10,28 +10,36 @@ from torch import nn
 from ...errors import SeMmError
 from ..hosts.attention_host import AttentionHost
 from ..hosts.made_classes import made_class
+from .timm_hosts import TIMM_HOSTS
 
 
 def SETwin(host: str | type[nn.Module], **kwargs: Any) -> AttentionHost:  # a class, for who writes a config
-    """The host with squeeze-and-excitation in its residual blocks.
+    """The host with squeeze-and-excitation at its insertion sites.
 
     In a config: ``backbone=dict(type='se_mm.SETwin', host='mmdet.Res2Net', depth=101, ...)``.
 
     Args:
-        host: a backbone by its name in a registry, or its class. It calls its stages
-            ``layer1``, ``layer2`` ..., lists these names in ``res_layers``, and its blocks are
-            those of :class:`se_mm.models.hosts.residual.ResidualAdapter`.
+        host: a backbone by its name in a registry (``'mmpretrain.VGG'``), by that of an
+            architecture of timm (``'timm.inception_v3'``), or its class. It is one that
+            :mod:`se_mm.models.hosts.families` has an adapter for. A network of your own calls its
+            stages ``layer1``, ``layer2`` ..., lists these names in ``res_layers``, and has the
+            blocks of :class:`se_mm.models.hosts.residual.ResidualAdapter`.
         **kwargs: every argument of the host, and those of
             :class:`se_mm.models.hosts.attention_host.AttentionHost`.
 
     Raises:
-        SeMmError: if there is no such host, or it has no residual blocks.
+        SeMmError: if there is no such host, or nothing is known of its insertion sites.
 
     Example:
         >>> backbone = SETwin('mmdet.RegNet', arch='regnetx_400mf')
         >>> type(backbone).__name__, backbone.layer1[0].se.fc1.weight.shape
         ('SERegNet', torch.Size([8, 32, 1, 1]))
     """
+    if isinstance(host, str) and host.startswith('timm.'):
+        architecture = host.removeprefix('timm.')
+        if architecture not in TIMM_HOSTS:
+            raise SeMmError(f'SETwin: of timm it takes {", ".join(TIMM_HOSTS)} as a host, not {architecture}')
+        return made_class((AttentionHost,), TIMM_HOSTS[architecture])(architecture=architecture, **kwargs)
     return made_class((AttentionHost,), _host_class(host))(**kwargs)
 
 

@@ -1,2 +1,0 @@
-_base_ = './resnet18_tinyin100.py'
-model = dict(backbone=dict(type='se_mm.SEResNet'))

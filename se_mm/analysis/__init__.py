@@ -1,1 +1,0 @@
-"""What networks and finished trainings say about each other."""

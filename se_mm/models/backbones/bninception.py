@@ -1,0 +1,226 @@
+"""BN-Inception (Ioffe and Szegedy, arXiv 1502.03167), as the authors of the SE paper define it for Caffe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from mmcv.cnn import build_norm_layer
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ...errors import SeMmError
+
+#: Module: 1x1; reduce and width of 3x3; reduce and width of double 3x3; kind and width of the pooling's projection.
+#: Without a projection the module has stride 2, and its input passes on, pooled.
+MODULES: dict[str, tuple[int, tuple[int, int], tuple[int, int], str, int]] = {
+    '3a': (64, (64, 64), (64, 96), 'avg', 32),
+    '3b': (64, (64, 96), (64, 96), 'avg', 64),
+    '3c': (0, (128, 160), (64, 96), 'max', 0),
+    '4a': (224, (64, 96), (96, 128), 'avg', 128),
+    '4b': (192, (96, 128), (96, 128), 'avg', 128),
+    '4c': (160, (128, 160), (128, 160), 'avg', 128),
+    '4d': (96, (128, 192), (160, 192), 'avg', 128),
+    '4e': (0, (128, 192), (192, 256), 'max', 0),
+    '5a': (352, (192, 320), (160, 224), 'avg', 128),
+    '5b': (352, (192, 320), (192, 224), 'max', 128),
+}
+#: The modules that give the feature maps 2, 3 and 4.
+LAST_OF_STAGE = ('3b', '4d', '5b')
+
+
+@dataclass(frozen=True)
+class InceptionModule:
+    """Where a module stands in the network: the names of its parts, which are Cadene's.
+
+    Attributes:
+        name: ``'3a'``.
+        stage: the feature map that it leads to.
+        branches: the names of the convolutions of each branch, in the order of the concatenation.
+        passed: channels of its input that pass on, pooled, as the last part of its map.
+    """
+
+    name: str
+    stage: int
+    branches: tuple[tuple[str, ...], ...]
+    passed: int
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """The convolutions at the ends of the branches."""
+        return tuple(branch[-1] for branch in self.branches)
+
+    @property
+    def starts(self) -> tuple[str, ...]:
+        """The convolutions that read the module's input."""
+        return tuple(branch[0] for branch in self.branches)
+
+    @property
+    def output(self) -> str:
+        """The module that the concatenated map goes through."""
+        return f'inception_{self.name}_output'
+
+
+class BNInception(BaseModule):
+    """BN-Inception: 64, 192, 320, 608 and 1024 channels at the strides 2, 4, 8, 16 and 32.
+
+    The pooling of the two modules with stride 2 (3c and 4e) has no padding and rounds up, as in
+    Caffe. A map with an odd edge is padded by one row or column there, at its end, so that the
+    pooled map has the size of the convolved ones: any size of picture will do. For maps with even
+    edges, those of pictures that are a multiple of 32, nothing changes.
+
+    The names of the parameters are those of Cadene's ``pretrainedmodels``, whose weights fit with
+    ``conv_bias=True``; they were trained with BGR pixels of mean (104, 117, 128) and deviation 1.
+
+    Args:
+        out_indices: the feature maps that are returned, 0 to 4. What comes after the last of
+            them is left out.
+        frozen_stages: the modules up to this feature map have no gradients and their norms keep
+            their statistics; -1: none.
+        norm_eval: whether all norms keep their statistics in training.
+        conv_bias: whether the convolutions have biases, which the norms behind them take away in
+            training. The authors' network has none.
+        in_channels: of the pictures.
+        norm_cfg: the norms, as in mmcv.
+        init_cfg: mmengine's.
+
+    Raises:
+        SeMmError: if there is no such feature map.
+
+    Example:
+        >>> import torch
+        >>> backbone = BNInception(out_indices=(1, 2, 3, 4)).eval()
+        >>> for feature in backbone(torch.rand(1, 3, 64, 96)):
+        ...     print(tuple(feature.shape))
+        (1, 192, 16, 24)
+        (1, 320, 8, 12)
+        (1, 608, 4, 6)
+        (1, 1024, 2, 3)
+    """
+
+    #: Of the feature maps, by index.
+    feature_channels = (64, 192, 320, 608, 1024)
+
+    def __init__(
+        self,
+        out_indices: Sequence[int] = (4,),
+        frozen_stages: int = -1,
+        norm_eval: bool = False,
+        conv_bias: bool = False,
+        in_channels: int = 3,
+        norm_cfg: dict[str, Any] | None = None,
+        init_cfg: Any = (
+            dict(type='Kaiming', layer='Conv2d'),
+            dict(type='Constant', val=1, layer=['_BatchNorm', 'GroupNorm']),
+        ),
+    ) -> None:
+        super().__init__(list(init_cfg) if isinstance(init_cfg, tuple) else init_cfg)
+        if not out_indices or any(index not in range(5) for index in out_indices):
+            raise SeMmError(f'out_indices of BNInception: 0 to 4, got {tuple(out_indices)}')
+        if frozen_stages not in range(-1, 5):
+            raise SeMmError(f'frozen_stages of BNInception: -1 to 4, got {frozen_stages}')
+        self.out_indices = tuple(sorted(out_indices))
+        self.frozen_stages = frozen_stages
+        self.norm_eval = norm_eval
+        self.conv_bias = conv_bias
+        self.norm_cfg = norm_cfg or dict(type='BN')
+        self.relu = nn.ReLU(inplace=True)
+        self._stage_of: dict[str, int] = {}
+        last = self.out_indices[-1]
+        self._add_conv('conv1_7x7_s2', 0, in_channels, 64, 7, stride=2)
+        if last > 0:
+            self._add_conv('conv2_3x3_reduce', 1, 64, 64, 1)
+            self._add_conv('conv2_3x3', 1, 64, 192, 3)
+        self._modules_in_order: list[InceptionModule] = []
+        channels, stage = 192, 2
+        for name in MODULES:
+            if stage <= last:
+                channels = self._add_module(name, stage, channels)
+            stage += name in LAST_OF_STAGE
+
+    def inception_modules(self) -> tuple[InceptionModule, ...]:
+        """The modules, from input to output."""
+        return tuple(self._modules_in_order)
+
+    def _add_conv(self, name: str, stage: int, in_channels: int, channels: int, size: int, stride: int = 1) -> str:
+        conv = nn.Conv2d(in_channels, channels, size, stride, padding=size // 2, bias=self.conv_bias)
+        self.add_module(name, conv)
+        self.add_module(f'{name}_bn', build_norm_layer(self.norm_cfg, channels)[1])
+        self._stage_of |= {name: stage, f'{name}_bn': stage}
+        return name
+
+    def _add_module(self, name: str, stage: int, channels: int) -> int:
+        """Adds the parts of a module; returns the channels of its map."""
+        one, three, double, _, projection = MODULES[name]
+        stride = 1 if projection else 2
+
+        def conv(part: str, in_channels: int, width: int, size: int, stride: int = 1) -> str:
+            return self._add_conv(f'inception_{name}_{part}', stage, in_channels, width, size, stride)
+
+        branches = [(conv('1x1', channels, one, 1),)] if one else []
+        branches.append((conv('3x3_reduce', channels, three[0], 1), conv('3x3', *three, 3, stride)))
+        branches.append(
+            (
+                conv('double_3x3_reduce', channels, double[0], 1),
+                conv('double_3x3_1', *double, 3),
+                conv('double_3x3_2', double[1], double[1], 3, stride),
+            )
+        )
+        if projection:
+            branches.append((conv('pool_proj', channels, projection, 1),))
+        module = InceptionModule(name, stage, tuple(branches), 0 if projection else channels)
+        self._modules_in_order.append(module)
+        self.add_module(module.output, nn.Identity())
+        self._stage_of[module.output] = stage
+        return one + three[1] + double[1] + (projection or channels)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The feature maps of ``out_indices``; see the class for their channels and strides."""
+        features = {0: self._run(('conv1_7x7_s2',), x)}
+        if self.out_indices[-1] > 0:
+            x = functional.max_pool2d(features[0], 3, stride=2, ceil_mode=True)
+            features[1] = self._run(('conv2_3x3_reduce', 'conv2_3x3'), x)
+        if self.out_indices[-1] > 1:
+            x = functional.max_pool2d(features[1], 3, stride=2, ceil_mode=True)
+        for module in self._modules_in_order:
+            x = self._inception(module, x)
+            features[module.stage] = x  # of the last module of its stage in the end
+        return tuple(features[index] for index in self.out_indices)
+
+    def _run(self, convs: Sequence[str], x: Tensor) -> Tensor:
+        for name in convs:
+            x = self.relu(getattr(self, f'{name}_bn')(getattr(self, name)(x)))
+        return x
+
+    def _inception(self, module: InceptionModule, x: Tensor) -> Tensor:
+        if module.passed:
+            maps = [self._run(branch, x) for branch in module.branches]
+            height, width = x.shape[2:]
+            if height % 2 or width % 2:
+                x = functional.pad(x, (0, width % 2, 0, height % 2), value=float('-inf'))
+            maps.append(functional.max_pool2d(x, 3, stride=2, ceil_mode=True))
+        else:
+            *inner, projection = module.branches
+            pool = functional.max_pool2d if MODULES[module.name][3] == 'max' else functional.avg_pool2d
+            maps = [self._run(branch, x) for branch in inner]
+            maps.append(self._run(projection, pool(x, 3, stride=1, padding=1)))
+        return getattr(self, module.output)(torch.cat(maps, 1))
+
+    def _freeze_stages(self) -> None:
+        for name, stage in self._stage_of.items():
+            if stage <= self.frozen_stages:
+                getattr(self, name).eval()
+                getattr(self, name).requires_grad_(False)
+
+    def train(self, mode: bool = True) -> BNInception:
+        super().train(mode)
+        self._freeze_stages()
+        if mode and self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self

@@ -1,0 +1,218 @@
+"""timm's Inception-v3, Inception-ResNet-v2 and MobileNet v1 as backbones of mmdet and mmpretrain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ...errors import SeMmError
+from ..hosts.made_classes import Made, made_class
+
+
+class TimmHost(BaseModule):
+    """A network of timm up to its last feature map, without the classifier; the base of the classes below.
+
+    The names of its parameters are timm's, so its published weights fit
+    (``init_cfg=dict(type='Pretrained', checkpoint='timm://...')``). The feature maps are those of
+    timm's ``feature_info``: five, at the strides 2, 4, 8, 16 and 32.
+
+    Args:
+        architecture: one of :attr:`architectures`; ``None``: the first.
+        out_indices: the feature maps that are returned, 0 to 4. What comes after the last of
+            them is left out.
+        frozen_stages: the modules up to this feature map have no gradients and their norms keep
+            their statistics; -1: none.
+        norm_eval: whether all norms keep their statistics in training.
+        in_channels: of the pictures.
+        init_cfg: mmengine's.
+        **kwargs: of the model in timm (``drop_path_rate``, ``act_layer``, ...).
+
+    Raises:
+        SeMmError: if there is no such architecture or feature map, or timm is not installed.
+    """
+
+    architectures: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        architecture: str | None = None,
+        out_indices: Sequence[int] = (4,),
+        frozen_stages: int = -1,
+        norm_eval: bool = False,
+        in_channels: int = 3,
+        init_cfg: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.architecture = architecture or self.architectures[0]
+        network = self._created(in_chans=in_channels, **kwargs)
+        names = [info['module'] for info in network.feature_info]
+        for argument, values in (('out_indices', tuple(out_indices)), ('frozen_stages', (frozen_stages,))):
+            lowest = -1 if argument == 'frozen_stages' else 0
+            if not values or any(value not in range(lowest, len(names)) for value in values):
+                raise SeMmError(f'{argument} of {self.architecture}: {lowest} to {len(names) - 1}, got {values}')
+        self.out_indices = tuple(sorted(out_indices))
+        self.frozen_stages = frozen_stages
+        self.norm_eval = norm_eval
+        #: Of the feature maps, by index: the module that they come out of, and their channels.
+        self.feature_names = tuple(names)
+        self.feature_channels = tuple(info['num_chs'] for info in network.feature_info)
+        self._take_modules(network, names[max(self.out_indices)])
+
+    def _created(self, **kwargs: Any) -> nn.Module:
+        if self.architecture not in self.architectures:
+            raise SeMmError(f'architecture: one of {", ".join(self.architectures)}, got {self.architecture!r}')
+        if kwargs.get('aux_logits'):
+            raise SeMmError(f'{self.architecture}: a backbone has no auxiliary classifier; leave aux_logits out')
+        try:
+            from timm import create_model
+        except ImportError as error:
+            raise SeMmError(f'{self.architecture} is a network of timm: pip install timm ({error})') from error
+        return create_model(self.architecture, pretrained=False, **kwargs)
+
+    def _take_modules(self, network: nn.Module, last: str) -> None:
+        """The children of a network in the order in which they run, to the one that gives the last feature map."""
+        parent, _, index = last.rpartition('.')
+        for name, module in network.named_children():
+            within = parent and name == parent
+            self.add_module(name, module[: int(index) + 1] if within else module)
+            if name == last or within:
+                return
+
+    def layers(self) -> Iterator[tuple[str, nn.Module, int]]:
+        """What runs one after the other: name, module, and the index of the feature map that it leads to."""
+        stage = 0
+        for child, module in self.named_children():
+            nested = any(feature.startswith(f'{child}.') for feature in self.feature_names)
+            parts = {f'{child}.{i}': part for i, part in module.named_children()} if nested else {child: module}
+            for name, part in parts.items():
+                yield name, part, stage
+                stage += name == self.feature_names[stage]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The feature maps of ``out_indices``, each (N, C, H / stride, W / stride), rounded by the padding."""
+        features = []
+        for name, layer, stage in self.layers():
+            x = layer(x)
+            if stage in self.out_indices and name == self.feature_names[stage]:
+                features.append(x)
+        return tuple(features)
+
+    def _freeze_stages(self) -> None:
+        for _, layer, stage in self.layers():
+            if stage <= self.frozen_stages:
+                layer.eval()
+                layer.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> TimmHost:
+        super().train(mode)
+        self._freeze_stages()
+        for name, module in self.named_modules():
+            if isinstance(module, _BatchNorm):
+                _check_activation(name, module)
+                if self.norm_eval:
+                    module.eval()
+        return self
+
+
+def _check_activation(name: str, norm: nn.Module) -> None:
+    """timm's norms hold the activation behind them, which torch's and mmcv's SyncBN have and do not call."""
+    if 'act' in norm._modules and not type(norm).__module__.startswith('timm.'):
+        raise SeMmError(
+            f'{name} has become a {type(norm).__name__}, which leaves out the activation of the norms of timm: '
+            'convert them with timm.layers.convert_sync_batchnorm in place of sync_bn'
+        )
+
+
+class _PaddedLikeCaffe(TimmHost):
+    """A network whose first layers have no padding.
+
+    Args:
+        same_padding: whether every convolution and pooling is padded by half of its window, so
+            that a feature map has ``ceil(H / stride)`` rows, and its cells stand where a
+            detector's anchors are. ``False``, as the published weights were trained: each map is
+            smaller by some cells. The shapes of the weights are the same.
+    """
+
+    def __init__(self, architecture: str | None = None, same_padding: bool = False, **kwargs: Any) -> None:
+        super().__init__(architecture, **kwargs)
+        self.same_padding = same_padding
+        if same_padding:
+            for module in list(self.modules()):
+                _pad(module)
+
+
+def _pad(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d):
+        module.padding = tuple(size // 2 for size in module.kernel_size)
+    elif isinstance(module, nn.MaxPool2d):
+        module.padding = module.kernel_size // 2
+    elif type(module).__name__ in ('InceptionB', 'InceptionD'):  # which pool without a module
+        module.__class__ = made_class((PaddedPool,), type(module))
+
+
+class PaddedPool(Made):
+    """timm's InceptionB or InceptionD with a padded pooling beside its convolutions."""
+
+    prefix = 'Padded'
+
+    def _forward(self, x: Tensor) -> list[Tensor]:
+        return [*super()._forward(x)[:-1], functional.max_pool2d(x, kernel_size=3, stride=2, padding=1)]
+
+
+class TimmInceptionV3(_PaddedLikeCaffe):
+    """Inception-v3 (Szegedy et al., arXiv 1512.00567): 64, 192, 288, 768 and 2048 channels.
+
+    Weights: ``timm://inception_v3.tv_in1k`` (torchvision's), ``.tf_in1k`` (mean and deviation
+    127.5), ``.gluon_in1k`` (ImageNet's).
+
+    Example:
+        >>> import torch
+        >>> backbone = TimmInceptionV3(out_indices=(2, 3), same_padding=True).eval()
+        >>> [tuple(feature.shape) for feature in backbone(torch.rand(1, 3, 64, 96))]
+        [(1, 288, 8, 12), (1, 768, 4, 6)]
+    """
+
+    architectures = ('inception_v3',)
+
+
+class TimmInceptionResNetV2(_PaddedLikeCaffe):
+    """Inception-ResNet-v2 (Szegedy et al., arXiv 1602.07261): 64, 192, 320, 1088 and 1536 channels.
+
+    Weights: ``timm://inception_resnet_v2.tf_in1k``, ``.tf_ens_adv_in1k`` (mean and deviation 127.5).
+
+    Example:
+        >>> TimmInceptionResNetV2(out_indices=(1, 2)).feature_channels
+        (64, 192, 320, 1088, 1536)
+    """
+
+    architectures = ('inception_resnet_v2',)
+
+
+class TimmMobileNetV1(TimmHost):
+    """MobileNet v1 (Howard et al., arXiv 1704.04861): 64, 128, 256, 512 and 1024 channels.
+
+    Weights: ``timm://mobilenetv1_100.ra4_e3600_r224_in1k`` (mean and deviation 127.5). Its
+    activations are ReLU6; ``act_layer='relu'``: ReLU.
+
+    Example:
+        >>> import torch
+        >>> backbone = TimmMobileNetV1(out_indices=(1, 4)).eval()
+        >>> [tuple(feature.shape) for feature in backbone(torch.rand(1, 3, 64, 96))]
+        [(1, 128, 16, 24), (1, 1024, 2, 3)]
+    """
+
+    architectures = ('mobilenetv1_100', 'mobilenetv1_125')
+
+
+#: The hosts that ``SETwin(host='timm.inception_v3')`` names.
+TIMM_HOSTS: dict[str, type[TimmHost]] = {
+    architecture: host
+    for host in (TimmInceptionV3, TimmInceptionResNetV2, TimmMobileNetV1)
+    for architecture in host.architectures
+}

@@ -1,0 +1,60 @@
+"""Sites behind mmcv's ConvModule: VGG and ShuffleNet (v1) of mmpretrain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import nn
+
+from ...weights.host_families import SHUFFLENETS, VGGS
+from .sites import HostAdapter, Site
+from .then_attention import attach, why_not_scaled
+
+
+class _ConvModuleAdapter(HostAdapter):
+    """A host whose attention stands behind ConvModules, of hidden width C // r."""
+
+    se_divisor = 1
+
+    def insert(self, site: Site, attention: nn.Module, position: str = 'standard') -> None:
+        attach(site, attention)
+
+
+class VGGAdapter(_ConvModuleAdapter):
+    """mmpretrain's VGG, with norms and without: behind the activation of every convolution (section 3.3)."""
+
+    classes = ('mmpretrain.models.backbones.vgg.VGG',)
+    families = VGGS
+
+    def num_stages(self, host: nn.Module) -> int:
+        return len(host.stage_blocks)
+
+    def sites(self, host: nn.Module, position: str = 'standard') -> Iterator[Site]:
+        for stage, (start, _) in enumerate(host.range_sub_modules):
+            for block in range(host.stage_blocks[stage]):
+                name = f'features.{start + block}'
+                yield _behind(name, host.features[start + block], stage, block)
+
+
+class ShuffleNetV1Adapter(_ConvModuleAdapter):
+    """mmpretrain's ShuffleNetV1: behind the norm at the end of each branch, before the addition or concatenation."""
+
+    classes = ('mmpretrain.models.backbones.shufflenet_v1.ShuffleNetV1',)
+    families = SHUFFLENETS
+
+    def num_stages(self, host: nn.Module) -> int:
+        return len(host.layers)
+
+    def sites(self, host: nn.Module, position: str = 'standard') -> Iterator[Site]:
+        for stage, layer in enumerate(host.layers):
+            for block, unit in enumerate(layer):
+                yield _behind(f'layers.{stage}.{block}.g_conv_1x1_expand', unit.g_conv_1x1_expand, stage, block)
+
+
+def _behind(name: str, module: nn.Module, stage: int, block: int) -> Site:
+    last = f'{name}.{module.norm_name}' if module.with_norm else f'{name}.conv'
+    activation = module.activate if module.with_activation else None
+    obstacle = why_not_scaled(last, module.norm if module.with_norm else None, activation)
+    parameters = (module.norm if module.with_norm else module.conv).named_parameters(recurse=False)
+    compensation = () if obstacle else tuple(f'{last}.{parameter}' for parameter, _ in parameters)
+    return Site(name, module, stage, block, module.out_channels, compensation, obstacle)

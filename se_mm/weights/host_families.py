@@ -1,0 +1,106 @@
+"""How the tensors of hosts that are no residual networks are named, by whom."""
+
+from __future__ import annotations
+
+from .families import Family, Layout
+
+VGG = Layout(
+    network=r'features\.(?P<stage>\d+)\.',
+    unit=r'(?P<unit>features\.(?P<stage>\d+)\.)(?P<rest>(?:conv|bn|se)\..*)',
+    head=r'classifier\.',
+)
+#: Convolutions in the five stages.
+_VGG_DEPTHS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+
+
+def _torchvision_vgg(depth: int, norms: bool) -> tuple[int, Family]:
+    """torchvision and timm count convolutions, norms, activations and poolings; mmpretrain units and poolings.
+
+    Returns:
+        The index of the last convolution, and the family.
+    """
+    stem, last, theirs, ours = {}, 0, 0, 0
+    for convolutions in _VGG_DEPTHS[depth]:
+        for _ in range(convolutions):
+            last = theirs
+            stem[f'features.{theirs}'] = f'features.{ours}.conv'
+            if norms:
+                stem[f'features.{theirs + 1}'] = f'features.{ours}.bn'
+            theirs, ours = theirs + 2 + norms, ours + 1
+        theirs, ours = theirs + 1, ours + 1
+    return last, Family(
+        name=f'VGG-{depth}{" with norms" if norms else ""} of torchvision',
+        mark=rf'features\.{last}\.weight',
+        stem=stem,
+        landmark='features.0.weight',
+        layout=VGG,
+    )
+
+
+#: Those with the most layers first: the last convolution of a network tells it from the shorter ones.
+_TORCHVISION_VGGS = [_torchvision_vgg(depth, norms) for depth in _VGG_DEPTHS for norms in (False, True)]
+_TORCHVISION_VGGS.sort(key=lambda found: found[0], reverse=True)
+#: Also ours.
+MMPRETRAIN_VGG = Family(name='VGG of mmpretrain', mark='', landmark='features.0.conv.weight', layout=VGG)
+VGGS = (*(family for _, family in _TORCHVISION_VGGS), MMPRETRAIN_VGG)
+
+SHUFFLENETS = (
+    Family(
+        name='ShuffleNet v1 of mmpretrain',
+        mark='',
+        landmark='layers.0.0.g_conv_1x1_compress.conv.weight',
+        layout=Layout(
+            network=r'(?:conv1|layers\.(?P<stage>\d+))\.',
+            unit=r'(?P<unit>layers\.(?P<stage>\d+)\.\d+\.)(?P<rest>.*)',
+        ),
+    ),
+)
+
+#: timm's names, which are torchvision's and mmpretrain's too.
+INCEPTION_V3S = (
+    Family(
+        name='Inception-v3',
+        mark='',
+        landmark='Conv2d_1a_3x3.conv.weight',
+        layout=Layout(
+            network=r'(?P<stage>Conv2d_\w+|Mixed_\w+)\.',
+            unit=r'(?P<unit>Mixed_(?P<stage>\d)[a-e]\.)(?P<rest>.*)',
+            head=r'(?:fc|AuxLogits)\.',
+        ),
+    ),
+)
+#: timm's names, which are Cadene's too.
+INCEPTION_RESNET_V2S = (
+    Family(
+        name='Inception-ResNet-v2',
+        mark='',
+        landmark='conv2d_1a.conv.weight',
+        layout=Layout(
+            network=r'(?P<stage>conv2d_\w+|mixed_\w+|repeat\w*|block8)\.',
+            unit=r'(?P<unit>mixed_(?P<stage>\d)[ab]\.)(?P<rest>.*)',
+        ),
+    ),
+)
+MOBILENETS_V1 = (
+    Family(
+        name='MobileNet v1 of timm',
+        mark='',
+        landmark='blocks.0.0.conv_dw.weight',
+        layout=Layout(
+            network=r'(?:conv_stem|bn1|blocks\.(?P<stage>\d+))\.',
+            unit=r'(?P<unit>blocks\.(?P<stage>\d+)\.\d+\.)(?P<rest>.*)',
+        ),
+    ),
+)
+#: Cadene's names, which are ours.
+BN_INCEPTIONS = (
+    Family(
+        name='BN-Inception of Cadene',
+        mark='',
+        landmark='inception_3a_1x1.weight',
+        layout=Layout(
+            network=r'(?P<stage>conv\d|inception_\d[a-e])_',
+            unit=r'(?P<unit>inception_(?P<stage>\d)[a-e]_)(?P<rest>.*)',
+        ),
+    ),
+)
