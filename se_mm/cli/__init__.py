@@ -25,7 +25,10 @@ COMMANDS = {
     'check-env': 'check_env',
     'benchmark': 'benchmark',
     'benchmark-data': 'benchmark_data',
+    'complexity': 'complexity',
     'demo-data': 'draw_shapes',
+    'compare': 'compare',
+    'verdict': 'verdict',
 }
 
 

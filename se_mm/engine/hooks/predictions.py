@@ -23,7 +23,7 @@ class PredictionsHook(Hook):
     Of a detector COCO results: ``image_id``, ``category_id``, ``bbox`` (x, y, width, height),
     ``score`` and, where there are masks, ``segmentation`` (RLE). Image and category ids are those
     of a COCO data set; in others (VOC) the image's own id, and the classes counted from 1. Of a
-    classifier ``file``, ``label`` and the best ``scores``.
+    classifier ``file``, ``label``, the best ``scores``, and ``truth`` where the data set has it.
 
     Args:
         path: the file to write.
@@ -41,8 +41,11 @@ class PredictionsHook(Hook):
                 image = sample.get('img_id', sample.get('img_path'))
                 self.found.append([{'image_id': image, **entry} for entry in coco_results(sample, categories)])
             else:
-                best = best_classes(sample, dataset.metainfo['classes'])
-                self.found.append([{'file': sample.get('img_path'), 'label': next(iter(best)), 'scores': best}])
+                classes = dataset.metainfo['classes']
+                best, truth = best_classes(sample, classes), sample.get('gt_label')
+                entry = {'file': sample.get('img_path'), 'label': next(iter(best)), 'scores': best}
+                known = truth is not None and truth.numel() == 1
+                self.found.append([entry | ({'truth': classes[int(truth)]} if known else {})])
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         found = collect_results(self.found, len(runner.test_dataloader.dataset), device='cpu')

@@ -8,11 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.grad import conv2d_weight
 
 from ..attention.operators import accumulated_in, no_autocast
 
 #: The matrices of a batch, N x C x K, may be this many times as large as one of its maps, N x C x H x W.
 _LARGEST_MATRICES = 1.5
+#: A map of fewer positions is quicker through oneDNN's convolution than through a product of matrices, on a CPU.
+_FEW_POSITIONS = 2048
 
 
 def pays_in_weight_space(z: Tensor) -> bool:
@@ -113,7 +116,7 @@ class _WeightSpaceTail(torch.autograd.Function):
         with no_autocast(z):
             of_offset = grad.sum((2, 3), dtype=accumulated_in(grad))
             of_matrices = _outer_product(grad, z).to(mean.dtype)  # (N, C, K)
-            of_slope = torch.einsum('nck,ck->nc', of_matrices, weight.flatten(1).to(mean.dtype))
+            of_slope = (of_matrices * weight.flatten(1)).sum(-1)  # einsum is one small product for each channel
             with torch.enable_grad():  # through the small tensors once more
                 small = [_leaf(tensor) for tensor in (mean, weight, a, b, *weights)]
                 slope, offset = _slope_and_offset(*small[:4], ctx.excitation, *small[4:])
@@ -124,7 +127,7 @@ class _WeightSpaceTail(torch.autograd.Function):
             of_inputs = iter(found)
             of_mean, of_weight, *of_small = [next(of_inputs) if isinstance(t, Tensor) else None for t in small]
             if wants_weight:
-                product = torch.einsum('nc,nck->ck', slope.detach().to(mean.dtype), of_matrices)
+                product = (slope.detach()[..., None] * of_matrices).sum(0)
                 of_weight += product.view_as(weight)
             del of_matrices
             grad_z = None
@@ -183,6 +186,10 @@ def _rows(x: Tensor) -> tuple[Tensor, bool]:
 
 def _add_product(out: Tensor, matrices: Tensor, x: Tensor) -> None:
     """``out += matrices x`` at each position, in place; both maps in the layout of ``out``."""
+    if _by_convolution(out):
+        for i in range(len(out)):
+            out[i : i + 1] += functional.conv2d(x[i : i + 1], matrices[i][..., None, None])
+        return
     rows, channels_last = _rows(out)
     if channels_last:
         rows.baddbmm_(x.permute(0, 2, 3, 1).flatten(1, 2), matrices.mT)
@@ -192,7 +199,14 @@ def _add_product(out: Tensor, matrices: Tensor, x: Tensor) -> None:
 
 def _outer_product(grad: Tensor, z: Tensor) -> Tensor:
     """``grad z^T`` summed over the positions of each image: (N, C, K)."""
+    if _by_convolution(grad):
+        shape = (grad.size(1), z.size(1), 1, 1)
+        return torch.stack([conv2d_weight(z[i : i + 1], shape, grad[i : i + 1]).flatten(1) for i in range(len(z))])
     rows, channels_last = _rows(grad)
     if channels_last:
         return torch.bmm(rows.mT, z.permute(0, 2, 3, 1).flatten(1, 2))
     return torch.bmm(rows, z.flatten(2).mT)
+
+
+def _by_convolution(x: Tensor) -> bool:
+    return x.device.type == 'cpu' and x.numel() > 0 and x.size(2) * x.size(3) < _FEW_POSITIONS

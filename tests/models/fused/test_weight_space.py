@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from se_mm import SELayer
-from se_mm.models.fused import folded_affine, pays_in_weight_space, weight_space_tail
+from se_mm.models.fused import folded_affine, pays_in_weight_space, weight_space, weight_space_tail
 
 LAYOUTS = {'contiguous': torch.contiguous_format, 'channels last': torch.channels_last}
 
@@ -57,6 +57,13 @@ def assert_alike(ours, theirs, tolerance):
         assert (a - b).norm() <= tolerance * b.norm().clamp_min(1e-3)
 
 
+@pytest.fixture(params=['matrices', 'convolutions'])
+def products(request, monkeypatch):
+    """Large maps take products of matrices on a CPU, small ones convolutions."""
+    monkeypatch.setattr(weight_space, '_FEW_POSITIONS', 2048 if request.param == 'convolutions' else 0)
+
+
+@pytest.mark.usefixtures('products')
 @pytest.mark.parametrize('layout', LAYOUTS)
 @pytest.mark.parametrize('bias', [True, False])
 @pytest.mark.parametrize('overwrite', [True, False])

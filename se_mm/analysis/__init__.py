@@ -1,0 +1,1 @@
+"""What networks and finished trainings say about each other."""

@@ -1,0 +1,264 @@
+"""Parameters and multiply-adds of networks, counted from their shapes alone.
+
+A multiply-add (MAC) is two of the operations that ``torch.utils.flop_counter`` counts: those of
+convolutions and matrix products. Pooling, norms, activations, additions and the scaling by a
+gate count as nothing, as in the figures of most papers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from ..config.loaders import LOADERS, type_name
+from ..config.tree import nodes
+from ..errors import SeMmError
+from ..swap.building import shapes_only
+from ..swap.hosts import scope_of
+
+#: Of detectors where no size is given: that of mmdet's own figures, and of the papers that compare with them.
+DETECTOR_SIZE = (800, 1280)
+CLASSIFIER_SIZE = (224, 224)
+#: What a two-stage detector looks at where its test_cfg does not say: proposals, and boxes that get a mask.
+PROPOSALS, DETECTIONS = 1000, 100
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a model.
+
+    Attributes:
+        name: as ``'backbone'``.
+        parameters: their number.
+        macs: multiply-adds for one picture.
+    """
+
+    name: str
+    parameters: int
+    macs: int
+
+
+@dataclass
+class Complexity:
+    """What a config's model costs.
+
+    Attributes:
+        size: height and width of the picture.
+        style: of the backbone's bottlenecks, ``''`` where it has none.
+        parts: in the order in which they run.
+        whole: the sum over the model; ``None`` where it cannot be counted.
+        said: what the figures do not show.
+    """
+
+    size: tuple[int, int]
+    style: str
+    parts: list[Part] = field(default_factory=list)
+    whole: Part | None = None
+    said: list[str] = field(default_factory=list)
+
+
+def parameters_of(module: nn.Module) -> int:
+    """The number of parameters.
+
+    Example:
+        >>> parameters_of(nn.Linear(3, 2))
+        8
+    """
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def count_macs(module: nn.Module, call: Callable[[], Any]) -> tuple[int, Any]:
+    """The multiply-adds of a call, in evaluation, and what it returns.
+
+    The fused forms of residual units compute the same numbers by other operators; the plain
+    ones are counted, which are the definition.
+
+    Args:
+        module: what is called, with all that it calls; on the meta device, nothing is computed.
+        call: calls it.
+
+    Example:
+        >>> with torch.device('meta'):
+        ...     layer, x = nn.Conv2d(3, 8, 3, padding=1), torch.empty(1, 3, 10, 10)
+        >>> count_macs(layer, lambda: layer(x))[0] == 3 * 8 * 9 * 100
+        True
+    """
+    counter = FlopCounterMode(display=False)
+    with _as_defined(module), torch.no_grad(), counter:
+        out = call()
+    return counter.get_total_flops() // 2, out
+
+
+@contextmanager
+def _as_defined(module: nn.Module) -> Iterator[None]:
+    """In evaluation and watched by hooks, for which fused forms call each of their modules."""
+    was_training = module.training
+    module.eval()
+    handles = [part.register_forward_hook(_nothing) for part in module.modules()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+        module.train(was_training)
+
+
+def _nothing(*_: Any) -> None:
+    """A hook."""
+
+
+def complexity_of(cfg: Config, size: tuple[int, int] | None = None) -> Complexity:
+    """What the model of a config costs for one picture.
+
+    Args:
+        cfg: of a classifier of mmpretrain or a detector of mmdet.
+        size: height and width; ``None``: the size of a classifier's test crop (224 x 224 where it
+            has none), 800 x 1280 for a detector.
+
+    Returns:
+        The parts that can be counted; :attr:`Complexity.said` names the others.
+
+    Raises:
+        SeMmError: if the model cannot be built, or its backbone does not take this size.
+    """
+    classifies = scope_of(cfg) == 'mmpretrain'
+    size = size or (_crop_of(cfg) or CLASSIFIER_SIZE if classifies else DETECTOR_SIZE)
+    model = _built(cfg)
+    backbone = getattr(model, 'backbone', None)
+    if backbone is None:
+        raise SeMmError(f'{type(model).__name__} has no backbone to count; give the config of a classifier or detector')
+    image = torch.empty(1, _channels_of(backbone), *size, device='meta')
+    found = Complexity(size, _style_of(backbone))
+    try:
+        macs, features = count_macs(backbone, lambda: backbone(image))
+    except (RuntimeError, ValueError) as error:
+        raise SeMmError(f'{type(backbone).__name__} does not take pictures of {size[0]}x{size[1]}: {error}') from error
+    found.parts.append(Part('backbone', parameters_of(backbone), macs))
+    if hasattr(model, 'roi_head'):
+        _count_two_stages(model, features, found)
+    else:
+        _count_whole(model, image, 'classifier' if classifies else 'detector', found)
+    deformable = sum('Deform' in type(part).__name__ and 'Conv' in type(part).__name__ for part in model.modules())
+    if deformable:
+        found.said.append(f'the {deformable} deformable convolutions count as nothing')
+    return found
+
+
+def _built(cfg: Config) -> nn.Module:
+    try:
+        with MODELS.switch_scope_and_registry(scope_of(cfg)) as registry, shapes_only():
+            return registry.build(cfg.model).eval()
+    except SeMmError:
+        raise
+    except Exception as error:  # whatever a model may raise for the values of a config
+        raise SeMmError(f'the model cannot be built: {error}') from error
+
+
+def _count_whole(model: nn.Module, image: Tensor, name: str, found: Complexity) -> None:
+    arguments = [] if name == 'classifier' else [_samples(image)]
+    try:
+        macs, _ = count_macs(model, lambda: model(image, *arguments, mode='tensor'))
+    except Exception as error:  # values decide what a detector computes, and there are none
+        found.said.append(f'the whole {name} cannot be traced without values ({_reason(error)})')
+        return
+    found.whole = Part(name, parameters_of(model), macs)
+    rest = Part('the rest', found.whole.parameters - found.parts[0].parameters, macs - found.parts[0].macs)
+    found.parts.append(rest)
+
+
+def _reason(error: Exception) -> str:
+    return f'{type(error).__name__} {str(error).strip().partition(chr(10))[0]}'.strip()
+
+
+def _samples(image: Tensor) -> list[Any]:
+    """What a detector of transformers reads the sizes of the pictures from."""
+    from mmdet.structures import DetDataSample
+
+    size = tuple(image.shape[2:])
+    sizes = dict(img_shape=size, batch_input_shape=size, pad_shape=size, ori_shape=size, scale_factor=(1.0, 1.0))
+    return [DetDataSample(metainfo=sizes)]
+
+
+def _count_two_stages(model: nn.Module, features: Any, found: Complexity) -> None:
+    """The dense parts on the whole map, the others on as many boxes as the test asks for."""
+    if getattr(model, 'neck', None) is not None:
+        features = _add(found, 'neck', model.neck, features)
+    if getattr(model, 'rpn_head', None) is not None:
+        _add(found, 'rpn_head', model.rpn_head, features)
+    roi, test_cfg = model.roi_head, model.test_cfg or {}
+    boxes = {
+        'bbox': (test_cfg.get('rpn') or {}).get('max_per_img') or PROPOSALS,
+        'mask': (test_cfg.get('rcnn') or {}).get('max_per_img') or DETECTIONS,
+    }
+    counted = {'bbox_head', 'mask_head', 'bbox_roi_extractor', 'mask_roi_extractor', 'shared_head'}
+    for kind, number in boxes.items():
+        heads = getattr(roi, f'{kind}_head', None)
+        extractors = getattr(roi, f'{kind}_roi_extractor', None) or getattr(roi, 'bbox_roi_extractor', None)
+        for i, head in enumerate(_listed(heads)):
+            extractor = _listed(extractors)[min(i, len(_listed(extractors)) - 1)]
+            inputs = _of_regions(extractor, number)
+            if getattr(roi, 'shared_head', None) is not None:
+                inputs = _add(found, f'shared_head ({number} boxes)', roi.shared_head, inputs)
+            stage = f' {i + 1}' if isinstance(heads, nn.ModuleList) else ''
+            _add(found, f'{kind}_head{stage} ({number} boxes)', head, inputs)
+    left = [name for name, part in roi.named_children() if name not in counted and parameters_of(part)]
+    left += [
+        name
+        for name, part in model.named_children()
+        if name not in ('backbone', 'neck', 'rpn_head', 'roi_head') and parameters_of(part)
+    ]
+    if left:
+        found.said.append(f'not counted: {", ".join(left)}')
+    if not found.said:
+        found.whole = Part('detector', parameters_of(model), sum(part.macs for part in found.parts))
+
+
+def _add(found: Complexity, name: str, module: nn.Module, inputs: Any) -> Any:
+    try:
+        macs, out = count_macs(module, lambda: module(inputs))
+    except Exception as error:  # a head that needs more than maps, or values
+        found.said.append(f'not counted: {name} ({_reason(error)})')
+        return inputs
+    found.parts.append(Part(name, parameters_of(module), macs))
+    return out
+
+
+def _listed(modules: nn.Module | None) -> list[nn.Module]:
+    return list(modules) if isinstance(modules, nn.ModuleList) else [] if modules is None else [modules]
+
+
+def _of_regions(extractor: nn.Module, number: int) -> Tensor:
+    height, width = nn.modules.utils._pair(extractor.roi_layers[0].output_size)
+    return torch.empty(number, extractor.out_channels, height, width, device='meta')
+
+
+def _channels_of(backbone: nn.Module) -> int:
+    conv = next((part for part in backbone.modules() if isinstance(part, nn.Conv2d)), None)
+    return conv.in_channels if conv is not None else 3
+
+
+def _style_of(backbone: nn.Module) -> str:
+    has_bottlenecks = any(hasattr(part, 'conv3') for part in backbone.modules())
+    return getattr(backbone, 'style', '') if has_bottlenecks else ''
+
+
+def _crop_of(cfg: Config) -> tuple[int, int] | None:
+    """Height and width of what a classifier's test pipeline crops, or resizes to."""
+    for loader in LOADERS[::-1]:
+        steps: list[Mapping[str, Any]] = [node for _, node in nodes(cfg.get(loader)) if 'type' in node]
+        for kind, key in (('CenterCrop', 'crop_size'), ('Resize', 'scale')):
+            for step in steps:
+                value = step.get(key) if type_name(step) == kind else None
+                if isinstance(value, int):
+                    return value, value
+                if value:
+                    return (value[0], value[1]) if key == 'crop_size' else (value[1], value[0])
+    return None

@@ -1,0 +1,124 @@
+"""The networks of the SE paper (arXiv 1709.01507) with the figures that it gives for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from mmengine.registry import MODELS
+
+from ..swap.building import shapes_only
+from .complexity import count_macs, parameters_of
+
+
+@dataclass(frozen=True)
+class PaperNetwork:
+    """A network with SE; without stages that carry it, it is the plain one.
+
+    Attributes:
+        name: in the paper's words.
+        backbone: its config, with SE.
+        channels: of the map that is pooled for the classifier; 0: the backbone holds its own.
+        classes: of the classifier.
+        size: height and width of the picture.
+        published: GMAC of the plain and the SE network in the paper; ``None`` where it gives none.
+        millions: parameters in the paper, in the same order and form.
+        why: what explains a difference.
+    """
+
+    name: str
+    backbone: Mapping[str, Any] = field(repr=False)
+    channels: int
+    classes: int = 1000
+    size: int = 224
+    published: tuple[float | None, float | None] = (None, None)
+    millions: tuple[float | None, float | None] = (None, None)
+    why: str = ''
+
+
+def _resnet(depth: int, published: tuple[float | None, float | None], **given: Any) -> PaperNetwork:
+    backbone = dict(type='se_mm.SEResNet', depth=depth, style='caffe', out_indices=(3,))
+    return PaperNetwork(f'ResNet-{depth}', backbone, 2048, published=published, **given)
+
+
+def _resnext(depth: int, published: tuple[float, float]) -> PaperNetwork:
+    backbone = dict(type='se_mm.SEResNeXt', depth=depth, groups=32, base_width=4, out_indices=(3,))
+    return PaperNetwork(f'ResNeXt-{depth} 32x4d', backbone, 2048, published=published)
+
+
+def _twin(host: str, **arguments: Any) -> dict[str, Any]:
+    return dict(type='se_mm.SETwin', host=host, **arguments)
+
+
+#: Tables 2 and 3 of the paper, and its appendix.
+IMAGENET = (
+    _resnet(50, (3.86, 3.87), millions=(25.6, 28.1)),
+    _resnet(101, (7.58, 7.60)),
+    _resnet(152, (11.30, 11.32)),
+    PaperNetwork(
+        'ResNet-50, stride in the 3x3 convolution',
+        dict(type='se_mm.SEResNet', depth=50, out_indices=(3,)),
+        2048,
+        why="the form of torchvision, timm and mmdet (style='pytorch'); the paper's is the one above",
+    ),
+    _resnext(50, (4.24, 4.25)),
+    _resnext(101, (7.99, 8.00)),
+)
+#: Tables 4 and 5 of the paper, which gives no figures of cost.
+CIFAR = (
+    PaperNetwork('ResNet-110', _twin('se_mm.PreActResNetCIFAR', depth=110), 64, 10, 32),
+    PaperNetwork('ResNet-164', _twin('se_mm.PreActResNetCIFAR', depth=164, bottleneck=True), 256, 10, 32),
+    PaperNetwork('WRN-16-8', _twin('se_mm.WideResNetCIFAR', depth=16, widen_factor=8), 512, 10, 32),
+    PaperNetwork('Shake-Shake 26 2x96d', _twin('se_mm.ShakeResNetCIFAR'), 384, 10, 32),
+    PaperNetwork('Shake-Even 29 2x4x64d, 100 classes', _twin('se_mm.ShakeResNeXtCIFAR'), 1024, 100, 32),
+)
+
+
+def count(network: PaperNetwork) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Parameters and multiply-adds of the classifier: of the plain network, and of the one with SE."""
+    plain, se = (_count(network, {**network.backbone, **stages}) for stages in ({'attention_stages': ()}, {}))
+    return plain, se
+
+
+def _count(network: PaperNetwork, backbone: Mapping[str, Any]) -> tuple[int, int]:
+    with MODELS.switch_scope_and_registry('mmpretrain') as registry, shapes_only():
+        model = registry.build(dict(backbone))
+        image = torch.empty(1, 3, network.size, network.size)
+    macs, _ = count_macs(model, lambda: model(image))
+    weights = network.channels * network.classes
+    biases = network.classes if network.channels else 0
+    return parameters_of(model) + weights + biases, macs + weights
+
+
+def table(networks: tuple[PaperNetwork, ...]) -> Iterator[str]:
+    """Lines of Markdown: each network, plain and with SE, beside the paper's figures."""
+    yield '| network | input | parameters | the paper | GMAC | the paper | difference | |'
+    yield '| --- | --- | --- | --- | --- | --- | --- | --- |'
+    for network in networks:
+        (plain, plain_macs), (se, se_macs) = count(network)
+        macs = (plain_macs / 1e9, se_macs / 1e9)
+        yield ' | '.join(
+            [
+                f'| {network.name}',
+                str(network.size),
+                f'{plain:,} → {se:,}',
+                _pair(network.millions, '{:.1f} M'),
+                f'{macs[0]:.4f} → {macs[1]:.4f}',
+                _pair(network.published, '{:.2f}' if macs[0] > 1 else '{:.3f}'),
+                _difference(macs, network.published),
+                f'{network.why} |',
+            ]
+        )
+
+
+def _pair(values: tuple[float | None, float | None], form: str) -> str:
+    return ' → '.join('-' if value is None else form.format(value) for value in values) if any(values) else ''
+
+
+def _difference(macs: tuple[float, float], published: tuple[float | None, float | None]) -> str:
+    parts = [
+        f'{100 * (ours / theirs - 1):+.2f}%' if theirs else '-' for ours, theirs in zip(macs, published, strict=True)
+    ]
+    return ', '.join(parts) if any(published) else ''

@@ -1,0 +1,265 @@
+"""A finished training of COCO or Places365, held against what is published."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..config.loaders import datasets_of, type_name
+from ..config.tree import nodes
+from ..errors import SeMmError, listed
+from .paired import Paired
+from .published import MMDET, PLACES, PROTOCOLS, REFERENCES, Protocol, Reference
+from .runs import Run, check_comparable
+
+#: Images of COCO's train2017 with boxes, on which mmdet trains.
+COCO_IMAGES = 117_266
+#: One pair has no spread. So many points to each side are assumed to be the seed's.
+TOLERANCE = 0.5
+#: The types of our backbones, and those whose attention is an argument of the host itself.
+_OURS = ('SEResNet', 'SEResNeXt', 'SETwin')
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is measured against what is published.
+
+    Attributes:
+        reference: the published pair.
+        pairs: measured, in the order of the published ones: of errors the negative.
+        low: the least gain that agrees with the measurement.
+        high: the greatest.
+    """
+
+    reference: Reference
+    pairs: Paired
+    low: float
+    high: float
+
+    @property
+    def word(self) -> str:
+        """``'inside'``, or ``'above'`` where SE gains more here than there, or ``'below'``."""
+        gain = self.reference.gain
+        return 'above' if self.low > gain else 'below' if self.high < gain else 'inside'
+
+
+def protocol_of(run: Run) -> Protocol:
+    """The protocol of a training.
+
+    Raises:
+        SeMmError: if nothing is published for it.
+    """
+    data, detector, epochs = _data(run), type_name(run.cfg.model), epochs_of(run)
+    same = [p for p in PROTOCOLS if p.data == data and p.detector == detector]
+    for protocol in same:
+        if protocol.epochs is None or protocol.epochs[0] <= epochs <= protocol.epochs[1]:
+            return protocol
+    if same:
+        known = ', '.join(f'{p.name} ({p.epochs[0]:g} to {p.epochs[1]:g})' for p in same)
+        raise SeMmError(f'{run.work_dir} has {epochs:.1f} epochs, for which nothing is published; known are {known}')
+    raise SeMmError(
+        f'{run.work_dir} is {detector} on {data}, for which nothing is published of SE; known are '
+        f'{", ".join(p.name for p in PROTOCOLS)}. tools/compare.py compares any two configs'
+    )
+
+
+def epochs_of(run: Run) -> float:
+    """The length of a training in epochs; one in iterations is taken to be of COCO."""
+    return float(run.length) if run.by_epoch else run.length * run.batch_size / COCO_IMAGES
+
+
+def attention_of(run: Run) -> str | None:
+    """The attention layer of a training's backbone, ``None`` of a plain one.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from mmengine.config import Config
+        >>> cfg = Config(dict(model=dict(backbone=dict(type='se_mm.SEResNet', depth=50))))
+        >>> attention_of(Run(Path(), cfg, []))
+        'SELayer'
+    """
+    backbone = run.cfg.model.get('backbone') or {}
+    if type_name(backbone) in _OURS:
+        return type_name(backbone.get('attention') or {'type': 'SELayer'})
+    return 'SELayer' if type_name(backbone).startswith('SE') else None  # mmpretrain's
+
+
+def setup_of(run: Run) -> dict[str, str]:
+    """What results depend on beside the attention, in words, from the config that the training left."""
+    cfg = run.cfg
+    backbone = cfg.model.get('backbone') or {}
+    optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer') or {}
+    scales = [
+        node['scale'] for _, node in nodes(cfg.train_dataloader) if 'Resize' in type_name(node) and 'scale' in node
+    ]
+    weights = [
+        name for key, name in run.weights.items() if 'backbone' in key or key in ('load_from', 'model.pretrained')
+    ]
+    return {
+        'depth': str(backbone.get('depth')),
+        'epochs': f'{epochs_of(run):.1f}'.removesuffix('.0'),
+        'images a step': str(run.batch_size),
+        'learning rate': f'{optimizer.get("lr", float("nan")):g}',
+        'style': str(backbone.get('style', 'pytorch')),
+        'weights': ', '.join(weights) or 'none',
+        'image scale': ', '.join('x'.join(map(str, s)) if isinstance(s, (list, tuple)) else str(s) for s in scales),
+        'trained on': _split(cfg.train_dataloader),
+        'evaluated on': _split(cfg.get('val_dataloader') or {'datasets': []}),
+    }
+
+
+def judge(runs: Sequence[Run]) -> tuple[Protocol, list[Verdict], list[Run], list[Run]]:
+    """Finished trainings against what is published for their protocol.
+
+    Args:
+        runs: plain and with attention, of one protocol; paired by their seeds, or one of each.
+
+    Returns:
+        The protocol, a verdict for each published pair that fits, and the runs of the pairs, plain and SE; without
+        verdicts where all runs are plain, or none is.
+
+    Raises:
+        SeMmError: if they are not finished, of different protocols, or of one without published figures.
+    """
+    check_comparable(runs)
+    protocol = _shared_protocol(runs)
+    plain, se = ([run for run in runs if (attention_of(run) is not None) is wanted] for wanted in (False, True))
+    layers = sorted({str(attention_of(run)) for run in se})
+    if len(layers) > 1:
+        raise SeMmError(f'these trainings have different attention ({", ".join(layers)}): judge one after the other')
+    depth = (runs[0].cfg.model.get('backbone') or {}).get('depth')
+    # Of Places365 the paper has one pair alone: what differs from it is said.
+    fitting = [r for r in REFERENCES if r.protocol is protocol and (protocol is PLACES or r.depth == depth)]
+    fitting = [r for r in fitting if not se or r.attention == layers[0]]
+    if not fitting:
+        known = sorted({(r.depth, r.attention) for r in REFERENCES if r.protocol is protocol})
+        raise SeMmError(
+            f'{protocol.name}: nothing is published for depth {depth} with {layers[0] if se else "SE"}; '
+            f'known are {listed([f"{d} with {a}" for d, a in known])}'
+        )
+    if not (plain and se):
+        return protocol, [Verdict(r, Paired((), (), ()), 0.0, 0.0) for r in fitting], plain, se
+    pairs, plain, se = _pairs(plain, se, protocol)
+    low, high = pairs.interval or (pairs.mean - TOLERANCE, pairs.mean + TOLERANCE)
+    return protocol, [Verdict(r, pairs, low, high) for r in fitting], plain, se
+
+
+def _shared_protocol(runs: Sequence[Run]) -> Protocol:
+    first = runs[0]
+    protocol = protocol_of(first)
+    for run in runs[1:]:
+        other = protocol_of(run)
+        if other is not protocol:
+            raise SeMmError(
+                f'{first.work_dir} is of the protocol {protocol.name} and {run.work_dir} of {other.name}: '
+                'only results of one protocol can be compared'
+            )
+        ours, theirs = setup_of(first), setup_of(run)
+        for key in ('depth', 'trained on', 'evaluated on', 'epochs'):
+            if ours[key] != theirs[key]:
+                raise SeMmError(
+                    f'{first.work_dir} and {run.work_dir} differ in more than attention: {key} {ours[key]} and '
+                    f'{theirs[key]}; only results of one protocol can be compared'
+                )
+    return protocol
+
+
+def _pairs(plain: list[Run], se: list[Run], protocol: Protocol) -> tuple[Paired, list[Run], list[Run]]:
+    """By seed; one of each is a pair whatever its seeds."""
+    if len(plain) == len(se) == 1:
+        matched = [(plain[0].seed or 0, plain[0], se[0])]
+    else:
+        others = {run.seed: run for run in se}
+        matched = [(run.seed, run, others[run.seed]) for run in plain if run.seed in others]
+    if not matched:
+        raise SeMmError(
+            f'no seed is common to the plain trainings ({listed([str(run.seed) for run in plain])}) and the others '
+            f'({listed([str(run.seed) for run in se])})'
+        )
+    sign = -1.0 if protocol is PLACES else 1.0
+    figures = [tuple(sign * figure_of(pair[i], protocol) for pair in matched) for i in (1, 2)]
+    seeds, ours, theirs = zip(*matched, strict=True)
+    return Paired(seeds, *figures), list(ours), list(theirs)
+
+
+def figure_of(run: Run, protocol: Protocol) -> float:
+    """AP in points, or the top-1 error."""
+    if protocol is not PLACES:
+        return run.figure(run.metric_named(protocol.metric))
+    name = run.metric_named(protocol.metric)  # accuracy/top1, or error/top1
+    return run.figure(name) if name.startswith('error') else 100 - run.figure(name)
+
+
+def _data(run: Run) -> str:
+    """The kind of the data set; COCO is COCO by its files, since others come in its format."""
+    train = _split(run.cfg.train_dataloader)
+    val = _split(run.cfg.get('val_dataloader') or {'datasets': []})
+    kind = type_name(next(datasets_of(run.cfg.train_dataloader)))
+    if kind == 'CocoDataset' and (train, val) != ('train2017', 'val2017'):
+        return f'other data ({train}, {val})'
+    return kind
+
+
+def _split(loader: Mapping[str, Any]) -> str:
+    names = []
+    for dataset in datasets_of(loader):
+        file = re.search(r'instances_(\w+)\.json', str(dataset.get('ann_file') or ''))
+        names.append(file[1] if file else str(dataset.get('split') or dataset.get('ann_file') or 'unknown'))
+    return ', '.join(names)
+
+
+def report(protocol: Protocol, verdicts: Sequence[Verdict], plain: Sequence[Run], se: Sequence[Run]) -> str:
+    """The verdicts as Markdown: published, measured, and what differs in the set-up."""
+    what = 'top-1 error' if protocol is PLACES else 'AP'
+    lines = [f'{protocol.name}; {what} in points', '', '| | plain | SE | gain |', '| --- | --- | --- | --- |']
+    for verdict in verdicts:
+        r = verdict.reference
+        lines.append(f'| {r.source}, depth {r.depth} | {r.plain:.2f} | {r.se:.2f} | {r.gain:+.2f} |')
+    depth = verdicts[0].reference.depth
+    if (protocol, depth) in MMDET:
+        lines.append(f"| mmdet's model zoo, depth {depth} | {MMDET[protocol, depth]:.2f} | | |")
+    count = max(len(plain), len(se))
+    for i in range(count):
+        figures = [f'{figure_of(runs[i], protocol):.2f}' if i < len(runs) else '' for runs in (plain, se)]
+        pairs = verdicts[0].pairs
+        gain = f'{pairs.differences[i]:+.2f}' if i < len(pairs.seeds) else ''
+        lines.append(
+            f'| measured, seed {(plain or se)[min(i, len(plain or se) - 1)].seed} | {" | ".join(figures)} | {gain} |'
+        )
+    lines += ['', *(line for verdict in verdicts for line in _in_words(verdict)), '']
+    return '\n'.join([*lines, *_setups(verdicts, plain, se)]) + '\n'
+
+
+def _in_words(verdict: Verdict) -> list[str]:
+    r, pairs = verdict.reference, verdict.pairs
+    if not pairs.seeds:
+        return [f'No verdict on {r.source}: it needs a plain training and one with attention.']
+    measured = f'{pairs.mean:+.2f} [{verdict.low:+.2f}, {verdict.high:+.2f}]'
+    said = {
+        'inside': f'**Inside**: the measured gain {measured} agrees with the {r.gain:+.2f} of {r.source}',
+        'above': f'**Above**: SE gains more here, {measured}, than the {r.gain:+.2f} of {r.source}',
+        'below': f'**Below**: SE gains less here, {measured}, than the {r.gain:+.2f} of {r.source}',
+    }[verdict.word]
+    if verdict.low <= 0 <= verdict.high:
+        said += '; no gain at all would agree too'
+    if pairs.interval is None:
+        said += f'. One pair has no spread: ±{TOLERANCE} is assumed, and two more seeds would tell'
+    return [f'{said}.']
+
+
+def _setups(verdicts: Sequence[Verdict], plain: Sequence[Run], se: Sequence[Run]) -> list[str]:
+    """What differs between the measured trainings and the published ones, or between plain and SE."""
+    ours = [setup_of(runs[0]) if runs else {} for runs in (plain, se)]
+    published = verdicts[0].reference.setup
+    rows = []
+    for key in {**ours[0], **ours[1]}:
+        values = [setup.get(key, '') for setup in ours]
+        theirs = published.get(key, 'not stated')
+        present = {value for value, setup in zip(values, ours, strict=True) if setup}
+        if len(present) > 1 or (key in published and present != {theirs}) or key == 'weights':
+            rows.append(f'| {key} | {values[0]} | {values[1]} | {theirs} |')
+    if not rows:
+        return ['The set-up is the published one.']
+    return ['What differs in the set-up:', '', '| | plain | SE | published |', '| --- | --- | --- | --- |', *rows]

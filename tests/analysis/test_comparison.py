@@ -1,0 +1,120 @@
+"""The table, the verdict and the picture of a comparison, from made-up work_dirs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.config import Config
+
+from se_mm import SeMmError
+from se_mm.analysis.comparison import Network, as_json, as_markdown, compare
+from se_mm.analysis.runs import runs_in
+from se_mm.visualization.comparison import draw_comparison
+
+IMAGES = 400
+
+
+def network(folder: Path, name: str, finals, backbone='ResNet', seeds=None, predictions=True) -> Network:
+    """Trainings of two epochs whose accuracy at the end is so many per cent."""
+    for seed, final in zip(seeds or range(len(finals)), finals, strict=True):
+        work_dir = folder / name / f'seed_{seed}'
+        work_dir.mkdir(parents=True)
+        Config(
+            dict(
+                model=dict(type='ImageClassifier', backbone=dict(type=backbone, depth=18)),
+                train_cfg=dict(max_epochs=2),
+                train_dataloader=dict(batch_size=2, dataset=dict(type='CustomDataset')),
+                optim_wrapper=dict(optimizer=dict(lr=0.1)),
+                randomness=dict(seed=seed),
+            )
+        ).dump(work_dir / 'config.py')
+        entries = [
+            {'epoch': i, 'iter': 10 * i, 'accuracy/top1': value, 'error/top1': 100 - value}
+            for i, value in ((1, final - 10), (2, final))
+        ]
+        (work_dir / 'validations.json').write_text(json.dumps(entries))
+        right = np.arange(IMAGES) < final / 100 * IMAGES
+        found = [dict(file=f'{i:03}', truth='a', scores={'a' if hit else 'b': 1.0}) for i, hit in enumerate(right)]
+        if predictions:
+            (work_dir / 'predictions.json').write_text(json.dumps(found))
+    return Network(name, runs_in(folder / name))
+
+
+def test_the_table_the_verdict_and_what_it_rests_on(tmp_path):
+    plain = network(tmp_path, 'plain', (80.0, 81.0, 79.5))
+    se = network(tmp_path, 'se', (82.0, 83.5, 81.25), 'se_mm.SEResNet')
+    found = compare([plain, se], 'top1')
+    said = as_markdown(found, 'se against plain')
+    assert '| plain | 80.00 | 81.00 | 79.50 | 80.17 ± 0.76 |' in said
+    # 2, 2.5 and 1.75: 2.083 -+ 4.303 * 0.382 / sqrt(3)
+    assert '**Better**: difference +2.08, 95% interval [+1.13, +3.03] (+2.00, +2.50, +1.75).' in said
+    assert "the configs differ in: `model.backbone.type` 'ResNet' → 'se_mm.SEResNet'" in said
+    assert not found.notes
+    # Each image's difference, mean over the seeds; their standard error.
+    each = [np.arange(IMAGES) < final / 100 * IMAGES for final in (80.0, 81.0, 79.5, 82.0, 83.5, 81.25)]
+    gained = 100 * (np.mean(each[3:], axis=0) - np.mean(each[:3], axis=0))
+    assert np.std(found.against[0].images) == pytest.approx(gained.std() / np.sqrt(IMAGES), rel=0.1)
+    plain_data = as_json(found)
+    assert plain_data['gains'][0]['sign'] == 1
+    assert json.loads(json.dumps(plain_data))['gains'][0]['interval'] == pytest.approx([1.13, 3.03], abs=0.01)
+
+
+def test_of_errors_less_is_better(tmp_path):
+    networks = [network(tmp_path, 'plain', (80.0, 81.0, 79.5)), network(tmp_path, 'se', (78.0, 79.5, 77.0))]
+    said = as_markdown(compare(networks, 'error/top1'), 'title')
+    assert '**More errors**: gain -2.00' in said
+    assert '| plain | 20.00 | 19.00 | 20.50 |' in said
+
+
+def test_a_difference_within_the_spread_is_none(tmp_path):
+    networks = [network(tmp_path, 'plain', (80.0, 81.0, 79.5)), network(tmp_path, 'se', (81.0, 80.5, 80.0))]
+    assert '**No difference seen**' in as_markdown(compare(networks), 'title')
+
+
+def test_one_seed_tells_nothing_and_is_said_to(tmp_path):
+    networks = [network(tmp_path, 'plain', (80.0,)), network(tmp_path, 'se', (84.0,))]
+    assert '**One pair tells nothing**: +4.00 may be the seed' in as_markdown(compare(networks), 'title')
+
+
+def test_several_networks_are_held_against_the_first(tmp_path):
+    networks = [network(tmp_path, name, (80.0 + i, 81.0 + i, 79.0 + 2 * i)) for i, name in enumerate('abc')]
+    found = compare(networks)
+    assert [entry.name for entry in found.against] == ['b', 'c']
+    assert [entry.pairs.mean for entry in found.against] == pytest.approx([4 / 3, 8 / 3])
+    assert 'of 20 such comparisons without a difference one finds one' in as_markdown(found, 'title')
+
+
+def test_what_is_left_out_is_said(tmp_path):
+    plain = network(tmp_path, 'plain', (80.0, 81.0, 79.5), predictions=False)
+    se = network(tmp_path, 'se', (82.0, 83.0), seeds=(1, 2), predictions=False)
+    found = compare([plain, se])
+    assert found.seeds == (1, 2)
+    assert found.notes[0] == 'left out, since not all have them: seeds 0 of plain'
+    assert 'no spread over images' in found.notes[1]
+
+
+def test_predictions_of_another_checkpoint_are_noticed(tmp_path):
+    networks = [network(tmp_path, 'plain', (80.0, 81.0)), network(tmp_path, 'se', (82.0, 83.0))]
+    file = networks[1].runs[1].work_dir / 'predictions.json'
+    file.write_text(json.dumps([entry | {'truth': 'b'} for entry in json.loads(file.read_text())]))
+    assert 'the predictions give 17.00 and the last validation 83.00' in compare(networks).notes[0]
+
+
+def test_no_common_seed_or_metric_is_refused(tmp_path):
+    plain, se = network(tmp_path, 'plain', (80.0,), seeds=(0,)), network(tmp_path, 'se', (80.0,), seeds=(1,))
+    with pytest.raises(SeMmError, match=r'no seed in common: plain has \[0\]; se has \[1\]'):
+        compare([plain, se])
+    with pytest.raises(SeMmError, match='has no metric bbox_mAP; it has accuracy/top1, error/top1'):
+        compare([plain, plain], 'bbox_mAP')
+
+
+def test_the_picture_shows_every_network(tmp_path, monkeypatch):
+    networks = [network(tmp_path, name, (80.0 + i, 81.0 + i, 79.0 + 2 * i)) for i, name in enumerate(('plain', 'se'))]
+    draw_comparison(compare(networks), tmp_path / 'comparison.png')
+    picture = cv2.imread(str(tmp_path / 'comparison.png'))
+    for blue, green, red in ((180, 119, 31), (14, 127, 255)):  # matplotlib's first two colours
+        assert (np.abs(picture.astype(int) - (blue, green, red)).sum(-1) < 6).sum() > 100

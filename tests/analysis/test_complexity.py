@@ -1,0 +1,146 @@
+"""Multiply-adds and parameters against timm's networks, the paper's figures and closed forms."""
+
+from __future__ import annotations
+
+import pytest
+import timm
+import torch
+from mmengine.config import Config
+from support.commands import output, tool
+from torch.utils.flop_counter import FlopCounterMode
+
+from se_mm import SEResNet
+from se_mm.analysis.complexity import complexity_of, count_macs, parameters_of
+from se_mm.analysis.paper_networks import IMAGENET, PaperNetwork, count
+from se_mm.config.load import load_config
+from se_mm.errors import USER_ERROR
+
+#: The same networks in timm, plain and with SE; ``None``: it has no plain one in Caffe's style.
+TIMM = {
+    'ResNet-50': (None, 'legacy_seresnet50'),
+    'ResNet-101': (None, 'legacy_seresnet101'),
+    'ResNet-50, stride in the 3x3 convolution': ('resnet50', 'seresnet50'),
+    'ResNeXt-50 32x4d': ('resnext50_32x4d', 'legacy_seresnext50_32x4d'),
+}
+PUBLISHED = [network for network in IMAGENET if any(network.published)]
+
+
+def named(name: str) -> PaperNetwork:
+    return next(network for network in IMAGENET if network.name == name)
+
+
+@pytest.mark.parametrize('name', TIMM)
+def test_networks_cost_what_timms_cost(name):
+    for theirs, ours in zip(TIMM[name], count(named(name)), strict=True):
+        if theirs is None:
+            continue
+        with torch.device('meta'):
+            model, image = timm.create_model(theirs).eval(), torch.empty(1, 3, 224, 224)
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            model(image)
+        assert ours == (sum(p.numel() for p in model.parameters()), counter.get_total_flops() // 2)
+
+
+@pytest.mark.parametrize('network', PUBLISHED, ids=[network.name for network in PUBLISHED])
+def test_the_papers_figures_are_met_or_explained(network):
+    for (parameters, macs), giga, millions in zip(count(network), network.published, network.millions, strict=True):
+        if giga and not network.why:
+            assert macs / 1e9 == pytest.approx(giga, rel=0.005)
+        if millions:
+            assert parameters / 1e6 == pytest.approx(millions, abs=0.051)
+
+
+def test_se_adds_two_small_matrices_and_nothing_else():
+    """In inference the gate is computed before the last convolution, by more operations than its definition has."""
+    (_, plain), (_, se) = count(named('ResNet-50'))
+    matrices = {256: 3, 512: 4, 1024: 6, 2048: 3}  # channels and units of the stages, equation 5 of the paper
+    assert se - plain == sum(units * 2 * channels * channels // 16 for channels, units in matrices.items())
+    with torch.device('meta'):
+        backbone, image = SEResNet(50), torch.empty(1, 3, 64, 64)
+    backbone.train()
+    count_macs(backbone, lambda: backbone(image))
+    assert backbone.training
+    assert not any(module._forward_hooks for module in backbone.modules())
+
+
+def test_a_two_stage_detector_is_counted_part_by_part():
+    found = complexity_of(load_config('se_mm::faster_rcnn_r50_coco.py', data_root=''), (256, 320))
+    parts = {part.name: part for part in found.parts}
+    positions = sum((256 // stride) * (320 // stride) for stride in (4, 8, 16, 32)) + 4 * 5
+    assert parts['rpn_head'].macs == positions * (256 * 256 * 9 + 256 * 3 * 5)
+    per_box = 256 * 49 * 1024 + 1024 * 1024 + 1024 * (81 + 80 * 4)
+    assert parts['bbox_head (1000 boxes)'].macs == 1000 * per_box
+    assert found.whole.macs == sum(part.macs for part in found.parts)
+    assert found.whole.parameters == sum(part.parameters for part in found.parts)
+    assert found.said == []
+
+
+def test_a_one_stage_detector_is_counted_whole():
+    found = complexity_of(load_config('mmdet::retinanet/retinanet_r18_fpn_1x_coco.py', data_root=''), (256, 320))
+    positions = sum((256 // stride) * (320 // stride) for stride in (8, 16, 32)) + 4 * 5 + 2 * 3
+    head = positions * (8 * 256 * 256 * 9 + 256 * 9 * 9 * (80 + 4))
+    assert found.whole.macs > found.parts[0].macs + head
+    assert [part.name for part in found.parts] == ['backbone', 'the rest']
+
+
+@pytest.mark.parametrize(
+    ('name', 'said'),
+    [
+        ('mmdet::sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py', 'not counted: rpn_head'),
+        ('mmdet::dcn/faster-rcnn_r50-dconv-c3-c5_fpn_1x_coco.py', 'the 13 deformable convolutions count as nothing'),
+    ],
+)
+def test_what_is_not_counted_is_said(name, said):
+    found = complexity_of(load_config(name, data_root=''), (256, 320))
+    assert any(line.startswith(said) for line in found.said)
+
+
+def test_a_classifiers_size_is_that_of_its_test():
+    cfg = Config(
+        dict(
+            default_scope='mmpretrain',
+            model=dict(
+                type='ImageClassifier',
+                backbone=dict(type='ResNet', depth=18),
+                neck=dict(type='GlobalAveragePooling'),
+                head=dict(type='LinearClsHead', num_classes=10, in_channels=512),
+            ),
+            test_dataloader=dict(dataset=dict(pipeline=[dict(type='CenterCrop', crop_size=160)])),
+        )
+    )
+    found = complexity_of(cfg)
+    assert found.size == (160, 160)
+    backbone = found.parts[0]
+    assert found.whole.macs == backbone.macs + 512 * 10
+    assert found.whole.parameters == backbone.parameters + 512 * 10 + 10
+
+
+def test_parameters_of_counts_each_once():
+    layer = torch.nn.Linear(3, 2)
+    assert parameters_of(torch.nn.Sequential(layer, layer)) == 8
+
+
+def test_the_tool_prints_and_writes(tmp_path):
+    said = output(tool('complexity', 'configs/cifar/se_preresnet110_cifar10.py', '--size', 64, 64))
+    assert '| 64x64 |' in said
+    assert '1,744,760' in said
+    assert 'Pooling, norms, activations' in said
+    output(tool('complexity', 'configs/cifar/wrn16_8_cifar10.py', '-o', tmp_path / 'out.md'))
+    assert '| 10,961,370 | 1.5481 |' in (tmp_path / 'out.md').read_text()
+
+
+@pytest.mark.parametrize(
+    ('args', 'message'),
+    [
+        (('configs/none.py',), 'none.py'),
+        (('--size', 64, 64), '--size needs a config'),
+        (('configs/cifar/wrn16_8_cifar10.py', '--size', 0, 8), '--size is 0 8'),
+        (('mmdet::soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco.py',), 'has no backbone'),
+        (('configs/cifar/wrn16_8_cifar10.py', '-o', '/none/out.md'), '-o /none/out.md cannot be written'),
+    ],
+)
+def test_a_mistake_is_one_message(args, message):
+    done = tool('complexity', *args)
+    assert done.returncode == USER_ERROR, done.stderr[-2000:]
+    assert message in done.stderr
+    assert 'Traceback' not in done.stderr

@@ -1,0 +1,138 @@
+"""Which trainings a comparison starts, in which order and with what; nothing is trained."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+from mmengine.config import Config
+
+from se_mm import SeMmError
+from se_mm.analysis import trainings
+from se_mm.analysis.trainings import Training, run_all, state_of
+
+SETUP = dict(
+    model=dict(type='ImageClassifier', backbone=dict(type='ResNet', depth=18)),
+    train_cfg=dict(max_epochs=4),
+    train_dataloader=dict(batch_size=2, dataset=dict(type='CustomDataset', data_root='here')),
+    randomness=dict(seed=0),
+)
+
+
+def training(folder, seed=0) -> Training:
+    work_dir = folder / f'seed_{seed}'
+    return Training(
+        'plain', seed, work_dir, ('config.py', '--epochs', '4', '--size', '8', '8'), ('config.py', '--size', '8', '8')
+    )
+
+
+def leave(work_dir, epochs: int) -> None:
+    """What a training leaves after so many epochs."""
+    work_dir.mkdir(parents=True, exist_ok=True)
+    Config(SETUP).dump(work_dir / 'config.py')
+    entries = [{'epoch': i + 1, 'iter': i + 1, 'accuracy/top1': 50.0} for i in range(epochs)]
+    (work_dir / 'validations.json').write_text(json.dumps(entries))
+
+
+@pytest.mark.parametrize(('epochs', 'state'), [(None, 'new'), (0, 'interrupted'), (2, 'interrupted'), (4, 'finished')])
+def test_what_is_there_is_known(tmp_path, epochs, state):
+    one = training(tmp_path)
+    if epochs is not None:
+        leave(one.work_dir, epochs)
+    assert state_of(one, Config(SETUP)) == state
+
+
+def test_data_elsewhere_and_weights_that_a_resumed_training_no_longer_names_make_no_other_config(tmp_path):
+    one = training(tmp_path)
+    leave(one.work_dir, 4)
+    asked = Config(SETUP)
+    asked.merge_from_dict(
+        {
+            'train_dataloader.dataset.data_root': 'there',
+            'model.backbone.init_cfg': dict(type='Pretrained', checkpoint='a'),
+        }
+    )
+    assert state_of(one, asked) == 'finished'
+
+
+def test_a_training_of_another_config_is_refused(tmp_path):
+    one = training(tmp_path)
+    leave(one.work_dir, 4)
+    asked = Config(SETUP)
+    asked.merge_from_dict({'train_cfg.max_epochs': 8, 'model.backbone.depth': 34})
+    with pytest.raises(SeMmError, match='model.backbone.depth is 18 there and 34 here, train_cfg.max_epochs is 4'):
+        state_of(one, asked)
+
+
+@pytest.fixture
+def started(monkeypatch) -> list:
+    """What would have been started; each training leaves a checkpoint."""
+    calls, lock = [], threading.Lock()
+
+    def start(arguments, variables, console):
+        with lock:
+            calls.append((arguments, variables))
+        if arguments[0] == 'train':
+            (console.parent / 'epoch_4.pth').touch()
+        return 0
+
+    monkeypatch.setattr(trainings, 'start_process', start)
+    monkeypatch.setattr(
+        trainings, 'latest_checkpoint', lambda folder, say: next(map(str, folder.glob('epoch_*.pth')), None)
+    )
+    return calls
+
+
+def test_each_is_trained_with_its_seed_and_evaluated(tmp_path, started):
+    run_all([training(tmp_path, seed) for seed in (0, 1)], ['new', 'interrupted'], 1, 0, lambda line: None)
+    (first, variables), (test, _), (second, _), _ = started
+    assert first[:6] == ['train', 'config.py', '--epochs', '4', '--size', '8']
+    assert first[-5:] == ['--work-dir', str(tmp_path / 'seed_0'), '--seed', '0', '--resume']
+    assert variables == {'SE_MM_SEED': '0'}
+    assert second[-3:] == ['--seed', '1', '--resume'][-3:]
+    assert test[:3] == ['test', 'config.py', str(tmp_path / 'seed_0/epoch_4.pth')]
+    assert '--epochs' not in test
+    assert test[-1] == str(tmp_path / 'seed_0/predictions.json')
+
+
+def test_what_is_finished_and_evaluated_is_left_alone(tmp_path, started):
+    one = training(tmp_path)
+    leave(one.work_dir, 4)
+    (one.work_dir / 'epoch_4.pth').touch()
+    said = []
+    run_all([one], ['finished'], 1, 0, said.append)
+    assert [arguments[0] for arguments, _ in started] == ['test']
+    (one.work_dir / 'predictions.json').touch()
+    run_all([one], ['finished'], 1, 0, said.append)
+    assert len(started) == 1
+    assert said[-1] == 'plain, seed 0 (1 of 1): finished already'
+
+
+def test_jobs_have_a_gpu_each(tmp_path, started, monkeypatch):
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '4,6')
+    together = threading.Barrier(2, timeout=20)
+    start = trainings.start_process
+
+    def both(arguments, variables, console):
+        together.wait()
+        return start(arguments, variables, console)
+
+    monkeypatch.setattr(trainings, 'start_process', both)
+    run_all([training(tmp_path, seed) for seed in (0, 1)], ['new', 'new'], 2, 2, lambda line: None)
+    used = {variables['SE_MM_SEED']: variables['CUDA_VISIBLE_DEVICES'] for _, variables in started}
+    assert set(used.values()) == {'4', '6'}
+
+
+def test_one_that_fails_stops_the_others_and_is_named(tmp_path, monkeypatch):
+    calls = []
+
+    def start(arguments, variables, console):
+        calls.append(arguments)
+        console.write_text('loading\nerror: data/coco is not there\n')
+        return 2
+
+    monkeypatch.setattr(trainings, 'start_process', start)
+    with pytest.raises(SeMmError, match='plain with seed 0 was refused: data/coco is not there .*console.txt'):
+        run_all([training(tmp_path, seed) for seed in (0, 1, 2)], ['new'] * 3, 1, 0, lambda line: None)
+    assert len(calls) == 1

@@ -1,0 +1,64 @@
+"""The configs of a pair differ in attention, and in the weights that they start from."""
+
+from __future__ import annotations
+
+import pytest
+from support.helpers import REPOSITORY
+
+from se_mm.analysis.runs import differences
+from se_mm.config.load import load_config
+from se_mm.config.pretrained import named_weights
+
+TYPE = {'model.backbone.type'}
+TARGETS = {
+    'resnet18_scenes': 'demo/resnet18_scenes',
+    'faster_rcnn_r18_bccd': 'demo/faster_rcnn_r18_bccd',
+    'faster_rcnn_r18_shapes': 'transfer/faster_rcnn_r18_shapes_wide',
+}
+
+
+def read(name: str):
+    return load_config(str(REPOSITORY / f'configs/{name}.py'))
+
+
+def weights_of(cfg) -> str:
+    (name,) = named_weights(cfg).values()
+    return name
+
+
+@pytest.mark.parametrize(
+    ('pair', 'plain', 'se'),
+    [
+        ('a1', 'timm://resnet50.a1_in1k', 'timm://seresnet50.a1_in1k'),
+        ('4x2', 'mmcls://resnet50', 'mmcls://se-resnet50'),
+    ],
+)
+def test_the_pairs_of_one_recipe_on_coco(pair, plain, se):
+    ours = [read(f'faster_rcnn_{backbone}_{pair}_coco') for backbone in ('r50', 'se_r50')]
+    assert set(differences(*ours)) == TYPE
+    assert [weights_of(cfg) for cfg in ours] == [plain, se]
+    assert ours[0].optim_wrapper.optimizer.lr == {'a1': 0.02, '4x2': 0.01}[pair]
+
+
+def test_the_pair_of_caffes_style_has_its_pixels_and_strides():
+    plain, se = read('faster_rcnn_r50_caffe_coco'), read('faster_rcnn_se_r50_coco')
+    assert plain.model.backbone.style == se.model.backbone.style == 'caffe'
+    assert plain.model.data_preprocessor.std == [1.0, 1.0, 1.0]
+    assert not {key for key in differences(plain, se) if not key.startswith('model.')}
+
+
+@pytest.mark.parametrize('target', TARGETS)
+def test_the_networks_of_the_study_differ_in_what_they_start_from(target, monkeypatch):
+    monkeypatch.setenv('SE_MM_SEED', '2')
+    monkeypatch.setenv('SE_MM_TINYIN100', '/runs')
+    twin = target.replace('resnet18', 'se_resnet18').replace('rcnn_r18', 'rcnn_se_r18')
+    scratch, plain = read(TARGETS[target]), read(f'transfer/{target}_pretrained')
+    identity, se = read(f'transfer/{twin}_identity'), read(f'transfer/{twin}_pretrained')
+    assert not named_weights(scratch)
+    assert weights_of(plain) == weights_of(identity) == '/runs/resnet18_tinyin100/seed_2/epoch_6.pth'
+    assert weights_of(se) == '/runs/se_resnet18_tinyin100/seed_2/epoch_6.pth'
+    assert not differences(scratch, plain)
+    assert not differences(identity, se)
+    assert set(differences(plain, se)) == TYPE
+    # The name of the checkpoint is that of the last epoch.
+    assert read('transfer/resnet18_tinyin100').train_cfg.max_epochs == 6

@@ -1,0 +1,7 @@
+#!/usr/bin/env python
+"""Compare configs over several seeds: trainings, table, curves and a verdict."""
+
+from se_mm.cli import main
+
+if __name__ == '__main__':
+    main('compare')
