@@ -62,9 +62,12 @@ def unknown_optimizer(cfg: Config) -> SeMmError | None:
         optim_wrapper.optimizer.type is Adm, which is not registered; did you mean Adam?
     """
     kind = ((cfg.get('optim_wrapper') or {}).get('optimizer') or {}).get('type')
-    if not isinstance(kind, str) or OPTIMIZERS.get(kind) is not None:
+    if not isinstance(kind, str):
         return None
-    close = difflib.get_close_matches(kind, OPTIMIZERS.module_dict, 1)
+    with OPTIMIZERS.switch_scope_and_registry(cfg.get('default_scope')) as registry:  # mmpretrain has some of its own
+        if registry.get(kind) is not None:
+            return None
+        close = difflib.get_close_matches(kind, {**OPTIMIZERS.module_dict, **registry.module_dict}, 1)
     hint = f'; did you mean {close[0]}?' if close else ''
     return SeMmError(f'optim_wrapper.optimizer.type is {kind}, which is not registered{hint}')
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from mmengine.config import Config
 from support.commands import tool
 from support.small import DEMO
 
@@ -45,3 +46,12 @@ def test_coco_that_is_missing_says_how_to_get_it():
     assert done.returncode == 2
     assert 'annotations_trainval2017.zip' in done.stderr
     assert 'SE_MM_DATA' in done.stderr
+
+
+def test_an_optimizer_of_the_configs_own_package_is_known():
+    """What else goes wrong with such a config would be taken for an optimizer that no registry has."""
+    from se_mm.apis.mistakes import unknown_optimizer
+
+    optim_wrapper = dict(optimizer=dict(type='Lamb'))
+    assert unknown_optimizer(Config(dict(default_scope='mmpretrain', optim_wrapper=optim_wrapper))) is None
+    assert 'type is Lamb, which is not registered' in str(unknown_optimizer(Config(dict(optim_wrapper=optim_wrapper))))
