@@ -22,7 +22,7 @@ _FROM_END = ('num_last_epochs',)
 _MOST_WARMUP = 0.1
 #: The least part of an epoch in a schedule by iterations, where it cannot be said how many they are.
 _LEAST = 0.1
-_LENGTHS = ('begin', 'end', 'T_max', 'step_size', 'total_steps', 'total_iters')
+_LENGTHS = ('begin', 'end', 'T_max', 'step_size', 'total_steps', 'total_iters', 'patience', 'cooldown')
 
 
 def set_length(cfg: Config, epochs: int | None = None, iters: int | None = None) -> list[str]:
@@ -169,7 +169,9 @@ def _pictures_in(dataset: Mapping[str, Any]) -> int | None:
         return len(content['images']) if content else None
     prefix = dataset.get('data_prefix')
     folders = class_folders(root / prefix) if isinstance(prefix, str) and not ann_file else ()
-    return sum(len(list((root / prefix / name).iterdir())) for name in folders) or None
+    count = sum(len(list((root / prefix / name).iterdir())) for name in folders) or None
+    first = dataset.get('indices')  # so many are taken of them
+    return min(count, first) if count and isinstance(first, int) else count
 
 
 def _scale_loop(loop: MutableMapping[str, Any], factor: float, new: int) -> None:
@@ -209,7 +211,7 @@ def _count_iterations(cfg: Config, new: int) -> None:
     old = loop.pop('max_epochs')
     factor = new / old
     for scheduler in _schedulers(cfg):
-        if scheduler.get('by_epoch', True):
+        if scheduler.get('by_epoch', True) and 'monitor' not in scheduler:  # a plateau counts validations in any loop
             scheduler.pop('convert_to_iter_based', None)
             _scale_scheduler(scheduler, factor, new, 1)
             scheduler['by_epoch'] = False

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from types import SimpleNamespace
 
 import mmdet.registry
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.hooks import ParamSchedulerHook
 from mmengine.optim import OptimWrapper
+from support.helpers import REPOSITORY
 from torch import nn
 
 from se_mm import SeMmError
@@ -195,3 +198,17 @@ def test_a_warm_up_of_a_part_of_an_epoch_is_an_iteration_or_more(tmp_path, epoch
     batches = 40 // cfg.train_dataloader.batch_size
     for scheduler in schedulers(cfg):
         assert int(scheduler['begin'] * batches) < int(scheduler['end'] * batches)
+
+
+@pytest.mark.parametrize(('length', 'patience'), [(dict(epochs=40), 2), (dict(iters=1000), 20)])
+def test_a_plateau_is_counted_in_validations_whatever_the_loop_counts(length, patience):
+    cfg = Config.fromfile(REPOSITORY / 'configs/_base_/imagenet_mobile.py')
+    set_length(cfg, **length)
+    optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.1)
+    scheduler = mmdet.registry.PARAM_SCHEDULERS.build(dict(cfg.param_scheduler, optimizer=optimizer))
+    rates = []
+    for _ in range(patience + 3):
+        ParamSchedulerHook().after_val_epoch(SimpleNamespace(param_schedulers=[scheduler]), {'accuracy/top1': 50.0})
+        rates.append(optimizer.param_groups[0]['lr'])
+    assert rates[patience] == 0.1
+    assert rates[-1] == pytest.approx(0.01)
