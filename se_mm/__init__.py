@@ -21,6 +21,7 @@ compat.prepare()
 _PUBLIC = {
     'SELayer': 'se_mm.models.attention',
     'residual_tail': 'se_mm.models.fused',
+    'SENet': 'se_mm.models.backbones',
     'SEResNet': 'se_mm.models.backbones',
     'SEResNeXt': 'se_mm.models.backbones',
     'SETwin': 'se_mm.models.backbones',

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import SeMmError
-from .families import CAFFE, MMPRETRAIN, PLAIN, TIMM, TIMM_DEEP, Family, family_of
+from .families import CAFFE, CAFFE_DEEP, MMPRETRAIN, PLAIN, TIMM, TIMM_DEEP, Family, family_of
 from .files import read_checkpoint
 from .loading import ATTENTION, in_our_form, stated_variant
 from .state_dicts import find_root, unwrap, without_idle_pooling
@@ -85,18 +85,25 @@ def _target_family(to: str, weights: Mapping[str, Tensor], variant: Mapping[str,
     if layout.grouped not in weights:
         raise SeMmError(f'the network is not whole: {layout.grouped} is missing')
     bottleneck = layout.bottleneck in weights
+    deep = 'stem.0.weight' in weights
+    shortcut = weights.get('layer2.0.downsample.0.weight')
+    if to in ('mmpretrain', 'mmdet') and shortcut is not None and shortcut.ndim == 4 and shortcut.size(-1) > 1:
+        raise SeMmError(
+            f'{to} has no network with 3x3 convolutions in its shortcuts (SENet-154), which these weights need; '
+            'use --to timm or --to se_mm'
+        )
     if to == 'se_mm':
         return TIMM if has_se else PLAIN
     if to == 'timm' and variant.get('stem_pool') == 'caffe' and has_se:
         if bottleneck and style != CAFFE.known_variant(weights)['style']:
             raise SeMmError(f"timm has no SE network with style='{style}' and the stem pooling of Caffe")
-        return CAFFE
+        return CAFFE_DEEP if deep else CAFFE
     if variant.get('stem_pool') == 'caffe':
         raise SeMmError(f'{to} has no network with the stem pooling of Caffe, which these weights need; use --to se_mm')
     if to == 'timm':
         if bottleneck and style == 'caffe':
             raise SeMmError("timm has no such network with style='caffe', which these weights need; use --to mmdet")
-        return TIMM_DEEP if 'stem.0.weight' in weights else TIMM if has_se else PLAIN
+        return TIMM_DEEP if deep else TIMM if has_se else PLAIN
     if to == 'mmpretrain':
         return MMPRETRAIN
     return TIMM if has_se else PLAIN

@@ -138,6 +138,21 @@ CAFFE = Family(
     grouped={'style': 'pytorch'},
     bottlenecks_only='a ReLU between the last norm and the gate, which no other SE-ResNet has; take another checkpoint',
 )
+CAFFE_DEEP = Family(
+    name='Caffe with a deep stem (timm legacy_senet154, Cadene)',
+    mark=r'layer0\.conv2\.',
+    stem={
+        'layer0.conv1': 'stem.0',
+        'layer0.bn1': 'stem.1',
+        'layer0.conv2': 'stem.3',
+        'layer0.bn2': 'stem.4',
+        'layer0.conv3': 'stem.6',
+        'layer0.bn3': 'stem.7',
+    },
+    unit=CAFFE.unit,
+    head=CAFFE.head,
+    variant={'style': 'pytorch', 'stem_pool': 'caffe'},
+)
 MMPRETRAIN = Family(
     name='mmpretrain',
     mark=r'stem\.0\.conv\.|layer\d+\.\d+\.se_layer\.',
@@ -179,7 +194,7 @@ TIMM = Family(name='timm SE', mark=r'layer\d+\.\d+\.se\.', variant=_MODERN)
 PLAIN = Family(name='plain ResNet, without SE', mark=r'')
 
 #: Of ResNets and ResNeXts, asked in this order.
-RESNETS = (CAFFE, MMPRETRAIN, SENET_PYTORCH, TIMM_DEEP, TIMM, PLAIN)
+RESNETS = (CAFFE_DEEP, CAFFE, MMPRETRAIN, SENET_PYTORCH, TIMM_DEEP, TIMM, PLAIN)
 
 #: Of the residual networks of CIFAR; no library publishes weights under other names that fit.
 CIFAR = Layout(

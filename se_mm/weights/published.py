@@ -24,7 +24,9 @@ TIMM = 'timm://'
 #: Hosts that are gone, and those that serve the same paths; what they serve is taken for its hash alone.
 MIRRORS = {'download.openmmlab.com': 'https://mmassets.onedl.ai'}
 #: timm's networks that a host of this package can be; others share tensor names and not the graph (blur pooling).
-_TIMM_HOSTS = re.compile(r'(legacy_)?(se|eca|tv_|gluon_|wide_)?resnex?t(18|34|50|101|152)[cds]?(_\d+x\d+d?|_\d)?')
+_TIMM_HOSTS = re.compile(
+    r'(legacy_)?(se|eca|tv_|gluon_|wide_)?resnex?t(18|34|50|101|152)[cds]?(_\d+x\d+d?|_\d)?|(legacy_)?senet154'
+)
 _ON_HUB = re.compile(
     r'https://huggingface\.co/(?P<repo_id>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<filename>[^?]+)'
 )
@@ -222,7 +224,7 @@ def _in_timm(name: str) -> Published:
     if not _TIMM_HOSTS.fullmatch(architecture):
         raise SeMmError(
             f'{name}: se_mm has no network like it; it takes (legacy_)(se)resnet and (legacy_)(se)resnext of '
-            '18, 34, 50, 101 and 152 layers, and ecaresnet50d and ecaresnet101d'
+            '18, 34, 50, 101 and 152 layers, (legacy_)senet154, and ecaresnet50d and ecaresnet101d'
         )
     try:
         from timm.models import get_pretrained_cfg, is_model, list_pretrained

@@ -2,6 +2,7 @@
 
 from .bninception import BNInception
 from .preact_resnet import PreActResNetCIFAR, WideResNetCIFAR
+from .senet import SENet
 from .seresnet import SEResNet
 from .seresnext import SEResNeXt
 from .shake_resnet import ShakeResNetCIFAR, ShakeResNeXtCIFAR
@@ -11,6 +12,7 @@ from .twin import SETwin
 __all__ = [
     'BNInception',
     'PreActResNetCIFAR',
+    'SENet',
     'SEResNeXt',
     'SEResNet',
     'SETwin',

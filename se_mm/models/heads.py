@@ -1,0 +1,55 @@
+"""Classification heads with dropout, which mmpretrain's linear head does not have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from ..errors import SeMmError
+from .hosts.made_classes import Made, made_class
+
+
+def DropoutHead(dropout: float = 0.2, head: str = 'mmpretrain.LinearClsHead', **kwargs: Any) -> nn.Module:
+    """A head of mmpretrain with dropout before its classifier, as SENet-154 was trained (the paper's appendix, d).
+
+    In a config: ``head=dict(type='se_mm.DropoutHead', dropout=0.2, num_classes=1000, in_channels=2048)``.
+    mmpretrain is imported when a head is built.
+
+    Args:
+        dropout: the share of features that is zeroed in training.
+        head: the head by its name in a registry; it has ``pre_logits``.
+        **kwargs: every argument of the head.
+
+    Raises:
+        SeMmError: for a share outside of [0, 1), or a name that is no head with ``pre_logits``.
+
+    Example:
+        >>> import torch
+        >>> head = DropoutHead(dropout=0.5, num_classes=10, in_channels=4)
+        >>> (head.pre_logits((torch.ones(1, 4000),)) == 0).any().item()
+        True
+        >>> (head.eval().pre_logits((torch.ones(1, 4000),)) == 0).any().item()
+        False
+    """
+    if not 0 <= dropout < 1:
+        raise SeMmError(f'dropout must be at least 0 and less than 1, got {dropout!r}')
+    with MODELS.switch_scope_and_registry(None) as registry:
+        cls = registry.get(head)
+    if not hasattr(cls, 'pre_logits'):
+        raise SeMmError(f'DropoutHead: {head!r} is no head of mmpretrain with pre_logits, as mmpretrain.LinearClsHead')
+    built = made_class((_Dropout,), cls)(**kwargs)
+    built.dropout.p = dropout
+    return built
+
+
+class _Dropout(Made):
+    """Stands before the head in the bases."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dropout = nn.Dropout()
+
+    def pre_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
+        return self.dropout(super().pre_logits(feats))

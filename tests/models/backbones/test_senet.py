@@ -1,0 +1,209 @@
+"""SENet-154: as many parameters as published, and the feature maps of three other implementations."""
+
+from __future__ import annotations
+
+import copy
+import re
+
+import pretrainedmodels.models.senet as cadene
+import pytest
+import pytorchcv.models.senet as pytorchcv
+import timm
+import torch
+from mmdet.models import ResNeXt
+from support.helpers import odd_inputs, randomize
+from timm.models import resnet, senet
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from se_mm import SeMmError, SENet
+from se_mm.weights import published
+from se_mm.weights.conversion import convert
+from se_mm.weights.loading import adapt
+
+BLOCKS = (2, 2, 2, 2)  # with a projection and an identity in each stage
+CADENE = dict(groups=64, reduction=16, inplanes=128, downsample_kernel_size=3, downsample_padding=1)
+GLUON = dict(cardinality=64, base_width=4, stem_type='deep', stem_width=64, down_kernel_size=3, block_reduce_first=2)
+THEIRS = {
+    'timm legacy_senet154': lambda: senet.SENet(senet.SEBottleneck, BLOCKS, input_3x3=True, **CADENE),
+    'timm senet154': lambda: resnet.ResNet(resnet.Bottleneck, BLOCKS, block_args=dict(attn_layer='se'), **GLUON),
+    'pretrainedmodels senet154': lambda: cadene.SENet(cadene.SEBottleneck, BLOCKS, dropout_p=0.2, **CADENE),
+}
+
+
+def on_meta(build, *args, **kwargs):
+    with torch.device('meta'):
+        return build(*args, **kwargs)
+
+
+def count(network) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def features_of(theirs, x):
+    if hasattr(theirs, 'layer0'):  # in Cadene's the pooling is part of it
+        x = getattr(theirs, 'pool0', nn.Identity())(theirs.layer0(x))
+    else:
+        x = theirs.maxpool(theirs.act1(theirs.bn1(theirs.conv1(x))))
+    features = []
+    for stage in (theirs.layer1, theirs.layer2, theirs.layer3, theirs.layer4):
+        x = stage(x)
+        features.append(x)
+    return features
+
+
+@pytest.mark.parametrize('name', THEIRS)
+@torch.no_grad()
+def test_the_maps_of_other_implementations(name, tmp_path):
+    theirs = randomize(THEIRS[name]().double()).eval()
+    torch.save(theirs.state_dict(), tmp_path / 'theirs.pth')
+    ours = SENet(28, stem_pool='torch' if name == 'timm senet154' else 'caffe').double().eval()
+    ours.load_pretrained(str(tmp_path / 'theirs.pth'))
+    x = odd_inputs()[0]  # the two poolings differ there
+    for a, b in zip(ours(x), features_of(theirs, x), strict=True):
+        assert a.shape == b.shape
+        assert b.abs().max() > 1e-3
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-9)
+
+
+@torch.no_grad()
+def test_a_smaller_one_is_pytorchcvs():
+    theirs = randomize(pytorchcv.senet16().double()).eval()
+    ours = SENet(16, groups=32).double().eval()
+    weights = {our_name(key): value for key, value in theirs.state_dict().items() if not key.startswith('output')}
+    ours.load_state_dict(weights, by_name=True)
+    x = odd_inputs()[0]
+    features = theirs.features.init_block(x)
+    for i, a in enumerate(ours(x), start=1):
+        features = getattr(theirs.features, f'stage{i}')(features)
+        torch.testing.assert_close(a, features, rtol=0, atol=1e-9)
+
+
+def our_name(theirs: str) -> str:
+    if stem := re.fullmatch(r'features\.init_block\.conv(\d)\.(conv|bn)(.*)', theirs):
+        return f'stem.{3 * int(stem[1]) - 3 + (stem[2] == "bn")}{stem[3]}'
+    stage, unit, rest = re.fullmatch(r'features\.stage(\d)\.unit(\d)\.(.*)', theirs).groups()
+    rest = re.sub(r'body\.conv(\d)\.(conv|bn)', r'\2\1', rest).replace('se.conv', 'se.fc')
+    rest = rest.replace('identity_conv.conv', 'downsample.0').replace('identity_conv.bn', 'downsample.1')
+    return f'layer{stage}.{int(unit) - 1}.{rest}'
+
+
+def test_parameters_and_multiply_adds():
+    """115,088,984 with the classifier: the authors' prototxt, timm, Cadene; 20.7 GMAC: table 8 of ShuffleNet v2."""
+    classifier = 2048 * 1000 + 1000
+    network = on_meta(SENet, 154).eval()
+    assert count(network) + classifier == 115_088_984
+    assert count(network) + classifier == count(on_meta(timm.create_model, 'legacy_senet154'))
+    assert count(on_meta(SENet, 154, attention_stages=())) + classifier == 108_459_944
+    for size, giga in ((224, 20.688), (320, 42.21)):
+        counter = FlopCounterMode(display=False)
+        with counter, torch.no_grad():
+            network(torch.empty(1, 3, size, size, device='meta'))
+        assert counter.get_total_flops() / 2 + 2048 * 1000 == pytest.approx(giga * 1e9, rel=0.0005)
+
+
+@pytest.mark.parametrize(('name', 'stem_pool'), [('legacy_senet154.in1k', 'caffe'), ('senet154.gluon_in1k', 'torch')])
+def test_published_weights_load_whole(name, stem_pool, monkeypatch):
+    """By their names and shapes; no file of 440 MB is read."""
+    weights = published.resolve(f'timm://{name}')
+    assert weights.url.startswith('https://')
+    theirs = on_meta(timm.create_model, name.partition('.')[0]).state_dict()
+    monkeypatch.setattr('se_mm.weights.loadable.read', lambda name: (dict(theirs), None))
+    ours = on_meta(SENet, 154, stem_pool=stem_pool)
+    said = []
+    monkeypatch.setattr('se_mm.weights.loading.print_log', lambda line, **_: said.append(line))
+    ours.load_pretrained(f'timm://{name}')
+    assert f'{len(theirs) - 2} tensors from' in said[0]
+    assert len(theirs) - 2 == len(ours.state_dict())
+    other = on_meta(SENet, 154, stem_pool={'caffe': 'torch', 'torch': 'caffe'}[stem_pool])
+    with pytest.raises(SeMmError, match=f"need stem_pool='{stem_pool}'"):
+        other.load_pretrained(f'timm://{name}')
+
+
+def test_its_weights_do_not_load_into_another_network():
+    weights = on_meta(SENet, 16).state_dict()
+    with pytest.raises(SeMmError, match='layer2.0.downsample.0.weight'):
+        adapt(on_meta(SENet, 16, down_kernel=1), dict(weights), '', {})
+    with pytest.raises(SeMmError, match=r'layer1.0.conv1.weight \(128, 128, 1, 1\) for \(256, 128, 1, 1\)'):
+        adapt(on_meta(SENet, 16, reduce_first=1), dict(weights), '', {})
+
+
+@pytest.mark.parametrize('name', THEIRS)
+def test_conversion_there_and_back_is_exact(name, tmp_path):
+    theirs = THEIRS[name]().state_dict()
+    theirs = {key: value for key, value in theirs.items() if 'last_linear' not in key and not key.startswith('fc')}
+    torch.save(theirs, tmp_path / 'theirs.pth')
+    convert(tmp_path / 'theirs.pth', tmp_path / 'ours.pth', 'se_mm')
+    convert(tmp_path / 'ours.pth', tmp_path / 'again.pth', 'timm')
+    again = torch.load(tmp_path / 'again.pth', weights_only=True)
+    assert {key for key in theirs if not key.endswith('num_batches_tracked')} <= set(again)
+    assert all(torch.equal(value, theirs[key]) for key, value in again.items())
+    for to in ('mmpretrain', 'mmdet'):
+        with pytest.raises(SeMmError, match='3x3 convolutions in its shortcuts'):
+            convert(tmp_path / 'ours.pth', tmp_path / 'other.pth', to)
+
+
+def test_without_its_changes_it_is_mmdets_resnext():
+    arguments = dict(groups=32, base_width=4, deep_stem=False, stem_channels=64)
+    ours = on_meta(SENet, 52, reduce_first=1, down_kernel=1, **arguments)
+    theirs = on_meta(ResNeXt, depth=50, **arguments)
+    shapes = {key: value.shape for key, value in theirs.state_dict().items()}
+    assert {key: value.shape for key, value in ours.state_dict().items() if '.se.' not in key} == shapes
+
+
+@torch.no_grad()
+def test_plain_weights_give_the_plain_network():
+    plain = randomize(SENet(16, attention_stages=()).double()).eval()
+    ours = SENet(16).double().eval()
+    ours.load_state_dict(plain.state_dict())
+    assert not any('.se.' in key for key in plain.state_dict())
+    x = odd_inputs()[0]
+    assert all(torch.equal(a, b) for a, b in zip(ours(x), plain(x), strict=True))
+
+
+def test_training_reaches_every_parameter_and_deploy_keeps_the_maps():
+    network = randomize(SENet(16, norm_eval=False))
+    x = odd_inputs(dtype=torch.float32)[0]
+    sum(feature.square().mean() for feature in network.train()(x)).backward()
+    assert not [key for key, p in network.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
+    network.eval()
+    with torch.no_grad():
+        expected = network(x)
+        for a, b in zip(copy.deepcopy(network).deploy()(x), expected, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4 * b.abs().max().item())
+
+
+@torch.no_grad()
+def test_a_dilated_stage_keeps_the_shape_of_its_weights():
+    plain = on_meta(SENet, 16).state_dict()
+    dilated = SENet(16, strides=(1, 2, 2, 1), dilations=(1, 1, 1, 2), out_indices=(3,)).eval()
+    assert {key: v.shape for key, v in dilated.state_dict().items()} == {key: v.shape for key, v in plain.items()}
+    assert dilated(torch.rand(1, 3, 64, 64))[0].shape == (1, 2048, 4, 4)
+
+
+def test_deformable_convolutions_and_plugins_take_the_narrow_maps():
+    network = SENet(
+        16,
+        groups=32,
+        dcn=dict(type='DCN', deform_groups=1),
+        stage_with_dcn=(False, False, False, True),
+        plugins=[dict(cfg=dict(type='ContextBlock', ratio=1 / 16), position='after_conv1')],
+    ).eval()
+    with torch.no_grad():
+        assert network(torch.rand(1, 3, 64, 64))[3].shape == (1, 2048, 2, 2)
+    assert type(network.layer4[0].conv2).__name__.startswith('DeformConv2d')
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (dict(depth=152), r'SENet has no depth 152; it has \[16, 28, 40, 52, 103, 154\]'),
+        (dict(depth=16, reduce_first=3), 'reduce_first=3 cannot divide 256 channels of 64 groups'),
+        (dict(depth=16, reduce_first=0), 'reduce_first=0 cannot divide'),
+        (dict(depth=16, down_kernel=2), 'down_kernel must be odd, got 2'),
+        (dict(depth=16, avg_down=True), 'avg_down=True pools before a 1x1 convolution: it needs down_kernel=1'),
+    ],
+)
+def test_a_wrong_argument_is_named(arguments, message):
+    with pytest.raises(SeMmError, match=message):
+        on_meta(SENet, **arguments)
