@@ -14,6 +14,7 @@ _HOOKS = (
     'checkpoint',
     'compile',
     'curves',
+    'frozen_norms',
     'nonfinite',
     'pictures',
     'predictions',
@@ -56,5 +57,5 @@ TRANSFORMS = Registry(
     'transform',
     parent=mmengine_registry.TRANSFORMS,
     scope='se_mm',
-    locations=['se_mm.datasets.transforms.crops', 'se_mm.datasets.transforms.loading'],
+    locations=[f'se_mm.datasets.transforms.{name}' for name in ('crops', 'jitter', 'loading')],
 )
