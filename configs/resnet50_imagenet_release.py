@@ -1,0 +1,2 @@
+_base_ = './_base_/imagenet_release.py'
+model = dict(backbone=dict(depth=50, style='caffe'))

@@ -1,0 +1,2 @@
+_base_ = './resnet50_imagenet_release.py'
+model = dict(backbone=dict(type='se_mm.SEResNet'))

@@ -1,0 +1,48 @@
+"""Every ImageNet recipe trains one epoch and validates, on a tree of 1,000 classes with tiny pictures and networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support import places_tree
+from support.commands import output, tool
+
+NARROW = ('base_channels=16', 'stem_channels=16')
+RESNET_18 = ('depth=18', *NARROW)
+#: A config of each recipe, and what makes its network small: its channels are then those of the last value.
+RECIPES = {
+    'se_resnet50_imagenet': (*RESNET_18, 128),
+    'se_resnext50_32x4d_imagenet': ('groups=8', *NARROW, 512),
+    'se_resnet50_imagenet_release': (*RESNET_18, 128),
+    'se_resnet50_imagenet_rsb_a2': (*RESNET_18, 128),
+    'resnet50_imagenet_rsb_a3': (*RESNET_18, 128),
+    'ablations/se_resnet50_imagenet_270e': (*RESNET_18, 128),
+    'senet154_imagenet': ('depth=16', 'groups=8', *NARROW, 512),
+    'senet154_imagenet_320': ('depth=16', 'groups=8', *NARROW, 512),
+    '_base_/imagenet_mobile': (*RESNET_18, 128),
+}
+
+
+@pytest.fixture(scope='module')
+def imagenet(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp('imagenet')
+    for label in range(1000):
+        for split in ('train', 'val'):
+            folder = root / split / f'n{label:08d}'
+            folder.mkdir(parents=True)
+            (folder / f'{split}_{label}.JPEG').write_bytes(places_tree.picture(label, 0))
+    return root
+
+
+@pytest.mark.parametrize('name', RECIPES)
+def test_one_epoch(name, imagenet, tmp_path):
+    *small, channels = RECIPES[name]
+    options = [f'model.backbone.{option}' for option in small] + [f'model.head.in_channels={channels}']
+    options += [f'{split}_dataloader.dataset.indices=32' for split in ('train', 'val', 'test')]
+    size = ('--size', 32, 32, '--batch-size', 16, '--workers', 0)
+    args = ('--data-root', imagenet, '--work-dir', tmp_path, '--epochs', 1, *size, '--cfg-options', *options)
+    said = output(tool('train', f'configs/{name}.py', *args))
+    assert '1000 classes' in said
+    assert 'accuracy/top1' in said
+    assert (tmp_path / 'epoch_1.pth').is_file()

@@ -1,0 +1,131 @@
+"""The ImageNet recipes: what their sources say, published parameter counts, twins that differ by SE alone."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from support.helpers import REPOSITORY
+
+from se_mm.config.load import load_config
+from se_mm.swap.building import shapes_only
+
+CONFIGS = REPOSITORY / 'configs'
+#: Parameters of the classifier: the authors' release; timm and torchvision for the plain networks.
+PARAMETERS = {
+    'resnet50_imagenet': 25_557_032,
+    'resnet101_imagenet': 44_549_160,
+    'resnet152_imagenet': 60_192_808,
+    'resnext50_32x4d_imagenet': 25_028_904,
+    'resnext101_32x4d_imagenet': 44_177_704,
+    'se_resnet50_imagenet': 28_088_024,
+    'se_resnet101_imagenet': 49_326_872,
+    'se_resnet152_imagenet': 66_821_848,
+    'se_resnext50_32x4d_imagenet': 27_559_896,
+    'se_resnext101_32x4d_imagenet': 48_955_416,
+    'resnet50_imagenet_release': 25_557_032,
+    'se_resnet50_imagenet_release': 28_088_024,
+    'resnet50_imagenet_rsb_a2': 25_557_032,
+    'se_resnet50_imagenet_rsb_a2': 28_088_024,
+    'resnet50_imagenet_rsb_a3': 25_557_032,
+    'se_resnet50_imagenet_rsb_a3': 28_088_024,
+    'senet154_imagenet': 115_088_984,
+    'senet154_imagenet_320': 115_088_984,
+}
+
+
+def config(name: str) -> Config:
+    return load_config(str(CONFIGS / f'{name}.py'))
+
+
+@pytest.mark.parametrize('name', PARAMETERS)
+def test_parameters(name):
+    init_default_scope('mmpretrain')
+    with shapes_only():
+        model = MODELS.build(config(name).model)
+    assert sum(p.numel() for p in model.parameters()) == PARAMETERS[name]
+
+
+@pytest.mark.parametrize('name', [name for name in PARAMETERS if name.startswith('se_')])
+def test_a_twin_differs_by_the_type_of_its_backbone(name):
+    se, plain = config(name), config(name.removeprefix('se_'))
+    for cfg in (se, plain):
+        cfg.model.backbone.pop('type')
+        cfg.model.backbone.pop('host', None)
+        cfg.pop('work_dir')
+    assert se._cfg_dict == plain._cfg_dict
+
+
+@pytest.mark.parametrize('name', ['resnet152_imagenet', 'se_resnext101_32x4d_imagenet'])
+def test_the_papers_recipe(name):
+    """Section 5.1."""
+    cfg = config(name)
+    assert cfg.optim_wrapper.optimizer == dict(type='SGD', lr=0.6, momentum=0.9, weight_decay=1e-4)
+    assert (cfg.train_cfg.max_epochs, cfg.param_scheduler.milestones) == (100, [30, 60, 90])
+    assert cfg.auto_scale_lr.base_batch_size == 8 * cfg.train_dataloader.batch_size == 1024
+    assert [step.type for step in cfg.train_dataloader.dataset.pipeline[1:3]] == ['RandomResizedCrop', 'RandomFlip']
+    assert crops_of(cfg) == (224, 256, 224)
+
+
+def test_senet154s_recipe():
+    """The paper's appendix, d to g."""
+    cfg = config('senet154_imagenet')
+    assert cfg.optim_wrapper.optimizer.lr == 1.0
+    assert cfg.auto_scale_lr.base_batch_size == 64 * cfg.train_dataloader.batch_size == 2048
+    assert (cfg.model.head.type, cfg.model.head.dropout) == ('se_mm.DropoutHead', 0.2)
+    assert cfg.model.head.loss.type == 'LabelSmoothLoss'
+    assert [hook.type for hook in cfg.custom_hooks] == ['se_mm.SkippedDataHook', 'se_mm.FrozenNormsHook']
+    assert crops_of(cfg) == (224, 256, 224)
+    large = config('senet154_imagenet_320')
+    assert crops_of(large) == (320, 366, 320)
+    assert large.test_dataloader.dataset.pipeline == large.val_dataloader.dataset.pipeline
+
+
+def test_the_releases_recipe():
+    """README of github.com/hujie-frank/SENet."""
+    cfg = config('se_resnet50_imagenet_release')
+    assert cfg.optim_wrapper.optimizer.lr == 0.1
+    assert cfg.auto_scale_lr.base_batch_size == 8 * cfg.train_dataloader.batch_size == 256
+    steps = {step.type: step for step in cfg.train_dataloader.dataset.pipeline}
+    assert steps['Rotate'].magnitude_range == (0, 10)
+    assert steps['se_mm.PixelJitter'].delta == 20
+
+
+def test_resnet_strikes_back():
+    a2, a3 = config('se_resnet50_imagenet_rsb_a2'), config('se_resnet50_imagenet_rsb_a3')
+    assert [cfg.train_cfg.max_epochs for cfg in (a2, a3)] == [300, 100]
+    assert [cfg.optim_wrapper.optimizer.lr for cfg in (a2, a3)] == [0.005, 0.008]
+    assert [crops_of(cfg)[0] for cfg in (a2, a3)] == [224, 160]
+    assert [cfg.model.backbone.get('drop_path_rate', 0) for cfg in (a2, a3)] == [0.05, 0]
+
+
+def test_the_mobile_recipe():
+    """Section 5.1; the weight decay is of version 2."""
+    cfg = Config.fromfile(CONFIGS / '_base_/imagenet_mobile.py')
+    assert cfg.optim_wrapper.optimizer == dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=4e-5)
+    assert (cfg.train_cfg.max_epochs, cfg.param_scheduler.type) == (400, 'ReduceOnPlateauLR')
+    assert cfg.auto_scale_lr.base_batch_size == 8 * cfg.train_dataloader.batch_size == 256
+
+
+def crops_of(cfg: Config) -> tuple[int, int, int]:
+    """Of the training; the resized edge and the crop of the validation."""
+    resize, crop = cfg.val_dataloader.dataset.pipeline[1:3]
+    return cfg.train_dataloader.dataset.pipeline[1].scale, resize.scale, crop.crop_size
+
+
+def test_the_norms_of_the_whole_network_learn():
+    for name in ('se_resnet50_imagenet', 'senet154_imagenet', 'se_resnet50_imagenet_rsb_a3'):
+        init_default_scope('mmpretrain')
+        with shapes_only():
+            model = MODELS.build(config(name).model)
+        model.train()
+        norms = [m for m in model.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
+        assert all(norm.training and norm.weight.requires_grad for norm in norms)
+
+
+def test_the_page_lists_every_recipe():
+    page = (REPOSITORY / 'docs/imagenet.md').read_text()
+    assert not [name for name in PARAMETERS if f'`{name}`' not in page]
+    metafile = (CONFIGS / 'metafile.yml').read_text()
+    assert not [name for name in PARAMETERS if f'Name: {name},' not in metafile and name.startswith('se')]
