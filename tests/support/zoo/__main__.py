@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import torch
 from tqdm import tqdm
 
-from . import builds, identity
+from . import builds, identity, networks
 from .configs import PACKAGES, error_of, one_of_each, shipped, with_hosts
 
 PAGE = Path(__file__).resolve().parents[3] / 'docs' / 'zoo.md'
@@ -51,10 +51,12 @@ def main() -> None:
         else:
             ran[kind] = (config, result[0])
 
-    page = '\n'.join(lines(len(configs), counts, failed, ran, stopped, time.perf_counter() - start)) + '\n'
+    seconds = time.perf_counter() - start
+    of_networks, broken = networks.section()
+    page = '\n'.join([*lines(len(configs), counts, failed, ran, stopped, seconds), '', *of_networks]) + '\n'
     PAGE.write_text(page)
     print(page)
-    sys.exit(bool(failed) or any(kind.partition('.')[2] not in CAUSES for kind in stopped))
+    sys.exit(bool(failed or broken) or any(kind.partition('.')[2] not in CAUSES for kind in stopped))
 
 
 def lines(total: int, counts: Counter, failed: dict, ran: dict, stopped: dict, seconds: float) -> list[str]:
