@@ -236,7 +236,7 @@ def _listed(modules: nn.Module | None) -> list[nn.Module]:
 
 
 def _of_regions(extractor: nn.Module, number: int) -> Tensor:
-    height, width = nn.modules.utils._pair(extractor.roi_layers[0].output_size)
+    height, width = extractor.roi_layers[0].output_size
     return torch.empty(number, extractor.out_channels, height, width, device='meta')
 
 
