@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 import timm
 import torch
@@ -11,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from se_mm import SEResNet
 from se_mm.analysis.complexity import complexity_of, count_macs, parameters_of
-from se_mm.analysis.paper_networks import IMAGENET, PaperNetwork, count
+from se_mm.analysis.paper_networks import IMAGENET, count
 from se_mm.config.load import load_config
 from se_mm.errors import USER_ERROR
 
@@ -25,13 +27,14 @@ TIMM = {
 PUBLISHED = [network for network in IMAGENET if any(network.published)]
 
 
-def named(name: str) -> PaperNetwork:
-    return next(network for network in IMAGENET if network.name == name)
+@functools.cache
+def counted(name: str) -> tuple[tuple[int, int], tuple[int, int]]:
+    return count(next(network for network in IMAGENET if network.name == name))
 
 
 @pytest.mark.parametrize('name', TIMM)
 def test_networks_cost_what_timms_cost(name):
-    for theirs, ours in zip(TIMM[name], count(named(name)), strict=True):
+    for theirs, ours in zip(TIMM[name], counted(name), strict=True):
         if theirs is None:
             continue
         with torch.device('meta'):
@@ -43,7 +46,9 @@ def test_networks_cost_what_timms_cost(name):
 
 @pytest.mark.parametrize('network', PUBLISHED, ids=[network.name for network in PUBLISHED])
 def test_the_papers_figures_are_met_or_explained(network):
-    for (parameters, macs), giga, millions in zip(count(network), network.published, network.millions, strict=True):
+    for (parameters, macs), giga, millions in zip(
+        counted(network.name), network.published, network.millions, strict=True
+    ):
         if giga and not network.why:
             assert macs / 1e9 == pytest.approx(giga, rel=0.005)
         if millions:
@@ -52,7 +57,7 @@ def test_the_papers_figures_are_met_or_explained(network):
 
 def test_se_adds_two_small_matrices_and_nothing_else():
     """In inference the gate is computed before the last convolution, by more operations than its definition has."""
-    (_, plain), (_, se) = count(named('ResNet-50'))
+    (_, plain), (_, se) = counted('ResNet-50')
     matrices = {256: 3, 512: 4, 1024: 6, 2048: 3}  # channels and units of the stages, equation 5 of the paper
     assert se - plain == sum(units * 2 * channels * channels // 16 for channels, units in matrices.items())
     with torch.device('meta'):
