@@ -52,6 +52,10 @@ def _twin(host: str, **arguments: Any) -> dict[str, Any]:
     return dict(type='se_mm.SETwin', host=host, **arguments)
 
 
+_SENET = dict(type='se_mm.SENet', depth=154, out_indices=(3,))
+_AT_320 = (
+    "the 145.8 M parameters that are found elsewhere count the classifier of the authors' deploy file at this size"
+)
 #: Tables 2 and 3 of the paper, and its appendix.
 IMAGENET = (
     _resnet(50, (3.86, 3.87), millions=(25.6, 28.1)),
@@ -65,6 +69,10 @@ IMAGENET = (
     ),
     _resnext(50, (4.24, 4.25)),
     _resnext(101, (7.99, 8.00)),
+    PaperNetwork(
+        'SENet-154', _SENET, 2048, why='the paper gives no figure; ShuffleNet V2 (arXiv 1807.11164) says 20.7'
+    ),
+    PaperNetwork('SENet-154', _SENET, 2048, size=320, why=_AT_320),
 )
 #: Tables 4 and 5 of the paper, which gives no figures of cost.
 CIFAR = (
