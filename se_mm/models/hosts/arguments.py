@@ -124,3 +124,40 @@ def stage_indices(
             f'{num_stages} stages, got {tuple(stages)}'
         )
     return tuple(sorted(set(stages)))
+
+
+def block_indices(blocks: Sequence[Sequence[int] | None] | None, counts: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    """The units of each stage that carry attention, as sorted indices.
+
+    Args:
+        blocks: one entry for each stage, the indices of its units, or ``None`` for all of them;
+            ``None``: all units of all stages.
+        counts: the number of units of each stage.
+
+    Raises:
+        SeMmError: for anything else.
+
+    Example:
+        >>> block_indices((None, (1,), ()), (2, 2, 3)), block_indices(None, (2, 1))
+        (((0, 1), (1,), ()), ((0, 1), (0,)))
+    """
+    if blocks is None:
+        return tuple(tuple(range(count)) for count in counts)
+    if not isinstance(blocks, Sequence) or isinstance(blocks, str) or len(blocks) != len(counts):
+        raise SeMmError(
+            f'attention_blocks must have one entry for each of the {len(counts)} stages: the indices of the units '
+            f'with attention, or None for all of them; got {blocks!r}'
+        )
+    return tuple(
+        _indices_in_stage(stage, of_stage, count)
+        for stage, (of_stage, count) in enumerate(zip(blocks, counts, strict=True))
+    )
+
+
+def _indices_in_stage(stage: int, blocks: Sequence[int] | None, count: int) -> tuple[int, ...]:
+    if blocks is None:
+        return tuple(range(count))
+    is_list = isinstance(blocks, Sequence) and not isinstance(blocks, str)
+    if not is_list or any(isinstance(block, bool) or block not in range(count) for block in blocks):
+        raise SeMmError(f'attention_blocks[{stage}] must be None or indices of units, 0 to {count - 1}, got {blocks!r}')
+    return tuple(sorted(set(blocks)))

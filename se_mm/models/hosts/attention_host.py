@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from ...errors import SeMmError
 from ...weights.loadable import Loadable
 from ..attention import SELayer
-from .arguments import attention_class, attention_config, build_attention, stage_indices
+from .arguments import attention_class, attention_config, block_indices, build_attention, stage_indices
 from .made_classes import Made
 from .sites import HostAdapter, InputChannels, Site, check_position, divided, find_adapter
 
@@ -34,6 +35,9 @@ class AttentionHost(Loadable, Made):
             argument is one value, or a list of one per stage, or of lists of one per block.
         attention_stages: the stages that carry attention, as indices (like ``out_indices``) or
             as one bool per stage (like ``stage_with_dcn``). ``None``: all of them.
+        attention_blocks: the units that carry attention in those stages: one entry for each stage of
+            the host, the indices of its units or ``None`` for all of them. ``None``: all units.
+            ``tools/prune_gates.py`` writes it.
         attention_position: ``'standard'``: on the residual branch, before the addition. The
             others are those of the paper's tables 14 and 15: ``'pre'``, ``'post'``,
             ``'identity'``, ``'conv2'``; and ``'sum'`` on the mixed branches of a Shake-Shake unit.
@@ -65,6 +69,7 @@ class AttentionHost(Loadable, Made):
         *,
         attention: Mapping[str, Any] | str | None = None,
         attention_stages: Sequence[int] | Sequence[bool] | None = None,
+        attention_blocks: Sequence[Sequence[int] | None] | None = None,
         attention_position: str = 'standard',
         reduction: int | Sequence[Any] | None = None,
         se_bias: bool | None = None,
@@ -93,12 +98,15 @@ class AttentionHost(Loadable, Made):
         name = 'attention_stages' if se_stages is None else 'se_stages'
         chosen = attention_stages if se_stages is None else se_stages
         self.attention_stages = stage_indices(chosen, num_stages, name)
+        every_site = list(self.adapter.sites(self, attention_position))
+        counts = Counter(site.stage for site in every_site)
+        self.attention_blocks = block_indices(attention_blocks, [counts[stage] for stage in range(num_stages)])
         self.attention_position = attention_position
         self.se_init = se_init
         self.fold_norms = fold_norms
         self.stem_pool = stem_pool
-        for site in list(self.adapter.sites(self, attention_position)):
-            if site.stage in self.attention_stages:
+        for site in every_site:
+            if self._carries(site):
                 layer = build_attention(config, site, num_stages)
                 self.adapter.insert(site, layer, attention_position)
                 if not fold_norms and hasattr(site.parent, 'fold_norms'):
@@ -113,7 +121,10 @@ class AttentionHost(Loadable, Made):
     def attention_sites(self) -> Iterator[Site]:
         """The sites where attention stands, from input to output; the layer is ``site.parent.se``."""
         sites = self.adapter.sites(self, self.attention_position)
-        return (site for site in sites if site.stage in self.attention_stages)
+        return filter(self._carries, sites)
+
+    def _carries(self, site: Site) -> bool:
+        return site.stage in self.attention_stages and site.block in self.attention_blocks[site.stage]
 
     def _dump_init_info(self) -> None:
         """mmengine prints two lines for each parameter where no log file takes them, as in a notebook."""
