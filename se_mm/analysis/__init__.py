@@ -1,1 +1,1 @@
-"""What networks and finished trainings say about each other."""
+"""What networks and finished trainings say about each other; what gates do."""

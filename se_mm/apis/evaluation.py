@@ -15,6 +15,9 @@ from ..compat.checkpoints import log_classes_allowed
 from ..errors import SeMmError, listed
 from ..weights.files import read_checkpoint
 
+#: What data-parallel training and ``torch.compile`` put before and between the names of tensors.
+_WRAPPERS = [(r'^module\.', ''), (r'(^|\.)_orig_mod\.', r'\1')]
+
 
 def use_test_time_augmentation(cfg: Config) -> None:
     """Puts the config's ``tta_model`` and ``tta_pipeline`` in the place of the plain test.
@@ -56,7 +59,7 @@ def load_weights(runner: Runner, checkpoint: str) -> None:
     state: Mapping[str, Any] = content.get('state_dict', content)
     try:
         with log_classes_allowed():  # mmengine reads the file again
-            runner.load_checkpoint(checkpoint, strict=True)
+            runner.load_checkpoint(checkpoint, strict=True, revise_keys=_WRAPPERS)
     except SeMmError:
         raise
     except Exception as error:  # what torch.load and load_state_dict raise for a file that is not what it should be

@@ -23,6 +23,8 @@ COMMANDS = {
     'convert': 'convert_checkpoint',
     'bundle': 'bundle',
     'check-env': 'check_env',
+    'analyze-gates': 'analyze_gates',
+    'prune-gates': 'prune_gates',
     'benchmark': 'benchmark',
     'benchmark-data': 'benchmark_data',
     'complexity': 'complexity',

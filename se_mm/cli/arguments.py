@@ -50,19 +50,25 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
-def add_data_arguments(parser: argparse.ArgumentParser) -> None:
-    """What fits a config to data of one's own, in training, testing and inference alike."""
+def add_data_arguments(parser: argparse.ArgumentParser, classes: bool = True) -> None:
+    """What fits a config to data of one's own, in training, testing and inference alike.
+
+    Args:
+        parser: gets the arguments.
+        classes: whether ``--classes`` is one of them; a tool with another use for it takes those of its checkpoint.
+    """
     parser.add_argument(
         '--data-root',
         metavar='DIR',
         help='the folder of the data; what the config names and it does not have is looked for (also: SE_MM_DATA)',
     )
-    parser.add_argument(
-        '--classes',
-        nargs='*',
-        metavar='NAME',
-        help="replaces the config's classes, in data sets, heads and metrics; without names: those in the data",
-    )
+    if classes:
+        parser.add_argument(
+            '--classes',
+            nargs='*',
+            metavar='NAME',
+            help="replaces the config's classes, in data sets, heads and metrics; without names: those in the data",
+        )
     parser.add_argument('--size', type=int, nargs=2, metavar=('H', 'W'), help='resize pictures to another size')
     parser.add_argument('--se', action='store_true', help="use the SE twin of the config's backbone (see se-mm swap)")
     parser.add_argument('--attention', metavar='LAYER', help=f'as --se, with {ATTENTION_HELP}')

@@ -29,6 +29,10 @@ class Blend(Attention):
         self.layer = layer
         self.alpha = nn.Parameter(torch.zeros(()))
 
+    def gate(self, u: Tensor) -> Tensor:
+        """``1 + alpha * (s - 1)`` for the gate s of the layer, which is what ``u`` is multiplied by."""
+        return 1 + self.alpha.to(u.dtype) * (self.layer.gate(u) - 1)
+
     def forward(self, u: Tensor) -> Tensor:
         return u + self.alpha.to(u.dtype) * (self.layer(u) - u)
 

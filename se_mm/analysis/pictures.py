@@ -1,0 +1,155 @@
+"""Which pictures of a data set are analysed, and what is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import SeMmError, listed
+
+#: COCO's sizes of boxes, by their area in pixels of the picture.
+SIZES = {'small': (0, 32**2), 'medium': (32**2, 96**2), 'large': (96**2, float('inf'))}
+
+
+@dataclass
+class Pictures:
+    """Pictures of a data set and what is annotated in them.
+
+    Attributes:
+        indices: in the data set, (N,).
+        files: their names.
+        class_names: of the K classes.
+        classes: (N, K) bool: the class of each picture, or which classes it has boxes of.
+        sizes: (N, 3) bool, which of :data:`SIZES` its boxes have; ``None`` for a classifier.
+    """
+
+    indices: np.ndarray
+    files: list[str]
+    class_names: list[str]
+    classes: np.ndarray
+    sizes: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def of(self, chosen: np.ndarray) -> Pictures:
+        """A part of the pictures, by their places among these."""
+        return Pictures(
+            self.indices[chosen],
+            [self.files[i] for i in chosen],
+            self.class_names,
+            self.classes[chosen],
+            None if self.sizes is None else self.sizes[chosen],
+        )
+
+
+def pictures_of(dataset: Any) -> Pictures:
+    """All pictures of a data set, from its annotations; no picture is read.
+
+    Args:
+        dataset: of mmdet or mmpretrain, with ``metainfo['classes']``.
+
+    Raises:
+        SeMmError: if it is empty, has no classes, or its pictures have no labels.
+    """
+    names = [str(name) for name in (dataset.metainfo.get('classes') or ())]
+    if not len(dataset):
+        raise SeMmError('the data set is empty: there is no picture to analyse')
+    if not names:
+        raise SeMmError(
+            f'{type(dataset).__name__} does not name its classes; set metainfo=dict(classes=(...)) in the config'
+        )
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    files = [str(info.get('img_path', i)) for i, info in enumerate(infos)]
+    classes = np.zeros((len(infos), len(names)), dtype=bool)
+    if all('instances' in info for info in infos):
+        sizes = np.zeros((len(infos), len(SIZES)), dtype=bool)
+        for i, info in enumerate(infos):
+            for instance in info['instances']:
+                if not instance.get('ignore_flag'):
+                    classes[i, instance['bbox_label']] = True
+                    sizes[i] |= _size_of(instance['bbox'])
+        return Pictures(np.arange(len(infos)), files, names, classes, sizes)
+    if not all('gt_label' in info for info in infos):
+        raise SeMmError(f'{type(dataset).__name__} has pictures without labels; the analysis compares classes')
+    for i, info in enumerate(infos):
+        classes[i, np.atleast_1d(np.asarray(info['gt_label'], dtype=np.int64))] = True
+    return Pictures(np.arange(len(infos)), files, names, classes)
+
+
+def _size_of(box: Sequence[float]) -> np.ndarray:
+    area = max(box[2] - box[0], 0) * max(box[3] - box[1], 0)
+    return np.array([low <= area < high for low, high in SIZES.values()])
+
+
+def choose_pictures(pictures: Pictures, per_class: int, seed: int) -> tuple[Pictures, list[str]]:
+    """So many pictures of each class, at random; a picture with several classes counts for each of them.
+
+    Args:
+        pictures: of :func:`pictures_of`.
+        per_class: how many, 1 or more.
+        seed: of the choice.
+
+    Returns:
+        The pictures, in the order of the data set, and what the user should know of them.
+
+    Raises:
+        SeMmError: if ``per_class`` is below 1, or no picture has a class.
+    """
+    if per_class < 1:
+        raise SeMmError(f'--per-class is {per_class}; expected the number of pictures of each class, 1 or more')
+    generator = np.random.default_rng(seed)
+    chosen, fewer = set(), []
+    for label, name in enumerate(pictures.class_names):
+        members = np.flatnonzero(pictures.classes[:, label])
+        if len(members) < per_class:
+            fewer.append(f'{name} {len(members)}')
+        chosen.update(generator.permutation(members)[:per_class].tolist())
+    if not chosen:
+        raise SeMmError(
+            f'none of the {len(pictures)} pictures has one of the classes {listed(pictures.class_names, 5)}; '
+            'look at the annotations and at --data-root'
+        )
+    said = [f'fewer pictures than --per-class {per_class}, all are used: {listed(fewer, 8)}'] if fewer else []
+    return pictures.of(np.array(sorted(chosen))), said
+
+
+def check_classes(wanted: Sequence[str] | None, names: Sequence[str], classes: np.ndarray) -> list[str]:
+    """The classes that are drawn: those that are wanted, else up to four, evenly spaced among those with pictures.
+
+    Raises:
+        SeMmError: for a name that is no class, or a class without pictures.
+
+    Example:
+        >>> check_classes(None, ['cat', 'dog', 'owl'], np.eye(3, dtype=bool)[:2])
+        ['cat', 'dog']
+    """
+    present = [name for name, count in zip(names, classes.sum(0), strict=True) if count]
+    if wanted is None:
+        places = np.linspace(0, len(present) - 1, min(len(present), 4)).round().astype(int)
+        return [present[i] for i in places]
+    unknown = [name for name in wanted if name not in names]
+    if unknown:
+        raise SeMmError(f'--classes: {listed(unknown)} is none of the classes {listed(list(names), 12)}')
+    empty = [name for name in wanted if name not in present]
+    if empty:
+        raise SeMmError(f'--classes: no picture of the data set has {listed(empty)}')
+    return list(dict.fromkeys(wanted))
+
+
+def choose_channels(count: int, most: int, seed: int) -> np.ndarray:
+    """Channels that are drawn, uniformly sampled, ascending.
+
+    Raises:
+        SeMmError: if ``most`` is below 1.
+
+    Example:
+        >>> choose_channels(64, 4, seed=0), len(choose_channels(16, 50, seed=0))
+        (array([17, 31, 40, 53]), 16)
+    """
+    if most < 1:
+        raise SeMmError(f'--channels is {most}; expected the number of channels to draw, 1 or more')
+    return np.sort(np.random.default_rng(seed).choice(count, min(count, most), replace=False))

@@ -1,0 +1,61 @@
+"""Show what the gates of a trained model do: table, figures, removal study."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .arguments import CONFIG_HELP, add_data_arguments, config_of
+
+EXAMPLES = """\
+  %(prog)s CONFIG work_dirs/CONFIG/epoch_12.pth --data-root DIR --out gates/
+  %(prog)s CONFIG CHECKPOINT --classes goldfish pug plane cliff --per-class 50 --removal --out gates/
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_model_arguments(parser)
+    parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='a folder for the report and its parts')
+    parser.add_argument('--classes', nargs='+', metavar='NAME', dest='drawn', help='that are drawn (up to four)')
+    parser.add_argument('--per-class', type=int, default=50, metavar='N', help='pictures of each class (50)')
+    parser.add_argument('--channels', type=int, default=50, metavar='N', help='channels of a block that are drawn (50)')
+    parser.add_argument('--removal', action='store_true', help='measure the metric without each gate, too')
+    add_study_arguments(parser)
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """The config, the checkpoint, and the data that it is analysed on."""
+    parser.add_argument('config', help=f'that the checkpoint was trained with: {CONFIG_HELP}')
+    parser.add_argument('checkpoint', help='a checkpoint that a training wrote, or its URL')
+    add_data_arguments(parser, classes=False)
+    parser.add_argument('--batch-size', type=int, metavar='N', help='pictures a batch')
+    parser.add_argument('--workers', type=int, metavar='N', help='processes that load data (0: none beside this one)')
+    # The classes are those of the checkpoint, and one process does it all.
+    parser.set_defaults(classes=None, launcher='none')
+
+
+def add_study_arguments(parser: argparse.ArgumentParser) -> None:
+    """What studies with the metric share."""
+    parser.add_argument('--metric', metavar='NAME', help='that is compared (default: mAP, or top-1)')
+    parser.add_argument(
+        '--calibration', type=int, default=256, metavar='N', help='training pictures for the mean gates (256)'
+    )
+    parser.add_argument('--seed', type=int, default=0, help='of the choice of pictures and channels (0)')
+
+
+def run(args: argparse.Namespace) -> None:
+    from ..apis.gate_report import GateOptions, analyze_gates
+    from ..config.pretrained import local_checkpoint
+
+    args.checkpoint = local_checkpoint(args.checkpoint)
+    cfg = config_of(args, args.checkpoint)
+    options = GateOptions(
+        classes=args.drawn,
+        per_class=args.per_class,
+        channels=args.channels,
+        seed=args.seed,
+        removal=args.removal,
+        metric=args.metric,
+        calibration=args.calibration,
+    )
+    analyze_gates(cfg, args.checkpoint, args.out, options)

@@ -1,0 +1,40 @@
+"""Freeze the gates that cost next to nothing, and write the smaller network."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .analyze_gates import add_model_arguments, add_study_arguments
+from .arguments import config_of
+
+EXAMPLES = """\
+  %(prog)s CONFIG work_dirs/CONFIG/epoch_12.pth --data-root DIR --budget 0.001 --out pruned/
+  %(prog)s CONFIG CHECKPOINT --stages 3 --out pruned/
+  %(prog)s CONFIG CHECKPOINT --blocks layer4.1 layer4.2 --out pruned/
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_model_arguments(parser)
+    parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='a folder for the network')
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        '--budget',
+        type=float,
+        metavar='SHARE',
+        help='what the metric may lose on the validation set, as a share: 0.001 is 0.1 points of mAP or top-1',
+    )
+    which.add_argument('--stages', type=int, nargs='+', metavar='STAGE', help='all gates of these stages, from 0')
+    which.add_argument('--blocks', nargs='+', metavar='UNIT', help='the gates of these units, as layer4.0')
+    add_study_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    from ..apis.gate_pruning import PruneOptions, prune_gates
+    from ..config.pretrained import local_checkpoint
+
+    args.checkpoint = local_checkpoint(args.checkpoint)
+    cfg = config_of(args, args.checkpoint)
+    options = PruneOptions(args.budget, args.stages, args.blocks, args.metric, args.calibration, args.seed)
+    prune_gates(cfg, args.checkpoint, args.out, options)

@@ -1,0 +1,57 @@
+"""Compiled modules as they were before ``torch.compile``: a graph that is there already ignores new hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+
+def original(module: nn.Module) -> nn.Module:
+    """The module inside what ``torch.compile`` and data-parallel training wrap around it.
+
+    Example:
+        >>> layer = nn.Linear(2, 2)
+        >>> original(nn.DataParallel(layer)) is layer
+        True
+    """
+    while isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)) or hasattr(module, '_orig_mod'):
+        module = module._orig_mod if hasattr(module, '_orig_mod') else module.module
+    return module
+
+
+def original_name(name: str) -> str:
+    """The name of a module or a tensor without what wrappers add to it.
+
+    Example:
+        >>> original_name('module.backbone._orig_mod.layer1.0')
+        'backbone.layer1.0'
+    """
+    name = name.removeprefix('module.')
+    return '.'.join(part for part in name.split('.') if part != '_orig_mod')
+
+
+@contextmanager
+def eager(model: nn.Module) -> Iterator[None]:
+    """While it lasts, compiled modules run operator by operator, so that hooks are called.
+
+    Both forms are undone: ``module.compile()``, and modules that ``torch.compile(module)`` wrapped.
+    """
+    in_place, wrapped = [], []
+    for module in model.modules():
+        if getattr(module, '_compiled_call_impl', None) is not None:
+            in_place.append((module, module._compiled_call_impl))
+        if '_orig_mod' in module._modules:
+            wrapped.append((module, module.__dict__['forward']))
+    try:
+        for module, _ in in_place:
+            module._compiled_call_impl = None
+        for module, _ in wrapped:
+            module.__dict__['forward'] = module._orig_mod.__call__
+        yield
+    finally:
+        for module, call in in_place:
+            module._compiled_call_impl = call
+        for module, forward in wrapped:
+            module.__dict__['forward'] = forward

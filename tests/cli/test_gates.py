@@ -1,0 +1,158 @@
+"""tools/analyze_gates.py and tools/prune_gates.py on a detector and on a classifier."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS
+from support.commands import output, tool
+from support.small import DEMO, NO_WORKERS, QUICK, draw_scenes
+
+from se_mm.config.load import load_config
+from se_mm.weights.files import read_checkpoint
+
+SCENES = 'configs/demo/se_resnet18_scenes.py'
+SCENE_OPTIONS = ('--cfg-options', *NO_WORKERS, 'test_dataloader.dataset.pipeline.1.scale=40')
+SCENE_OPTIONS += ('val_dataloader.dataset.pipeline.1.scale=40',)
+
+
+@pytest.fixture(scope='module')
+def options(data) -> tuple:
+    return ('--data-root', data, '--cfg-options', *QUICK)
+
+
+@pytest.fixture(scope='module')
+def analysed(trained, options, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp('analysed')
+    output(tool('analyze_gates', DEMO, trained / 'epoch_1.pth', '--out', out, '--per-class', 3, *options))
+    return out
+
+
+def gates_in(folder: Path) -> dict[str, np.ndarray]:
+    with np.load(folder / 'gates.npz') as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def test_a_detectors_gates_are_kept_and_one_page_shows_them(analysed):
+    saved = gates_in(analysed)
+    gates = {name: values for name, values in saved.items() if name.startswith('gates/')}
+    assert next(iter(gates)) == 'gates/backbone.layer1.0'
+    assert [values.shape[1] for values in gates.values()] == [16, 16, 32, 32, 64, 64, 128, 128]
+    count = len(saved['files'])
+    assert all(values.shape[0] == count and values.dtype == np.float32 for values in gates.values())
+    assert all(((values > 0) & (values < 1)).all() for values in gates.values())
+    assert saved['class_names'].tolist() == ['disc', 'box', 'triangle']
+    assert saved['classes'].shape == saved['sizes'].shape == (count, 3)
+    page = (analysed / 'report.html').read_text()
+    assert page.count('src="data:image/png;base64,') == 6
+    assert 'src="http' not in page
+    blocks = json.loads((analysed / 'gates.json').read_text())['blocks']
+    assert blocks['backbone.layer4.1']['mean'] == pytest.approx(gates['gates/backbone.layer4.1'].mean(), abs=1e-6)
+    assert not list(analysed.glob('.gates-*'))
+
+
+def test_prefixes_of_wrappers_are_no_matter_and_a_deployed_network_is_refused(trained, options, analysed, tmp_path):
+    content = read_checkpoint(trained / 'epoch_1.pth')
+    names = {key: f'module.{key.replace("backbone.", "backbone._orig_mod.")}' for key in content['state_dict']}
+    wrapped = {new: content['state_dict'][old] for old, new in names.items()}
+    torch.save({'state_dict': wrapped, 'meta': content['meta']}, tmp_path / 'wrapped.pth')
+    args = ('--per-class', 3, *options)
+    output(tool('analyze_gates', DEMO, tmp_path / 'wrapped.pth', '--out', tmp_path / 'out', *args))
+    for name, values in gates_in(analysed).items():
+        assert np.array_equal(values, gates_in(tmp_path / 'out')[name])
+    deployed = {
+        key.replace('bn1.weight', 'conv1.bias'): value
+        for key, value in content['state_dict'].items()
+        if 'bn1.' not in key or key.endswith('bn1.weight')
+    }
+    torch.save({'state_dict': deployed, 'meta': content['meta']}, tmp_path / 'deployed.pth')
+    done = tool('analyze_gates', DEMO, tmp_path / 'deployed.pth', '--out', tmp_path / 'no', *args)
+    assert done.returncode == 2
+    assert 'deployed.pth is of a deployed network: its norms are part of its convolutions' in done.stderr
+
+
+def test_mistakes_are_one_line(trained, data, options, tmp_path):
+    def refusal(*args) -> str:
+        done = tool('analyze_gates', *args, '--out', tmp_path / 'out')
+        assert done.returncode == 2
+        assert 'Traceback' not in done.stderr
+        return done.stderr.splitlines()[-1]
+
+    checkpoint = trained / 'epoch_1.pth'
+    assert '--classes: cow is none of the classes disc, box' in refusal(DEMO, checkpoint, '--classes', 'cow', *options)
+    assert '--channels is 0' in refusal(DEMO, checkpoint, '--channels', '0', *options)
+    plain = {key: value for key, value in read_checkpoint(checkpoint)['state_dict'].items() if '.se.' not in key}
+    torch.save({'state_dict': plain, 'meta': {}}, tmp_path / 'plain.pth')
+    without = ('configs/demo/faster_rcnn_r18_shapes.py', tmp_path / 'plain.pth', *options)
+    assert 'the model has no gates to analyse; it is a plain network' in refusal(*without)
+    for split in ('val', 'train'):
+        (tmp_path / f'data/{split}').mkdir(parents=True)
+        (tmp_path / 'data/annotations').mkdir(exist_ok=True)
+        content = json.loads((data / f'annotations/{split}.json').read_text())
+        empty = {**content, 'images': [], 'annotations': []}
+        (tmp_path / f'data/annotations/{split}.json').write_text(json.dumps(empty))
+    said = refusal(DEMO, checkpoint, '--data-root', tmp_path / 'data', '--cfg-options', *QUICK)
+    assert 'val.json' in said
+
+
+def test_a_stage_is_pruned_from_a_detector_and_the_files_run_elsewhere(trained, options, tmp_path):
+    args = ('--calibration', 6, *options)
+    said = output(tool('prune_gates', DEMO, trained / 'epoch_1.pth', '--stages', 3, '--out', tmp_path, *args))
+    assert 'mean gates over 6 pictures of the training set' in said
+    numbers = json.loads((tmp_path / 'pruning.json').read_text())
+    assert numbers['frozen'] == ['backbone.layer4.0', 'backbone.layer4.1']
+    saved = numbers['parameters']['before'] - numbers['parameters']['after']
+    assert saved == 2 * (2 * 128 * 8 + 8 + 128)
+    assert Config.fromfile(tmp_path / 'pruned.py').model.backbone.attention_blocks == [None, None, None, []]
+    done = tool('test', tmp_path / 'pruned.py', tmp_path / 'pruned.pth', '--work-dir', tmp_path / 'test')
+    assert f'{numbers["coco/bbox_mAP"]["after"]:.4f}'[:5] in output(done)
+    done = tool('prune_gates', DEMO, trained / 'epoch_1.pth', '--blocks', 'layer5.0', '--out', tmp_path, *args)
+    assert done.returncode == 2
+    assert '--blocks: layer5.0 has no gate; those with gates are backbone.layer1.0' in done.stderr
+
+
+@pytest.fixture(scope='module')
+def scenes(tmp_path_factory) -> tuple[Path, Path]:
+    """A classifier that has not learnt, of two classes of noise, and its data."""
+    folder = tmp_path_factory.mktemp('scenes')
+    root = draw_scenes(folder / 'data', train=3, val=4)
+    cfg = load_config(SCENES, data_root=str(root), classes=('left', 'right'))
+    torch.manual_seed(0)
+    with MODELS.switch_scope_and_registry('mmpretrain') as registry:
+        model = registry.build(cfg.model)
+    model.init_weights()
+    meta = dict(dataset_meta=dict(classes=('left', 'right')))
+    torch.save({'state_dict': model.state_dict(), 'meta': meta}, folder / 'random.pth')
+    return folder / 'random.pth', root
+
+
+def test_a_classifiers_removal_study_and_a_class_with_fewer_pictures(scenes, tmp_path):
+    checkpoint, root = scenes
+    args = ('--data-root', root, '--out', tmp_path, '--removal', '--calibration', 5, '--classes', 'right')
+    said = output(tool('analyze_gates', SCENES, checkpoint, *args, *SCENE_OPTIONS))
+    assert 'fewer pictures than --per-class 50, all are used: left 4, right 4' in said
+    study = json.loads((tmp_path / 'gates.json').read_text())['removal']
+    assert study['about'] == 'accuracy/top1 on the test set; mean gates over 5 pictures of the training set'
+    assert [entry['what'] for entry in study['groups']][:2] == ['nothing', 'backbone.layer1.0']
+    assert len(study['groups']) == 1 + 8 + 4 + 1
+    assert gates_in(tmp_path)['labels'].tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+
+
+def test_gates_are_pruned_within_a_budget_that_is_kept(scenes, tmp_path):
+    checkpoint, root = scenes
+    args = ('--data-root', root, '--out', tmp_path, '--calibration', 5)
+    said = output(tool('prune_gates', SCENES, checkpoint, *args, '--budget', 0.0, *SCENE_OPTIONS))
+    assert 'the gates are chosen on those that judge them' in said
+    numbers = json.loads((tmp_path / 'pruning.json').read_text())
+    accuracy = numbers['accuracy/top1']
+    assert accuracy['after'] >= accuracy['before']
+    assert len(numbers['steps']) == 8
+    assert numbers['parameters']['after'] < numbers['parameters']['before']
+    done = tool('prune_gates', SCENES, checkpoint, *args, '--budget', 3, *SCENE_OPTIONS)
+    assert done.returncode == 2
+    assert '--budget is 3.0; expected a share of the metric, as 0.001' in done.stderr
