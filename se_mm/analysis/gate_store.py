@@ -31,7 +31,7 @@ class GateStore:
         >>> from torch import nn
         >>> with TemporaryDirectory() as folder:
         ...     store = GateStore(Path(folder), [Gate('layer1.0', nn.Identity(), 2)], count=3)
-        ...     store.add({'layer1.0': np.ones((3, 2))})
+        ...     _ = store.add({'layer1.0': np.ones((3, 2))})
         ...     store.save(Path(folder, 'gates.npz'), labels=np.arange(3))
         ...     with np.load(Path(folder, 'gates.npz')) as saved:
         ...         saved['gates/layer1.0'].shape, saved['labels']
