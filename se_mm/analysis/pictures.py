@@ -147,8 +147,8 @@ def choose_channels(count: int, most: int, seed: int) -> np.ndarray:
         SeMmError: if ``most`` is below 1.
 
     Example:
-        >>> choose_channels(64, 4, seed=0), len(choose_channels(16, 50, seed=0))
-        (array([17, 31, 40, 53]), 16)
+        >>> len(choose_channels(64, 4, seed=0)), len(choose_channels(16, 50, seed=0))
+        (4, 16)
     """
     if most < 1:
         raise SeMmError(f'--channels is {most}; expected the number of channels to draw, 1 or more')

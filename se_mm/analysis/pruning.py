@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 from tqdm import tqdm
@@ -52,22 +53,30 @@ def choose_frozen(
     Returns:
         The frozen gates in the order of the network, and what was tried, the cheapest first.
     """
-    alone = {}
-    for gate in tqdm(gates, 'each gate alone', disable=None):
-        with replaced({gate.layer: means[gate.name]}):
-            alone[gate.name] = loss()
-    order = sorted(gates, key=lambda gate: (alone[gate.name], -gate.parameters))
+
+    def loss_without(some: Sequence[Gate]) -> float:
+        with replaced({gate.layer: means[gate.name] for gate in some}):
+            return loss()
+
+    units = list(_units(gates))
+    alone = [loss_without(unit) for unit in tqdm(units, 'each gate alone', disable=None)]
+    parameters = [sum(gate.parameters for gate in unit) for unit in units]
     frozen: list[Gate] = []
     steps = []
-    for gate in tqdm(order, 'together', disable=None):
-        together = None
-        if alone[gate.name] <= budget:
-            with replaced({one.layer: means[one.name] for one in [*frozen, gate]}):
-                together = loss()
+    for i in tqdm(sorted(range(len(units)), key=lambda i: (alone[i], -parameters[i])), 'together', disable=None):
+        together = loss_without([*frozen, *units[i]]) if alone[i] <= budget else None
         kept = together is not None and together <= budget
-        frozen += [gate] if kept else []
-        steps.append(Step(gate.name, gate.parameters, alone[gate.name], together, kept))
+        frozen += units[i] if kept else []
+        steps.append(Step(' + '.join(gate.name for gate in units[i]), parameters[i], alone[i], together, kept))
     return [gate for gate in gates if gate in frozen], steps
+
+
+def _units(gates: Iterable[Gate]) -> Iterable[list[Gate]]:
+    """Gates that ``attention_blocks`` leaves out together: the branches of a Shake-Shake unit have one each."""
+    units: dict[Any, list[Gate]] = {}
+    for gate in gates:
+        units.setdefault((gate.host, gate.site.stage, gate.site.block), []).append(gate)
+    return units.values()
 
 
 def gates_named(
@@ -172,9 +181,17 @@ def blocks_left(host: AttentionHost, frozen: Iterable[Gate]) -> list[list[int] |
         >>> host = SEResNet(18)
         >>> blocks_left(host, gates_named(find_gates(host), blocks=['layer3.1', 'layer4.0', 'layer4.1']))
         [None, None, [0], []]
+
+    Raises:
+        SeMmError: if a unit has several gates, and not all of them are frozen.
     """
+    names = {gate.site.name for gate in frozen}
     gone = {(gate.site.stage, gate.site.block) for gate in frozen}
-    units = Counter(site.stage for site in host.adapter.sites(host, host.attention_position))
+    left = [s.name for s in host.attention_sites() if (s.stage, s.block) in gone and s.name not in names]
+    if left:
+        raise SeMmError(f'the gates of a unit go together: name {listed(left)} too')
+    every = {(site.stage, site.block) for site in host.adapter.sites(host, host.attention_position)}
+    units = Counter(stage for stage, _ in every)
     kept = [[b for b in blocks if (stage, b) not in gone] for stage, blocks in enumerate(host.attention_blocks)]
     return [None if len(blocks) == units[stage] else blocks for stage, blocks in enumerate(kept)]
 

@@ -240,5 +240,5 @@ def _step_rows(session: GateSession, steps: Sequence[Step]) -> list[list[str]]:
     for step in steps:
         together = '-' if step.together is None else f'{step.together:+.4f}'
         frozen = 'yes' if step.frozen else 'no'
-        rows.append([names[step.gate], f'{step.parameters:,}', f'{step.alone:+.4f}', together, frozen])
+        rows.append([names.get(step.gate, step.gate), f'{step.parameters:,}', f'{step.alone:+.4f}', together, frozen])
     return rows

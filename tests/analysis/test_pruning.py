@@ -130,6 +130,20 @@ def test_removal_measures_both_replacements_and_ends_them():
     assert metric() == as_it_is
 
 
+def test_gates_of_one_unit_are_left_out_together():
+    host = SETwin('se_mm.ShakeResNetCIFAR', depth=26)
+    gates = find_gates(host)
+    assert [gate.name for gate in gates][:2] == ['layer1.0.branch1', 'layer1.0.branch2']
+    with pytest.raises(SeMmError, match=r'the gates of a unit go together: name layer1.0.branch2 too'):
+        blocks_left(host, gates[:1])
+    assert blocks_left(host, gates[:2]) == [[1, 2, 3], None, None]
+    means = {gate.name: torch.full((gate.channels,), 0.25) for gate in gates}
+    costs = {gate.name: 0.0 if gate.name.startswith('layer1.0') else 1.0 for gate in gates}
+    frozen, steps = choose_frozen(gates[:8], means, Costs(gates, costs), 0.1)
+    assert frozen == gates[:2]
+    assert steps[0].gate == 'layer1.0.branch1 + layer1.0.branch2'
+
+
 def test_what_cannot_be_pruned_is_said_with_what_there_is():
     gates = find_gates(SEResNet(50, attention_position='post', attention_stages=(3,)))
     assert 'feeds the next shortcuts' in why_not_folded(gates[0])

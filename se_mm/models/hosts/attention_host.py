@@ -99,8 +99,8 @@ class AttentionHost(Loadable, Made):
         chosen = attention_stages if se_stages is None else se_stages
         self.attention_stages = stage_indices(chosen, num_stages, name)
         every_site = list(self.adapter.sites(self, attention_position))
-        counts = Counter(site.stage for site in every_site)
-        self.attention_blocks = block_indices(attention_blocks, [counts[stage] for stage in range(num_stages)])
+        units = Counter(stage for stage, _ in {(site.stage, site.block) for site in every_site})
+        self.attention_blocks = block_indices(attention_blocks, [units[stage] for stage in range(num_stages)])
         self.attention_position = attention_position
         self.se_init = se_init
         self.fold_norms = fold_norms
