@@ -179,9 +179,9 @@ def metric_over_images(run: Run, metric: str) -> tuple[Metric, list[Any]]:
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
     """All figures of a comparison as plain data."""
-    turn = -1.0 if less_is_better(comparison.metric) else 1.0
     return {
         'metric': comparison.metric,
+        'less_is_better': less_is_better(comparison.metric),
         'seeds': list(comparison.seeds),
         'networks': {n.name: list(n.figures(comparison.metric, comparison.seeds)) for n in comparison.networks},
         'gains': [
@@ -199,7 +199,6 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
             }
             for entry in comparison.against
         ],
-        'less_is_better': turn < 0,
         'notes': comparison.notes,
     }
 

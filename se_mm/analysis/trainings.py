@@ -125,7 +125,11 @@ def run_all(
             if checkpoint is None:
                 say(f'{where}: no checkpoint to evaluate')
             elif _is_older(training.work_dir / PREDICTIONS, Path(checkpoint)):
-                _check(training, start(training.test_command(checkpoint), more, training.work_dir / CONSOLE))
+                status = start(training.test_command(checkpoint), more, training.work_dir / CONSOLE)
+                if status == USER_ERROR:  # its figure is known from the last validation
+                    say(f'{where}: no predictions: {_last_words(training)}')
+                else:
+                    _check(training, status)
         except BaseException:
             stopped.append(True)
             raise
@@ -153,19 +157,26 @@ def start_process(arguments: list[str], variables: dict[str, str], console: Path
             stderr=subprocess.STDOUT,
             env=os.environ | variables,
         )
-        return process.wait()
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.wait()
+            raise
 
 
 def _check(training: Training, status: int) -> None:
-    if status == 0:
-        return
-    console = training.work_dir / CONSOLE
-    lines = [line.strip() for line in console.read_text(errors='replace').splitlines() if line.strip()]
-    last = lines[-1].removeprefix('error: ') if lines else 'it printed nothing'
-    how = 'was refused' if status == USER_ERROR else f'ended with status {status}'
-    raise SeMmError(
-        f'{training.name} with seed {training.seed} {how}: {last} ({console}); the same command goes on from there'
-    )
+    if status:
+        how = 'was refused' if status == USER_ERROR else f'ended with status {status}'
+        raise SeMmError(
+            f'{training.name} with seed {training.seed} {how}: {_last_words(training)} '
+            f'({training.work_dir / CONSOLE}); the same command goes on from there'
+        )
+
+
+def _last_words(training: Training) -> str:
+    lines = (training.work_dir / CONSOLE).read_text(errors='replace').splitlines()
+    said = [line.strip() for line in lines if line.strip()]
+    return said[-1].removeprefix('error: ') if said else 'it printed nothing'
 
 
 def _is_older(file: Path, than: Path) -> bool:

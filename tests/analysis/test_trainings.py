@@ -136,3 +136,18 @@ def test_one_that_fails_stops_the_others_and_is_named(tmp_path, monkeypatch):
     with pytest.raises(SeMmError, match='plain with seed 0 was refused: data/coco is not there .*console.txt'):
         run_all([training(tmp_path, seed) for seed in (0, 1, 2)], ['new'] * 3, 1, 0, lambda line: None)
     assert len(calls) == 1
+
+
+def test_an_evaluation_that_is_refused_is_said_and_the_others_go_on(tmp_path, started, monkeypatch):
+    start = trainings.start_process
+
+    def refused(arguments, variables, console):
+        start(arguments, variables, console)
+        console.write_text('error: the config has no test_dataloader\n')
+        return 2 if arguments[0] == 'test' else 0
+
+    monkeypatch.setattr(trainings, 'start_process', refused)
+    said = []
+    run_all([training(tmp_path, seed) for seed in (0, 1)], ['new', 'new'], 1, 0, said.append)
+    assert said[1] == 'plain, seed 0 (1 of 2): no predictions: the config has no test_dataloader'
+    assert len(started) == 4
