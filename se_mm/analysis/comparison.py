@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,13 @@ class Network:
 
     Attributes:
         name: what it is called.
-        runs: by seed.
+        runs: the finished ones, by seed.
+        left_out: what is said of the others.
     """
 
     name: str
     runs: dict[int, Run]
+    left_out: list[str] = field(default_factory=list)
 
     def figures(self, metric: str, seeds: Sequence[int]) -> tuple[float, ...]:
         """Its metric at the end, in points, of each seed."""
@@ -101,7 +103,7 @@ def compare(networks: Sequence[Network], metric: str | None = None) -> Compariso
     if not seeds:
         having = '; '.join(f'{network.name} has {sorted(network.runs)}' for network in networks)
         raise SeMmError(f'these networks have no seed in common: {having}')
-    notes = []
+    notes = [note for network in networks for note in network.left_out]
     for network in networks:
         if more := sorted(set(network.runs) - set(seeds)):
             notes.append(f'left out, since not all have them: seeds {listed(list(map(str, more)))} of {network.name}')

@@ -217,24 +217,30 @@ def _leaves(tree: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return found
 
 
-def runs_in(folder: Path) -> dict[int, Run]:
-    """The trainings below a folder, by their seeds.
+def runs_in(folder: Path) -> tuple[dict[int, Run], list[str]]:
+    """The finished trainings below a folder, by their seeds, and what is said of the others.
 
     Raises:
-        SeMmError: if two have the same seed, or one cannot be read.
+        SeMmError: if the seed of one is not known, or two have the same.
     """
     found: dict[int, Run] = {}
+    others = []
     for work_dir in sorted(path for path in folder.iterdir() if path.is_dir() and config_in(path)):
-        run = read_run(work_dir)
+        try:
+            run = read_run(work_dir)
+            check_finished([run])
+        except SeMmError as error:
+            others.append(f'left out: {error}')
+            continue
         if run.seed is None:
             raise SeMmError(f'{work_dir}: the seed of this training is not known; name the folder seed_N')
         if run.seed in found:
             raise SeMmError(f'{work_dir} and {found[run.seed].work_dir} have the same seed, {run.seed}')
         found[run.seed] = run
-    return found
+    return found, others
 
 
-def check_comparable(runs: Sequence[Run]) -> None:
+def check_finished(runs: Sequence[Run]) -> None:
     """Refuses trainings that are not over.
 
     Raises:

@@ -12,7 +12,7 @@ from ..config.tree import nodes
 from ..errors import SeMmError, listed
 from .paired import Paired
 from .published import MMDET, PLACES, PROTOCOLS, REFERENCES, Protocol, Reference
-from .runs import Run, check_comparable
+from .runs import Run, check_finished
 
 #: Images of COCO's train2017 with boxes, on which mmdet trains.
 COCO_IMAGES = 117_266
@@ -123,7 +123,7 @@ def judge(runs: Sequence[Run]) -> tuple[Protocol, list[Verdict], list[Run], list
     Raises:
         SeMmError: if they are not finished, of different protocols, or of one without published figures.
     """
-    check_comparable(runs)
+    check_finished(runs)
     protocol = _shared_protocol(runs)
     plain, se = ([run for run in runs if (attention_of(run) is not None) is wanted] for wanted in (False, True))
     layers = sorted({str(attention_of(run)) for run in se})

@@ -139,7 +139,7 @@ def _config(arguments: Sequence[str]) -> Config:
 
 def _networks(arms: dict[str, list[str]], args: argparse.Namespace, work_dir: Path) -> list[Network]:
     from ..analysis.comparison import Network
-    from ..analysis.runs import check_comparable, runs_in
+    from ..analysis.runs import runs_in
     from ..errors import SeMmError
 
     networks = []
@@ -148,11 +148,11 @@ def _networks(arms: dict[str, list[str]], args: argparse.Namespace, work_dir: Pa
         folder = given if args.only_report and given.is_dir() else work_dir / name
         if not folder.is_dir():
             raise SeMmError(f'{folder} is not there: expected the trainings of {name}, in a folder for each seed')
-        runs = runs_in(folder)
+        runs, left_out = runs_in(folder)
         if not args.only_report:
             runs = {seed: run for seed, run in runs.items() if seed < args.seeds}
         if not runs:
-            raise SeMmError(f'{folder} holds no training: expected a folder for each seed, as seed_0')
-        check_comparable(list(runs.values()))
-        networks.append(Network(name, runs))
+            said = '; '.join(left_out) or 'expected a folder for each seed, as seed_0'
+            raise SeMmError(f'{folder} holds no finished training: {said}')
+        networks.append(Network(name, runs, left_out))
     return networks

@@ -41,7 +41,7 @@ def network(folder: Path, name: str, finals, backbone='ResNet', seeds=None, pred
         found = [dict(file=f'{i:03}', truth='a', scores={'a' if hit else 'b': 1.0}) for i, hit in enumerate(right)]
         if predictions:
             (work_dir / 'predictions.json').write_text(json.dumps(found))
-    return Network(name, runs_in(folder / name))
+    return Network(name, *runs_in(folder / name))
 
 
 def test_the_table_the_verdict_and_what_it_rests_on(tmp_path):
@@ -95,6 +95,15 @@ def test_what_is_left_out_is_said(tmp_path):
     assert found.seeds == (1, 2)
     assert found.notes[0] == 'left out, since not all have them: seeds 0 of plain'
     assert 'no spread over images' in found.notes[1]
+
+
+def test_what_is_not_finished_is_left_out(tmp_path):
+    plain, se = (network(tmp_path, name, (80.0, 81.0, 79.5)) for name in ('plain', 'se'))
+    validations = se.runs[2].work_dir / 'validations.json'
+    validations.write_text(json.dumps(json.loads(validations.read_text())[:1]))
+    found = compare([plain, Network('se', *runs_in(tmp_path / 'se'))])
+    assert found.seeds == (0, 1)
+    assert found.notes[0].endswith('seed_2 is not finished: 1 of 2 epochs; tools/train.py --resume goes on')
 
 
 def test_predictions_of_another_checkpoint_are_noticed(tmp_path):
