@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.error import URLError
 
 import numpy as np
 from mmpretrain.datasets import CIFAR10 as _CIFAR10
 from mmpretrain.datasets import CIFAR100 as _CIFAR100
 
 from ..config.loaders import type_name
+from ..errors import SeMmError
 from ..registry import DATASETS
 
 
@@ -21,7 +23,14 @@ class _FromArchive:
         super().__init__(*args, pipeline=kept, **kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
-        samples = super().load_data_list()
+        try:
+            samples = super().load_data_list()
+        except URLError as error:
+            root = self.data_prefix['root']
+            raise SeMmError(
+                f'{root} has no {self.base_folder}/, and {self.url} cannot be downloaded ({error.reason}); unpack '
+                f'{self.filename} there, or give --data-root a folder with train/<class>/ and val/<class>/'
+            ) from error
         for sample in samples:
             sample['img'] = np.ascontiguousarray(sample['img'][..., ::-1])
         return samples
@@ -40,6 +49,9 @@ class CIFAR10(_FromArchive, _CIFAR10):
         *args: as mmpretrain's (``data_root``, ``split='train'`` or ``'test'``, ...).
         pipeline: see above.
         **kwargs: as mmpretrain's.
+
+    Raises:
+        SeMmError: if the archive is not there and cannot be downloaded.
     """
 
 

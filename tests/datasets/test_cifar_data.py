@@ -12,6 +12,7 @@ from PIL import Image
 from support.commands import CAN_FORK, output, tool
 from support.helpers import REPOSITORY
 
+from se_mm import SeMmError
 from se_mm.config.load import load_config
 from se_mm.config.loaders import datasets_in
 from se_mm.datasets.cifar import CIFAR10, CIFAR100
@@ -117,3 +118,9 @@ def test_a_training_reads_folders_and_its_model_reads_pictures(tmp_path):
     seen = tool('infer', config, checkpoint, root / 'val/owl', '--out', tmp_path / 'p.json', '--cfg-options', *small)
     output(seen)
     assert (tmp_path / 'p.json').is_file()
+
+
+def test_an_archive_that_cannot_be_had_is_one_message(tmp_path, monkeypatch):
+    monkeypatch.setattr(CIFAR10, 'url', 'http://127.0.0.1:9/cifar-10-python.tar.gz')
+    with pytest.raises(SeMmError, match='has no cifar-10-batches-py/, and .* cannot be downloaded .*; unpack'):
+        CIFAR10(data_root=str(tmp_path), pipeline=[])
