@@ -1,0 +1,2 @@
+_base_ = './inception_v3_imagenet.py'
+model = dict(backbone=dict(type='se_mm.SETwin', host='timm.inception_v3'))
