@@ -117,7 +117,7 @@ def plan_swap(cfg: Config, *, weights: str | None = None, **se: Any) -> Swap:
 def _plan_host(swap: Swap, cfg: Config, host: Host, weights: str | None, se: dict[str, Any]) -> None:
     own = _OWN_TYPES.get(host.type)
     layer = (se.get('attention') or {}).get('type', 'SE')
-    changed = {'type': (own or 'se_mm.SETwin', f'{host.type} with {layer} in its residual units')}
+    changed = {'type': (own or 'se_mm.SETwin', f'{host.type} with {layer} at its insertion sites')}
     if own is None:
         changed['host'] = (host.type, '')
     for name, usual in (('attention', None), ('reduction', 16), ('se_stages', None), ('se_bias', True)):

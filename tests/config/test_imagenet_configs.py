@@ -32,6 +32,19 @@ PARAMETERS = {
     'se_resnet50_imagenet_rsb_a3': 28_088_024,
     'senet154_imagenet': 115_088_984,
     'senet154_imagenet_320': 115_088_984,
+    # pytorchcv's and timm's counts, and with timm's SE at the paper's places.
+    'vgg16_bn_imagenet': 138_365_992,
+    'se_vgg16_bn_imagenet': 138_596_784,
+    'bninception_imagenet': 11_285_224,
+    'se_bninception_imagenet': 11_931_622,
+    'inception_v3_imagenet': 23_834_568,
+    'se_inception_v3_imagenet': 25_496_188,
+    'inception_resnet_v2_imagenet': 55_843_464,
+    'se_inception_resnet_v2_imagenet': 64_387_444,
+    'mobilenet_v1_imagenet': 4_231_976,
+    'se_mobilenet_v1_imagenet': 4_718_044,
+    'shufflenet_v1_imagenet': 1_865_728,
+    'se_shufflenet_v1_imagenet': 2_484_533,
 }
 
 

@@ -260,6 +260,11 @@ MALFORMED = {
     'no model': ('x = 1', {}, r'has no `model = dict'),
     'a model without a backbone': ("model = dict(type='A', neck=dict(type='FPN'))", {}, r'the model has no backbone'),
     'a host without residual units': (SWIN, {}, r'model.backbone is SwinTransformer. .*can be put into ResNet'),
+    'a host by another way': (
+        "model = dict(backbone=dict(type='mmpretrain.TIMMBackbone', model_name='inception_v3'))",
+        {},
+        r'model.backbone is mmpretrain.TIMMBackbone. .*VGG, InceptionV3 and ShuffleNetV1',
+    ),
     'an unknown host': ({'type': 'ResNett'}, {}, r'model.backbone is ResNett, which no registry knows'),
     'a depth that does not exist': ({'depth': 51}, {}, r'SEResNet has no depth 51; it has \[18, 34'),
     'dilations that do not fit': ({'dilations': (1, 1)}, {}, r'AssertionError at `assert len\(strides\)'),

@@ -24,6 +24,10 @@ BUILDS = [
     'mmpretrain::resnest/resnest50_32xb64_in1k.py',
     'mmpretrain::regnet/regnetx-400mf_8xb128_in1k.py',
     'mmpretrain::resnet/resnet18_8xb16_cifar10.py',
+    'mmpretrain::vgg/vgg16bn_8xb32_in1k.py',
+    'mmpretrain::vgg/vgg11_8xb32_in1k.py',
+    'mmpretrain::inception_v3/inception-v3_8xb32_in1k.py',
+    'mmpretrain::shufflenet_v1/shufflenet-v1-1x_16xb64_in1k.py',
 ]
 RUNS = [
     'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py',
@@ -36,6 +40,8 @@ RUNS = [
     'mmdet::soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco.py',
     'mmpretrain::resnet/resnet18_8xb16_cifar10.py',
     'mmpretrain::mocov2/mocov2_resnet50_8xb32-coslr-200e_in1k.py',
+    'mmpretrain::inception_v3/inception-v3_8xb32_in1k.py',
+    'mmpretrain::shufflenet_v1/shufflenet-v1-1x_16xb64_in1k.py',
 ]
 
 

@@ -41,6 +41,15 @@ THEIRS: dict[str, Callable[[int], nn.Module]] = {
     'simam': lambda c: nn.Identity(),
 }
 
+#: The same for hosts whose gates are C // r wide.
+C_OVER_R = {**THEIRS, 'se': lambda c: SEModule(c, rd_channels=max(1, c // 16))}
+#: The widths of the gates in hosts that are no residual networks.
+OTHERS: dict[str, Callable[[nn.Module], list[int]]] = {
+    'VGG': lambda vgg: [module.conv.out_channels for module in vgg.features if hasattr(module, 'conv')],
+    'InceptionV3': lambda _: [256, 288, 288, *[768] * 5, 1280, 2048, 2048],
+    'ShuffleNetV1': lambda net: [u.g_conv_1x1_expand.conv.out_channels for stage in net.layers for u in stage],
+}
+
 
 def check(config: Shipped, cfg: Config, hosts: list[Host], folder: Path, attention: str = 'se') -> None:
     """Raises an AssertionError, or whatever goes wrong, if one of the promises is not kept."""
@@ -75,7 +84,10 @@ def count(network: nn.Module) -> int:
 
 
 def expected(plain: nn.Module, attention: str, blended: bool) -> int:
-    """The parameters of somebody else's layer of each residual unit's width, which its last norm tells."""
+    """The parameters of somebody else's layer of each width that the paper has a gate for."""
+    other = next((cls.__name__ for cls in type(plain).__mro__ if cls.__name__ in OTHERS), None)
+    if other:
+        return sum(parameters_of(attention, width, C_OVER_R) + blended for width in OTHERS[other](plain))
     return sum(
         parameters_of(attention, width) + blended
         for stage in plain.res_layers
@@ -83,9 +95,9 @@ def expected(plain: nn.Module, attention: str, blended: bool) -> int:
     )
 
 
-def parameters_of(attention: str, width: int) -> int:
+def parameters_of(attention: str, width: int, theirs: dict[str, Callable[[int], nn.Module]] = THEIRS) -> int:
     with torch.device('meta'):
-        return count(THEIRS[attention](width))
+        return count(theirs[attention](width))
 
 
 def width_of(unit: nn.Module) -> int:
@@ -95,5 +107,7 @@ def width_of(unit: nn.Module) -> int:
 
 def shapes(network: nn.Module) -> list[tuple[int, ...]]:
     with torch.no_grad():
-        features = network(torch.empty(1, 3, 128, 160, device='meta'))
-    return [tuple(feature.shape) for feature in ((features,) if isinstance(features, torch.Tensor) else features)]
+        size = (224, 224) if hasattr(network, 'classifier') else (128, 160)  # VGG's takes one size
+        features = network(torch.empty(1, 3, *size, device='meta'))
+    features = (features,) if isinstance(features, torch.Tensor) else features
+    return [tuple(feature.shape) for feature in features if feature is not None]  # Inception's auxiliary classifier
