@@ -54,4 +54,5 @@ def test_an_optimizer_of_the_configs_own_package_is_known():
 
     optim_wrapper = dict(optimizer=dict(type='Lamb'))
     assert unknown_optimizer(Config(dict(default_scope='mmpretrain', optim_wrapper=optim_wrapper))) is None
-    assert 'type is Lamb, which is not registered' in str(unknown_optimizer(Config(dict(optim_wrapper=optim_wrapper))))
+    unknown = unknown_optimizer(Config(dict(default_scope='mmdet', optim_wrapper=optim_wrapper)))
+    assert 'type is Lamb, which is not registered' in str(unknown)
