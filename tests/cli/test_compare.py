@@ -102,3 +102,15 @@ def test_a_folder_without_a_training_is_refused(tmp_path):
     assert done.returncode == 2
     assert 'is no work_dir of a training' in done.stderr
     assert 'Traceback' not in done.stderr
+
+
+def test_a_config_against_its_twin_by_a_flag(scenes, tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr(trainings, 'start_process', lambda arguments, *_: started.append(arguments) or 0)
+    argv = [CONFIGS[0], '--se', '--data-root', str(scenes), '--classes', '--seeds', '1', '--work-dir', str(tmp_path)]
+    with pytest.raises(SeMmError, match='resnet18_scenes holds no finished training'):
+        cli.run('compare', argv)  # nothing was trained
+    plain, se = started
+    assert se[:3] == ['train', CONFIGS[0], '--se']
+    assert str(tmp_path / 'resnet18_scenes_se/seed_0') in se
+    assert '--se' not in plain
