@@ -11,12 +11,13 @@ import pytorchcv.models.senet as pytorchcv
 import timm
 import torch
 from mmdet.models import ResNeXt
-from support.helpers import odd_inputs, randomize
+from support.helpers import REPOSITORY, odd_inputs, randomize
 from timm.models import resnet, senet
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from se_mm import SeMmError, SENet
+from se_mm.config.load import load_config
 from se_mm.weights import published
 from se_mm.weights.conversion import convert
 from se_mm.weights.loading import adapt
@@ -64,6 +65,26 @@ def test_the_maps_of_other_implementations(name, tmp_path):
         assert a.shape == b.shape
         assert b.abs().max() > 1e-3
         torch.testing.assert_close(a, b, rtol=0, atol=1e-9)
+
+
+def test_a_training_step_with_frozen_norms_has_timms_gradients():
+    theirs = senet.SENet(senet.SEBottleneck, (1, 1, 1, 1), input_3x3=True, **CADENE)
+    theirs = randomize(theirs.double()).eval()
+    ours = SENet(16, stem_pool='caffe', norm_eval=True).double()
+    ours.load_state_dict(theirs.state_dict())
+    x = odd_inputs()[0][:1]
+    gradients = []
+    for features, first in ((ours.train()(x), ours.stem[0]), (features_of(theirs, x), theirs.layer0.conv1)):
+        sum(feature.square().mean() for feature in features).backward()
+        gradients.append(first.weight.grad)
+    for stage in range(1, 5):
+        unit, other = (getattr(network, f'layer{stage}')[0] for network in (ours, theirs))
+        pairs = [(unit.se, other.se_module), (unit.conv1, other.conv1), (unit.downsample, other.downsample)]
+        for a, b in pairs:
+            named = dict(b.named_parameters())
+            for key, parameter in a.named_parameters():
+                torch.testing.assert_close(parameter.grad, named[key].grad, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-12)
 
 
 @torch.no_grad()
@@ -118,6 +139,17 @@ def test_published_weights_load_whole(name, stem_pool, monkeypatch):
     other = on_meta(SENet, 154, stem_pool={'caffe': 'torch', 'torch': 'caffe'}[stem_pool])
     with pytest.raises(SeMmError, match=f"need stem_pool='{stem_pool}'"):
         other.load_pretrained(f'timm://{name}')
+
+
+@pytest.mark.parametrize('name', ['faster_rcnn_senet154_coco', 'cascade_mask_rcnn_senet154_coco'])
+def test_the_detectors_have_the_pixels_and_the_pooling_of_their_weights(name):
+    cfg = load_config(str(REPOSITORY / 'configs' / f'{name}.py'))
+    assert cfg.model.backbone.init_cfg.checkpoint == 'timm://legacy_senet154.in1k'
+    assert cfg.model.backbone.stem_pool == 'caffe'
+    timms = timm.models.get_pretrained_cfg('legacy_senet154.in1k')
+    assert cfg.model.data_preprocessor.mean == pytest.approx([255 * value for value in timms.mean])
+    assert cfg.model.data_preprocessor.std == pytest.approx([255 * value for value in timms.std])
+    assert cfg.model.data_preprocessor.bgr_to_rgb
 
 
 def test_its_weights_do_not_load_into_another_network():
