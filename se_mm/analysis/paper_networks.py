@@ -52,6 +52,7 @@ def _twin(host: str, **arguments: Any) -> dict[str, Any]:
     return dict(type='se_mm.SETwin', host=host, **arguments)
 
 
+_VGG = _twin('mmpretrain.VGG', depth=16, norm_cfg=dict(type='BN'), num_classes=1000)
 _SENET = dict(type='se_mm.SENet', depth=154, out_indices=(3,))
 _AT_320 = (
     "the 145.8 M parameters that are found elsewhere count the classifier of the authors' deploy file at this size"
@@ -69,6 +70,26 @@ IMAGENET = (
     ),
     _resnext(50, (4.24, 4.25)),
     _resnext(101, (7.99, 8.00)),
+    PaperNetwork('VGG-16 with norms', _VGG, 0, published=(15.47, 15.48)),
+    PaperNetwork('BN-Inception', _twin('se_mm.BNInception'), 1024, published=(2.03, 2.04)),
+    PaperNetwork('Inception-v3', _twin('timm.inception_v3'), 2048, size=299, why='the paper has none with SE'),
+    PaperNetwork(
+        'Inception-ResNet-v2',
+        _twin('timm.inception_resnet_v2'),
+        1536,
+        size=299,
+        published=(11.75, 11.76),
+        why="timm's and TF-slim's network; the paper's figures are of a smaller variant, and SE adds as much",
+    ),
+    PaperNetwork('MobileNet', _twin('timm.mobilenetv1_100'), 1024, published=(0.569, 0.572), millions=(4.2, 4.7)),
+    PaperNetwork(
+        'ShuffleNet 1x, 3 groups',
+        _twin('mmpretrain.ShuffleNetV1', groups=3),
+        960,
+        published=(0.140, 0.142),
+        millions=(1.8, 2.4),
+        why="the paper's figures have two digits, cut off; pooling and scaling (0.002 GMAC) are not counted",
+    ),
     PaperNetwork(
         'SENet-154', _SENET, 2048, why='the paper gives no figure; ShuffleNet V2 (arXiv 1807.11164) says 20.7'
     ),
