@@ -171,7 +171,8 @@ def _count_whole(model: nn.Module, image: Tensor, name: str, found: Complexity) 
         return
     found.whole = Part(name, parameters_of(model), macs)
     rest = Part('the rest', found.whole.parameters - found.parts[0].parameters, macs - found.parts[0].macs)
-    found.parts.append(rest)
+    if rest.parameters or rest.macs:
+        found.parts.append(rest)
 
 
 def _reason(error: Exception) -> str:
