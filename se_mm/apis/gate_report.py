@@ -10,18 +10,23 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import mmcv
 import numpy as np
 from mmengine.config import Config
 
+from ..analysis.cam import batch_of_picture, explain_detection
 from ..analysis.gate_statistics import GateStatistics, gate_statistics
 from ..analysis.gate_store import GateStore
 from ..analysis.gates import Gate, gates_on
 from ..analysis.pictures import SIZES, Pictures, check_classes, choose_channels, choose_pictures
 from ..analysis.removal import Removal, study_removal
+from ..config.loaders import datasets_of
 from ..errors import SeMmError
 from ..utils.atomic import write_atomic
-from ..visualization import gates as figures
+from ..utils.paths import existing_file
+from ..visualization.cam import draw_cam
 from ..visualization.html_report import HtmlReport
+from .gate_figures import draw_figures
 from .gates import GateSession, print_table, say, short_names
 
 #: The columns of the table, by the attribute of the statistics.
@@ -55,6 +60,8 @@ class GateOptions:
         removal: whether the metric without each gate is measured too.
         metric: of that study; ``None``: mAP or top-1.
         calibration: pictures for the mean gates of that study.
+        cam: a picture file, of which one detection is explained.
+        box: the number of that detection, 0 for the best.
     """
 
     classes: Sequence[str] | None = None
@@ -64,6 +71,8 @@ class GateOptions:
     removal: bool = False
     metric: str | None = None
     calibration: int = 256
+    cam: str | None = None
+    box: int = 0
 
 
 def analyze_gates(cfg: Config, checkpoint: str, out: Path, options: GateOptions) -> None:
@@ -86,6 +95,7 @@ def analyze_gates(cfg: Config, checkpoint: str, out: Path, options: GateOptions)
         raise SeMmError(f'--out {out} is no folder that can be written to: {error}') from error
     cfg.work_dir = str(out / 'log')
     session = GateSession(cfg, checkpoint)
+    explained = _explain(session, options, out) if options.cam else []
     loader = session.loader('test')
     pictures, said = choose_pictures(session.pictures('test'), options.per_class, options.seed)
     drawn = check_classes(options.classes, pictures.class_names, pictures.classes)
@@ -101,7 +111,7 @@ def analyze_gates(cfg: Config, checkpoint: str, out: Path, options: GateOptions)
     removal, about = [], ''
     if options.removal:
         removal, about = _study(session, options)
-    _write(session, pictures, found, drawn, options, said, removal, about, out)
+    _write(session, pictures, found, drawn, options, said, removal, about, explained, out)
 
 
 def _store(session: GateSession, folder: str, count: int) -> GateStore:
@@ -115,6 +125,21 @@ def _arrays(pictures: Pictures) -> dict[str, Any]:
     if (pictures.classes.sum(1) == 1).all():
         arrays['labels'] = pictures.classes.argmax(1)
     return arrays
+
+
+def _explain(session: GateSession, options: GateOptions, out: Path) -> list[tuple[str, Path, str]]:
+    """Draws what a detection depends on; returns heading, file and description."""
+    existing_file(options.cam, '--cam')
+    loader = session.loader('test')
+    dataset = next(datasets_of(session.cfg.test_dataloader))
+    batch = batch_of_picture(options.cam, dataset.pipeline)
+    found = explain_detection(session.model, batch, options.box)
+    name = f'{loader.dataset.metainfo["classes"][found.label]} {found.score:.2f}'
+    image = mmcv.imread(options.cam, channel_order='rgb')
+    file = out / 'cam.png'
+    draw_cam(image, found.box, name, found.maps, found.channels, found.sizes, file)
+    heading = f'What one detection depends on: {name} in {Path(options.cam).name}'
+    return [(heading, file, "gradient-weighted maps on the neck's inputs, and the channels with the largest part")]
 
 
 def _study(session: GateSession, options: GateOptions) -> tuple[list[Removal], str]:
@@ -135,6 +160,7 @@ def _write(
     said: Sequence[str],
     removal: Sequence[Removal],
     about: str,
+    explained: Sequence[tuple[str, Path, str]],
     out: Path,
 ) -> None:
     names = short_names(session.gates)
@@ -157,7 +183,8 @@ def _write(
     report.add_table(header, rows)
     groups = int((pictures.classes.sum(0) > 0).sum())
     report.add_text(_EXPLANATION.format(chance=max(groups - 1, 0) / max(len(pictures) - 1, 1)))
-    for heading, file, alternative in draw_figures(session.gates, found, pictures, drawn, options, out):
+    drawings = draw_figures(session.gates, found, pictures, drawn, (options.channels, options.seed), out)
+    for heading, file, alternative in [*drawings, *explained]:
         report.add_heading(heading)
         report.add_picture(file, alternative)
     if removal:
@@ -204,64 +231,6 @@ def removal_table(removal: Sequence[Removal], names: Mapping[str, str]) -> tuple
         for entry in removal
     ]
     return ['without the gates of', 'parameters', 's := 1', 's := mean'], rows
-
-
-def draw_figures(
-    gates: Sequence[Gate],
-    found: Mapping[str, GateStatistics],
-    pictures: Pictures,
-    drawn: Sequence[str],
-    options: GateOptions,
-    out: Path,
-) -> list[tuple[str, Path, str]]:
-    """Draws the figures; returns heading, file and description of each."""
-    names = short_names(gates)
-    labels = [pictures.class_names.index(name) for name in drawn]
-    chosen = {
-        names[gate.name]: (found[gate.name], choose_channels(gate.channels, options.channels, options.seed))
-        for gate in figure_gates(gates)
-    }
-    of_boxes = ' (pictures with boxes of the class)' if pictures.sizes is not None else ''
-    files = {
-        name: out / f'{name}.png' for name in ('overview', 'classes', 'differences', 'spreads', 'histograms', 'sizes')
-    }
-    shown = list(found.values())
-    lines = {'mean': [entry.mean for entry in shown], 'class share of the variance': [e.class_share for e in shown]}
-    lines |= {'share above 0.9': [entry.open for entry in shown], 'distance from the mean': [e.distance for e in shown]}
-    figures.draw_overview(list(names.values()), lines, files['overview'], 'from the input to the output')
-    means = {name: (s.class_means[labels][:, c], s.channel_means[c]) for name, (s, c) in chosen.items()}
-    figures.draw_class_means(means, drawn, files['classes'], f'mean gate of {options.channels} channels{of_boxes}')
-    differences = {name: (mean - over_all, None) for name, (mean, over_all) in means.items()}
-    figures.draw_class_means(
-        differences, drawn, files['differences'], f'mean gate of a class minus that of all{of_boxes}'
-    )
-    spread = drawn if len(drawn) <= 2 else [drawn[0], drawn[-1]]
-    rows = [pictures.class_names.index(name) for name in spread]
-    bands = {name: (s.class_means[rows][:, c], s.class_spreads[rows][:, c]) for name, (s, c) in chosen.items()}
-    figures.draw_class_spreads(bands, spread, files['spreads'], f'mean and standard deviation within a class{of_boxes}')
-    histograms = {names[name]: (entry.histogram, entry.edges) for name, entry in found.items()}
-    figures.draw_histograms(histograms, files['histograms'], 'gates of all pictures and channels')
-    drawings = [
-        ('With the depth', files['overview'], 'mean, class share, saturation and distance of each block'),
-        ('Mean gate by class (figure 6)', files['classes'], 'mean gate of sampled channels for each class'),
-        ('Difference of the classes', files['differences'], 'mean gate of each class minus that of all pictures'),
-        ('Within a class (figure 7)', files['spreads'], 'mean and standard deviation of the gates within a class'),
-        ('Histograms', files['histograms'], 'histogram of the gates of each block'),
-    ]
-    if pictures.sizes is not None:
-        sizes = {name: (s.size_means[:, c], s.channel_means[c]) for name, (s, c) in chosen.items()}
-        figures.draw_class_means(sizes, list(SIZES), files['sizes'], 'pictures with boxes of a size')
-        drawings.insert(3, ('Mean gate by the size of the boxes', files['sizes'], 'mean gate for each size of boxes'))
-    return drawings
-
-
-def figure_gates(gates: Sequence[Gate]) -> list[Gate]:
-    """The blocks that the paper draws: the last of each stage, and all of the last stage (at most three)."""
-    by_stage: dict[tuple[str, int], list[Gate]] = {}
-    for gate in gates:
-        by_stage.setdefault((gate.host, gate.site.stage) if gate.site else (gate.name, 0), []).append(gate)
-    stages = list(by_stage.values())
-    return [*(stage[-1] for stage in stages[:-1]), *stages[-1][-3:]]
 
 
 def _plain(gate: Gate, entry: GateStatistics) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from ..utils.atomic import write_atomic
 
 def new_figure(rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, Any]:
     """A figure and its axes, as ``pyplot.subplots`` gives them, without a backend or a window."""
-    axes_options = {key: options.pop(key) for key in ('squeeze', 'width_ratios') if key in options}
+    axes_options = {key: options.pop(key) for key in ('height_ratios', 'squeeze', 'width_ratios') if key in options}
     figure = Figure(**options)
     return figure, figure.subplots(rows, columns, **axes_options)
 

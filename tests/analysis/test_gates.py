@@ -7,9 +7,8 @@ import pytest
 import torch
 from mmdet.models import ResNet
 from mmengine.registry import MODELS
-from mmpretrain.structures import DataSample
 from sklearn.linear_model import LinearRegression
-from support.helpers import randomize
+from support.classifiers import CLASSES, COUNT, batches, classifier
 from torch import nn
 
 from se_mm import SEResNet
@@ -17,26 +16,6 @@ from se_mm.analysis.gate_statistics import class_selectivity, explained_share, g
 from se_mm.analysis.gates import channel_gate, find_gates, gates_on, has_gate
 from se_mm.errors import SeMmError
 from se_mm.models.attention import LAYERS, Blend, ContextBlock, SELayer
-
-COUNT, CLASSES = 6, 3
-
-
-def classifier(depth: int = 50, **backbone) -> nn.Module:
-    config = dict(
-        type='mmpretrain.ImageClassifier',
-        backbone=dict(type='se_mm.SEResNet', depth=depth, **backbone),
-        neck=dict(type='mmpretrain.GlobalAveragePooling'),
-        head=dict(type='mmpretrain.LinearClsHead', num_classes=CLASSES, in_channels=2048 if depth > 34 else 512),
-        data_preprocessor=dict(type='mmpretrain.ClsDataPreprocessor', mean=[120] * 3, std=[60] * 3),
-    )
-    with MODELS.switch_scope_and_registry('mmpretrain') as registry:
-        return randomize(registry.build(config)).eval()
-
-
-def batches(count: int = COUNT) -> list[dict]:
-    generator = torch.Generator().manual_seed(3)
-    images = torch.randint(0, 256, (count, 3, 64, 48), generator=generator, dtype=torch.uint8)
-    return [dict(inputs=list(part), data_samples=[DataSample() for _ in part]) for part in images.split(COUNT // 3)]
 
 
 def by_hooks(model: nn.Module) -> dict[str, np.ndarray]:

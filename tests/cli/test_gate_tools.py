@@ -27,9 +27,12 @@ def options(data) -> tuple:
 
 
 @pytest.fixture(scope='module')
-def analysed(trained, options, tmp_path_factory) -> Path:
+def analysed(trained, data, options, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp('analysed')
-    output(tool('analyze_gates', DEMO, trained / 'epoch_1.pth', '--out', out, '--per-class', 3, *options))
+    picture = sorted((data / 'val').iterdir())[0]
+    lenient = ('model.test_cfg.rcnn.score_thr=0.0',)
+    args = ('--out', out, '--per-class', 3, '--cam', picture, *options, *lenient)
+    output(tool('analyze_gates', DEMO, trained / 'epoch_1.pth', *args))
     return out
 
 
@@ -49,8 +52,9 @@ def test_a_detectors_gates_are_kept_and_one_page_shows_them(analysed):
     assert saved['class_names'].tolist() == ['disc', 'box', 'triangle']
     assert saved['classes'].shape == saved['sizes'].shape == (count, 3)
     page = (analysed / 'report.html').read_text()
-    assert page.count('src="data:image/png;base64,') == 6
+    assert page.count('src="data:image/png;base64,') == 7
     assert 'src="http' not in page
+    assert 'What one detection depends on: ' in page
     blocks = json.loads((analysed / 'gates.json').read_text())['blocks']
     assert blocks['backbone.layer4.1']['mean'] == pytest.approx(gates['gates/backbone.layer4.1'].mean(), abs=1e-6)
     assert not list(analysed.glob('.gates-*'))
@@ -141,6 +145,17 @@ def test_a_classifiers_removal_study_and_a_class_with_fewer_pictures(scenes, tmp
     assert [entry['what'] for entry in study['groups']][:2] == ['nothing', 'backbone.layer1.0']
     assert len(study['groups']) == 1 + 8 + 4 + 1
     assert gates_in(tmp_path)['labels'].tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+
+
+def test_channels_are_ranked_by_gates_and_by_weights(scenes, tmp_path):
+    pytest.importorskip('torch_pruning')
+    checkpoint, root = scenes
+    args = ('--data-root', root, '--out', tmp_path, '--calibration', 4, '--channels', 0.5)
+    said = output(tool('prune_gates', SCENES, checkpoint, *args, *SCENE_OPTIONS))
+    assert 'norms and activations from 4 pictures of the training set' in said
+    numbers = json.loads((tmp_path / 'channels.json').read_text())
+    assert [entry['score'] for entry in numbers['pruned']] == ['magnitude', 'activation', 'gate']
+    assert all(entry['parameters'] < numbers['parameters'] / 1.7 for entry in numbers['pruned'])
 
 
 def test_gates_are_pruned_within_a_budget_that_is_kept(scenes, tmp_path):

@@ -1,0 +1,87 @@
+"""Gradient-weighted maps of one detection."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.registry import MODELS
+from support.helpers import REPOSITORY, randomize
+from support.small import DEMO
+
+from se_mm.analysis.cam import batch_of_picture, explain_detection
+from se_mm.config.load import load_config
+from se_mm.errors import SeMmError
+from se_mm.visualization.cam import draw_cam
+
+
+@pytest.fixture(scope='module')
+def detector():
+    cfg = load_config(str(REPOSITORY / DEMO))
+    cfg.model.backbone.update(base_channels=16, stem_channels=16)
+    cfg.model.neck.in_channels = [16, 32, 64, 128]
+    cfg.model.test_cfg.rcnn.score_thr = 0.0
+    with MODELS.switch_scope_and_registry('mmdet') as registry:
+        return randomize(registry.build(cfg.model)).eval()
+
+
+@pytest.fixture(scope='module')
+def batch():
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randint(0, 256, (3, 96, 80), generator=generator, dtype=torch.uint8)
+    meta = dict(img_shape=(96, 80), ori_shape=(96, 80), scale_factor=(1.0, 1.0))
+    return dict(inputs=[image], data_samples=[DetDataSample(metainfo=meta)])
+
+
+def test_a_channels_part_is_what_the_score_loses_where_it_fades(detector, batch):
+    """The derivative of the score along ``t * f_c``, by differences."""
+    found = explain_detection(detector, batch, box=1)
+    assert [values.shape for values in found.channels] == [(16,), (32,), (64,), (128,)]
+    assert all((one >= 0).all() for one in found.maps)
+
+    def score(level: int, channel: int, factor: float) -> float:
+        def fade(_, __, maps):
+            maps = [features.clone() for features in maps]
+            maps[level][:, channel] *= factor
+            return tuple(maps)
+
+        handle = detector.backbone.register_forward_hook(fade)
+        with torch.no_grad():
+            sample = detector.test_step(batch)[0].pred_instances
+        handle.remove()
+        distance = (sample.bboxes - torch.as_tensor(found.box)).abs().sum(1) + 1e3 * (sample.labels != found.label)
+        return float(sample.scores[distance.argmin()])
+
+    strongest = [(level, int(np.abs(values).argmax())) for level, values in enumerate(found.channels)]
+    level, channel = max(strongest, key=lambda pair: abs(found.channels[pair[0]][pair[1]]))
+    slope = (score(level, channel, 1.002) - score(level, channel, 0.998)) / 0.004
+    assert found.channels[level][channel] == pytest.approx(slope, rel=0.05)
+
+
+def test_a_map_is_the_positive_part_of_all_channels(detector, batch):
+    found = explain_detection(detector, batch)
+    for level, values in zip(found.maps, found.channels, strict=True):
+        assert level.sum() >= values.sum() - 1e-6
+    assert found.sizes == ((96, 96), (96, 80))
+    assert not detector.backbone._forward_hooks
+    assert all(parameter.grad is None for parameter in detector.parameters())
+
+
+def test_a_picture_of_it_has_the_box_and_every_map(detector, batch, tmp_path):
+    found = explain_detection(detector, batch)
+    image = np.zeros((96, 80, 3), np.uint8)
+    draw_cam(image, found.box, 'disc', found.maps, found.channels, found.sizes, tmp_path / 'cam.png')
+    assert (tmp_path / 'cam.png').stat().st_size > 10_000
+
+
+def test_what_cannot_be_explained_is_one_message(detector, batch, tmp_path):
+    with pytest.raises(SeMmError, match=r'--box is 100000; the picture has \d+ detections, counted from 0'):
+        explain_detection(detector, batch, box=100000)
+    with pytest.raises(SeMmError, match='--cam explains boxes, and Linear finds none'):
+        explain_detection(torch.nn.Linear(1, 1), batch)
+    (tmp_path / 'broken.png').write_bytes(b'no picture')
+    with pytest.raises(SeMmError, match=r'--cam .*broken.png cannot be read as a picture'):
+        batch_of_picture(
+            str(tmp_path / 'broken.png'), [dict(type='mmcv.LoadImageFromFile'), dict(type='mmdet.Resize', scale=(9, 9))]
+        )
