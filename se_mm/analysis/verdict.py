@@ -58,7 +58,12 @@ def protocol_of(run: Run) -> Protocol:
             return protocol
     if same:
         known = ', '.join(f'{p.name} ({p.epochs[0]:g} to {p.epochs[1]:g})' for p in same)
-        raise SeMmError(f'{run.work_dir} has {epochs:.1f} epochs, for which nothing is published; known are {known}')
+        length = f'{epochs:.1f} epochs'
+        if not run.by_epoch:
+            length += (
+                f' ({run.length} iterations of {run.batch_size} images, with the number of GPUs that its log says)'
+            )
+        raise SeMmError(f'{run.work_dir} has {length}, for which nothing is published; known are {known}')
     raise SeMmError(
         f'{run.work_dir} is {detector} on {data}, for which nothing is published of SE; known are '
         f'{", ".join(p.name for p in PROTOCOLS)}. tools/compare.py compares any two configs'

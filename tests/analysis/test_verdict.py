@@ -86,6 +86,8 @@ def test_different_protocols_are_refused(tmp_path):
 def test_a_schedule_or_data_without_published_figures_is_refused(tmp_path):
     with pytest.raises(SeMmError, match=r'has 6\.0 epochs, for which nothing is published; known are COCO, Faster'):
         said_of(made_up(tmp_path, SE, 30.0, **{'train_cfg.max_epochs': 6}))
+    with pytest.raises(SeMmError, match=r'has 3\.1 epochs \(180000 iterations of 2 images, with the number of GPUs'):
+        said_of(made_up(tmp_path, SE_2X, 40.0, gpus=1))
     other = {'train_dataloader.dataset.ann_file': 'annotations/train.json'}
     with pytest.raises(SeMmError, match=r'FasterRCNN on other data \(annotations/train.json, val2017\), for which'):
         said_of(made_up(tmp_path, SE, 31.0, **other))
