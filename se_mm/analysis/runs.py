@@ -90,8 +90,15 @@ class Run:
         )
 
     def figure(self, metric: str) -> float:
-        """A metric at the end, in per cent or points of AP."""
-        return in_points(metric, self.validations[-1][metric])
+        """A metric at the end, in per cent or points of AP.
+
+        Raises:
+            SeMmError: if it is pycocotools' -1, for want of such objects.
+        """
+        value = self.validations[-1][metric]
+        if value < 0:
+            raise SeMmError(f'{self.work_dir}: {metric} is {value:g}: its validation set has no such objects')
+        return in_points(metric, value)
 
     @property
     def weights(self) -> dict[str, str]:

@@ -121,6 +121,13 @@ def test_no_common_seed_or_metric_is_refused(tmp_path):
         compare([plain, plain], 'bbox_mAP')
 
 
+def test_a_metric_of_objects_that_are_not_there_is_refused(tmp_path):
+    networks = [network(tmp_path, name, (80.0, 81.0)) for name in ('plain', 'se')]
+    networks[1].runs[1].validations[-1]['accuracy/top1'] = -1.0
+    with pytest.raises(SeMmError, match='seed_1: accuracy/top1 is -1: its validation set has no such objects'):
+        compare(networks)
+
+
 def test_the_picture_shows_every_network(tmp_path, monkeypatch):
     networks = [network(tmp_path, name, (80.0 + i, 81.0 + i, 79.0 + 2 * i)) for i, name in enumerate(('plain', 'se'))]
     draw_comparison(compare(networks), tmp_path / 'comparison.png')
