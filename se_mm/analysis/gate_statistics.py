@@ -144,9 +144,10 @@ def explained_share(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """
     centred = values - values.mean(0)
     total = np.square(centred).sum(0)
-    counts = groups.sum(0)
     if (groups.sum(1) == 1).all():  # a thousand classes are no matter then
-        explained = (np.square(groups.T.astype(values.dtype) @ centred) / np.maximum(counts, 1)[:, None]).sum(0)
+        counts = groups.sum(0)
+        means, _ = group_moments(centred, groups[:, counts > 0])
+        explained = (counts[counts > 0, None] * np.square(means)).sum(0)
     else:
         left, strengths, _ = np.linalg.svd(groups - groups.mean(0), full_matrices=False)
         basis = left[:, strengths > 1e-9 * max(strengths.max(initial=0.0), 1.0)]

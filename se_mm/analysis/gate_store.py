@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,9 @@ class GateStore:
     Example:
         >>> from tempfile import TemporaryDirectory
         >>> from torch import nn
-        >>> with TemporaryDirectory() as folder:
-        ...     store = GateStore(Path(folder), [Gate('layer1.0', nn.Identity(), 2)], count=3)
-        ...     _ = store.add({'layer1.0': np.ones((3, 2))})
+        >>> gates = [Gate('layer1.0', nn.Identity(), 2)]
+        >>> with TemporaryDirectory() as folder, GateStore(Path(folder), gates, count=3) as store:
+        ...     store.add({'layer1.0': np.ones((3, 2))})
         ...     store.save(Path(folder, 'gates.npz'), labels=np.arange(3))
         ...     with np.load(Path(folder, 'gates.npz')) as saved:
         ...         saved['gates/layer1.0'].shape, saved['labels']
@@ -39,20 +39,22 @@ class GateStore:
     """
 
     def __init__(self, folder: Path, gates: Sequence[Gate], count: int) -> None:
-        self.files = {gate.name: folder / f'{i}.npy' for i, gate in enumerate(gates)}
-        self.arrays: dict[str, np.memmap] = {
-            gate.name: np.lib.format.open_memmap(self.files[gate.name], 'w+', np.float32, (count, gate.channels))
-            for gate in gates
-        }
-        self.filled = 0
+        self.paths = {gate.name: folder / f'{i}.npy' for i, gate in enumerate(gates)}
+        self.files = {name: path.open('wb') for name, path in self.paths.items()}
+        for gate in gates:
+            header = {'descr': '<f4', 'fortran_order': False, 'shape': (count, gate.channels)}
+            np.lib.format.write_array_header_1_0(self.files[gate.name], header)
 
-    def add(self, values: Mapping[str, np.ndarray]) -> int:
-        """Adds the gates of some pictures, (n, C) by the name of the gate; returns n."""
-        count = len(next(iter(values.values())))
+    def add(self, values: Mapping[str, np.ndarray]) -> None:
+        """Adds the gates of some pictures, (n, C) by the name of the gate."""
         for name, array in values.items():
-            self.arrays[name][self.filled : self.filled + count] = array
-        self.filled += count
-        return count
+            self.files[name].write(np.ascontiguousarray(array, '<f4').tobytes())
+
+    def arrays(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Names and arrays, (pictures, C) each, which are read from the files as they are used."""
+        for name, path in self.paths.items():
+            self.files[name].flush()
+            yield name, np.load(path, mmap_mode='r')
 
     def save(self, path: Path, **more: Any) -> None:
         """Writes an archive that ``numpy.load`` reads array by array, whole or not at all.
@@ -64,8 +66,8 @@ class GateStore:
         part = path.with_name(f'{path.name}.{os.getpid()}{PART}')
         try:
             with zipfile.ZipFile(part, 'w', allowZip64=True) as archive:
-                for name, file in self.files.items():
-                    self.arrays[name].flush()
+                for name, file in self.paths.items():
+                    self.files[name].flush()
                     archive.write(file, f'{PREFIX}{name}.npy')
                 for name, array in more.items():
                     content = io.BytesIO()
@@ -79,4 +81,5 @@ class GateStore:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.arrays.clear()  # closes the files, which Windows does not remove while they are open
+        for file in self.files.values():
+            file.close()

@@ -105,7 +105,7 @@ def analyze_gates(cfg: Config, checkpoint: str, out: Path, options: GateOptions)
         for values in gates_on(session.model, batches, session.gates):
             store.add(values)
         store.save(out / 'gates.npz', **_arrays(pictures))
-        found = {name: gate_statistics(s, pictures.classes, pictures.sizes) for name, s in store.arrays.items()}
+        found = {name: gate_statistics(s, pictures.classes, pictures.sizes) for name, s in store.arrays()}
     said += session.unreadable()
     say(*session.unreadable())
     removal, about = [], ''
