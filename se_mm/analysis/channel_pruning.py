@@ -98,10 +98,10 @@ def _torch_pruning() -> Any:
 
 
 def _norm_of(gate: Gate) -> str:
-    names = gate.site.compensation if gate.site else ()
-    if len(names) != 2 or gate.site.obstacle:
+    parts = gate.site.compensation if gate.site else ()
+    if len(parts) != 2:
         raise SeMmError(f'{gate.name}: --channels ranks the maps that a norm writes, and this gate has none before it')
-    return '.'.join(part for part in (gate.host, names[0].rpartition('.')[0]) if part)
+    return '.'.join(part for part in (gate.host, parts[0].name.rpartition('.')[0]) if part)
 
 
 def _traced(model: nn.Module, image: Tensor) -> Any:

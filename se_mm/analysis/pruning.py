@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from ..errors import SeMmError, listed
 from ..models.hosts.attention_host import AttentionHost
-from ..models.hosts.sites import Site
+from ..models.hosts.sites import Site, rescaled
 from .gates import Gate
 from .removal import replaced
 
@@ -133,23 +133,12 @@ def fold_mean(site: Site, mean: Tensor, weights: Mapping[str, Tensor]) -> dict[s
         weights: of the host.
 
     Returns:
-        Those that change: scale and shift of the norm before the gate, or the convolution behind it.
-
-    Raises:
-        SeMmError: if there are none of these.
+        Those that change, see :attr:`~se_mm.models.hosts.sites.Site.compensation`.
     """
-    changed = {}
-    for name in site.compensation:
-        value = weights[name]
-        if value.shape == mean.shape:
-            s = mean
-        elif value.ndim == 4 and value.shape[1] == len(mean):
-            s = mean[:, None, None]
-        else:
-            raise SeMmError(
-                f'{site.name}: a gate of {len(mean)} channels cannot be folded into {name} {tuple(value.shape)}'
-            )
-        changed[name] = (value.double() * s.to(value.device)).to(value.dtype)
+    changed: dict[str, Tensor] = {}
+    for part in site.compensation:
+        value = changed.get(part.name, weights[part.name])
+        changed[part.name] = rescaled(value.double(), part, mean.double()).to(value.dtype)
     return changed
 
 

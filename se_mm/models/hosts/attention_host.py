@@ -17,7 +17,7 @@ from ...weights.loadable import Loadable
 from ..attention import SELayer
 from .arguments import attention_class, attention_config, block_indices, build_attention, stage_indices
 from .made_classes import Made
-from .sites import HostAdapter, InputChannels, Site, check_position, divided, find_adapter
+from .sites import HostAdapter, Site, check_position, find_adapter, rescaled
 
 SE_INITS = ('default', 'identity')
 STEM_POOLS = ('torch', 'caffe')
@@ -158,9 +158,9 @@ class AttentionHost(Loadable, Made):
             constant, layer = _constant_layer(site)
             changed |= {f'{site.name}.se.{key}': value for key, value in layer.items()}
             for part in site.compensation:
-                name = part.name if isinstance(part, InputChannels) else part
-                if name in weights:
-                    changed[name] = divided(changed.get(name, weights[name]), part, constant)
+                if part.name in weights:
+                    value = changed.get(part.name, weights[part.name])
+                    changed[part.name] = rescaled(value, part, 1 / constant)
         return changed
 
     def train(self, mode: bool = True) -> AttentionHost:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from torch import nn
 
 from ...weights.families import CIFAR_RESNET, SHAKE
-from .sites import HostAdapter, Site
+from .sites import HostAdapter, Part, Site
 
 _BACKBONES = 'se_mm.models.backbones'
 
@@ -24,7 +24,7 @@ class PreActAdapter(HostAdapter):
 
     def sites(self, host: nn.Module, position: str = 'standard') -> Iterator[Site]:
         for stage, block, name, unit in _units(host):
-            weight = (f'{name}.{unit.last_conv_name}.weight',)
+            weight = (Part(f'{name}.{unit.last_conv_name}.weight'),)
             yield Site(name, unit, stage, block, unit.out_channels, weight)
 
     def insert(self, site: Site, attention: nn.Module, position: str = 'standard') -> None:
@@ -46,7 +46,7 @@ class ShakeAdapter(PreActAdapter):
             affine = {}
             for branch in ('branch1', 'branch2'):
                 norm = f'{name}.{branch}.{getattr(unit, branch).last_norm_name}'
-                affine[branch] = (f'{norm}.weight', f'{norm}.bias')
+                affine[branch] = (Part(f'{norm}.weight'), Part(f'{norm}.bias'))
             if position == 'sum':
                 yield Site(name, unit, stage, block, unit.out_channels, affine['branch1'] + affine['branch2'])
                 continue

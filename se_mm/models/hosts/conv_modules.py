@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from torch import nn
 
 from ...weights.host_families import SHUFFLENETS, VGGS
-from .sites import HostAdapter, Site
+from .sites import HostAdapter, Part, Site
 from .then_attention import attach, why_not_scaled
 
 
@@ -56,5 +56,5 @@ def _behind(name: str, module: nn.Module, stage: int, block: int) -> Site:
     activation = module.activate if module.with_activation else None
     obstacle = why_not_scaled(last, module.norm if module.with_norm else None, activation)
     parameters = (module.norm if module.with_norm else module.conv).named_parameters(recurse=False)
-    compensation = () if obstacle else tuple(f'{last}.{parameter}' for parameter, _ in parameters)
+    compensation = () if obstacle else tuple(Part(f'{last}.{parameter}') for parameter, _ in parameters)
     return Site(name, module, stage, block, module.out_channels, compensation, obstacle)

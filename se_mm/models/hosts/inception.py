@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from ...weights.host_families import BN_INCEPTIONS, INCEPTION_RESNET_V2S, INCEPTION_V3S
-from .sites import HostAdapter, InputChannels, Site
+from .sites import HostAdapter, Part, Site
 from .then_attention import attach, plain_name, why_not_scaled
 
 
@@ -88,10 +88,14 @@ def concatenation_sites(units: list[Unit]) -> Iterator[Site]:
         if obstacle:
             yield Site(unit.name, unit.module, unit.stage, block, channels, obstacle=obstacle)
             continue
-        ends = tuple(f'{name}.{parameter}' for name, *_ in unit.ends for parameter in ('weight', 'bias'))
-        readers = following.starts if unit.passed else ()
-        passed = tuple(InputChannels(f'{name}.weight', channels - unit.passed, channels) for name in readers)
-        yield Site(unit.name, unit.module, unit.stage, block, channels, (*ends, *passed))
+        parts, start = [], 0
+        for name, conv, _, _ in unit.ends:
+            stop = start + conv.out_channels
+            parts += [Part(f'{name}.{parameter}', start, stop) for parameter in ('weight', 'bias')]
+            start = stop
+        if unit.passed:
+            parts += [Part(f'{name}.weight', start, channels, reads=True) for name in following.starts]
+        yield Site(unit.name, unit.module, unit.stage, block, channels, tuple(parts))
 
 
 class _InceptionAdapter(HostAdapter):
@@ -153,7 +157,7 @@ class InceptionResNetV2Adapter(_InceptionAdapter):
                 blocks.append((name, layer, stage))
         for i, (name, block, stage) in enumerate(blocks):
             number = sum(other == stage for *_, other in blocks[:i])
-            affine = (f'{name}.conv2d.weight', f'{name}.conv2d.bias')
+            affine = (Part(f'{name}.conv2d.weight'), Part(f'{name}.conv2d.bias'))
             yield Site(f'{name}.conv2d', block.conv2d, stage, number, block.conv2d.out_channels, affine)
 
 

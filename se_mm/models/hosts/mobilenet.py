@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ...errors import SeMmError
 from ...weights.host_families import MOBILENETS_V1
 from .made_classes import Made
-from .sites import HostAdapter, Site
+from .sites import HostAdapter, Part, Site
 from .then_attention import attach, plain_name, why_not_scaled
 
 
@@ -56,13 +56,13 @@ class MobileNetV1Adapter(HostAdapter):
             obstacle = why_not_scaled(f'{name}.bn2', block.bn2, block.bn2.act)
             is_last = i + 1 == len(blocks) or blocks[i + 1][2] != stage
             if not obstacle:
-                affine = (f'{name}.bn2.weight', f'{name}.bn2.bias')
+                affine = (Part(f'{name}.bn2.weight'), Part(f'{name}.bn2.bias'))
                 yield Site(name, block, stage, number, block.conv_pw.out_channels, affine)
             elif is_last and stage in host.out_indices:
                 obstacle += ', and the map leaves the backbone, so that no convolution behind it could be doubled'
                 yield Site(name, block, stage, number, block.conv_pw.out_channels, obstacle=obstacle)
             else:
-                behind = (f'{blocks[i + 1][0]}.conv_dw.weight',)
+                behind = (Part(f'{blocks[i + 1][0]}.conv_dw.weight'),)  # which reads one channel and makes it
                 yield Site(name, block, stage, number, block.conv_pw.out_channels, behind)
 
     def insert(self, site: Site, attention: nn.Module, position: str = 'standard') -> None:

@@ -18,7 +18,7 @@ from .residual_units import (
     last_conv_of,
     last_norm_name_of,
 )
-from .sites import HostAdapter, Site
+from .sites import HostAdapter, Part, Site
 
 
 class ResidualAdapter(HostAdapter):
@@ -84,7 +84,7 @@ def _site(name: str, unit: nn.Module, stage: int, block: int, position: str) -> 
         norm = unit.norm2_name
         return _behind_norm(name, unit, stage, block, unit.conv2.out_channels, norm)
     if position == 'pre':
-        weight = (f'{name}.conv1.weight',)
+        weight = (Part(f'{name}.conv1.weight', reads=True),)
         return Site(name, unit, stage, block, unit.conv1.in_channels, weight)
     channels = last_conv_of(unit).out_channels
     if position == 'standard':
@@ -100,7 +100,7 @@ def _behind_norm(name: str, unit: nn.Module, stage: int, block: int, channels: i
     if getattr(getattr(unit, norm), 'weight', None) is None:
         obstacle = f'{name}.{norm} has no scale and shift that could be doubled; use a norm with affine=True'
         return Site(name, unit, stage, block, channels, obstacle=obstacle)
-    affine = (f'{name}.{norm}.weight', f'{name}.{norm}.bias')
+    affine = (Part(f'{name}.{norm}.weight'), Part(f'{name}.{norm}.bias'))
     return Site(name, unit, stage, block, channels, affine)
 
 

@@ -17,33 +17,48 @@ POSITIONS = ('standard', 'pre', 'post', 'identity', 'conv2', 'sum')
 
 
 @dataclass(frozen=True)
-class InputChannels:
-    """A part of a convolution's weight (O, I, k, k): what it reads of some channels of its input.
+class Part:
+    """What in a parameter of the host belongs to some channels of a site's map.
 
     Attributes:
-        name: of the weight in the host.
-        start: the first channel.
-        stop: the channel after the last one.
+        name: of the parameter.
+        start: the first of these channels.
+        stop: the channel after the last one; ``None``: all that follow.
+        reads: ``False``: the parameter makes these channels, one after the other along its first
+            dimension (a norm's scale and shift, a convolution). ``True``: it is a convolution's
+            weight (O, I, k, k) that reads the map; these are its input channels.
     """
 
     name: str
-    start: int
-    stop: int
+    start: int = 0
+    stop: int | None = None
+    reads: bool = False
 
 
-def divided(weight: Tensor, part: str | InputChannels, constant: float) -> Tensor:
-    """A parameter of which a part (or all, where the part is its name) is divided by a constant.
+def rescaled(parameter: Tensor, part: Part, factor: float | Tensor) -> Tensor:
+    """A parameter with that part of it multiplied by a factor.
+
+    Args:
+        parameter: as it is.
+        part: what changes.
+        factor: one for all channels, or (C,), one for each channel of the site's map.
 
     Example:
         >>> import torch
-        >>> divided(torch.ones(1, 3, 1, 1), InputChannels('conv.weight', 1, 3), 0.5).flatten()
+        >>> rescaled(torch.ones(1, 3, 1, 1), Part('conv.weight', 1, 3, reads=True), 2).flatten()
         tensor([1., 2., 2.])
+        >>> rescaled(torch.ones(2), Part('bn.bias', 1, 3), torch.tensor([5.0, 6.0, 7.0]))
+        tensor([6., 7.])
     """
-    if isinstance(part, str):
-        return weight / constant
-    weight = weight.clone()
-    weight[:, part.start : part.stop] /= constant
-    return weight
+    channels = slice(part.start, part.stop)
+    if isinstance(factor, Tensor):
+        factor = factor[channels].to(parameter.device)
+        factor = factor[:, None, None] if part.reads else factor.view(-1, *[1] * (parameter.ndim - 1))
+    if not part.reads:
+        return (parameter * factor).to(parameter.dtype)
+    parameter = parameter.clone()
+    parameter[:, channels] = (parameter[:, channels] * factor).to(parameter.dtype)
+    return parameter
 
 
 @dataclass(frozen=True)
@@ -56,8 +71,8 @@ class Site:
         stage: index of the stage, from 0.
         block: index of the unit in its stage, from 0.
         channels: C of the map (N, C, H, W) that is rescaled.
-        compensation: parameters of the host, by name, or parts of them, that cancel a constant
-            gate: dividing all of them by c where the map is multiplied by c changes no output.
+        compensation: what cancels a constant gate: dividing all of these parts of the host's
+            parameters by c where the map is multiplied by c changes no output.
         obstacle: why there are none; empty where there are.
     """
 
@@ -66,7 +81,7 @@ class Site:
     stage: int
     block: int
     channels: int
-    compensation: tuple[str | InputChannels, ...] = ()
+    compensation: tuple[Part, ...] = ()
     obstacle: str = ''
 
 

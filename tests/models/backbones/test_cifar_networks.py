@@ -115,7 +115,7 @@ def test_an_identity_start_from_nothing_doubles_what_precedes_the_gate(name):
     host, arguments = SMALL[name]
     twin = SETwin(f'se_mm.{host}', **arguments, se_init='identity')
     twin.init_weights()
-    doubled = {key for site in twin.attention_sites() for key in site.compensation}
+    doubled = {part.name for site in twin.attention_sites() for part in site.compensation}
     state = {key: value / 2 if key in doubled else value for key, value in twin.state_dict().items()}
     source = plain(host, **arguments)
     source.load_state_dict({key: value for key, value in state.items() if '.se.' not in key})

@@ -90,8 +90,8 @@ def test_scaling_each_gate_scales_its_branch(name):
     state = {key: value.clone() for key, value in se.state_dict().items() if '.se.' not in key}
     for site in se.attention_sites():
         nn.init.zeros_(site.parent.se.fc2.weight)
-        for parameter in site.compensation:
-            state[parameter] *= site.parent.se.fc2.bias.detach().sigmoid()
+        for part in site.compensation:
+            state[part.name] *= site.parent.se.fc2.bias.detach().sigmoid()
     plain.load_state_dict(state)
     with torch.no_grad():
         ours, theirs = as_tuple(se(image().double())), as_tuple(plain(image().double()))

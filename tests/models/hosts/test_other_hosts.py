@@ -11,7 +11,8 @@ from support.other_hosts import OTHER_HOSTS
 from torch import nn
 
 from se_mm import SeMmError, SETwin
-from se_mm.models.hosts.sites import divided
+from se_mm.analysis.pruning import fold_mean
+from se_mm.models.hosts.sites import rescaled
 
 every_host = pytest.mark.parametrize('name', OTHER_HOSTS)
 #: Where the plain network is a start: all but the one with ReLU6.
@@ -83,7 +84,7 @@ def test_with_plain_weights_it_is_the_plain_network_and_its_gates_learn(name):
     assert all(site.parent.se.fc2.weight.grad.any() for site in se.attention_sites())
 
 
-@with_start
+@pytest.mark.parametrize('name', ['VGG-16-BN', 'BN-Inception', 'MobileNet', 'ShuffleNet'])
 def test_initialised_it_is_the_plain_network_of_its_own_weights(name):
     host = OTHER_HOSTS[name]
     stages = (0, 2) if name == 'ShuffleNet' else (2, 4)
@@ -93,11 +94,26 @@ def test_initialised_it_is_the_plain_network_of_its_own_weights(name):
     for site in se.attention_sites():
         assert not site.parent.se.fc2.weight.any()
         for part in site.compensation:
-            key = part if isinstance(part, str) else part.name
-            weights[key] = divided(weights[key], part, 2)
+            weights[part.name] = rescaled(weights[part.name], part, 0.5)
     plain.load_state_dict(weights)
     with torch.no_grad():
         assert_close(se(host.image()), plain(host.image()), 0)
+
+
+@pytest.mark.parametrize('name', ['VGG-16-BN', 'BN-Inception', 'Inception-v3', 'MobileNet', 'ShuffleNet', 'ReLU6'])
+@torch.no_grad()
+def test_constant_gates_of_each_channel_go_into_the_weights(name):
+    """What makes gates prunable; the network with the gates is the reference."""
+    stages = {'attention_stages': (0, 1, 2, 3), 'out_indices': (4,)} if name == 'ReLU6' else {}
+    name = 'MobileNet with ReLU6' if name == 'ReLU6' else name
+    image, se = OTHER_HOSTS[name].image(), twin(name, **stages)
+    weights = {key: value for key, value in se.state_dict().items() if '.se.' not in key}
+    for site in se.attention_sites():
+        site.parent.se.fc2.weight.zero_()
+        weights |= fold_mean(site, site.parent.se.fc2.bias.sigmoid(), weights)
+    plain = twin(name, **{**stages, 'attention_stages': ()})
+    plain.load_state_dict(weights)
+    assert_close(plain(image), se(image), 1e-12)
 
 
 @pytest.mark.parametrize('stages', [(0,), (1, 2, 3, 4)])
@@ -118,7 +134,7 @@ def test_behind_relu6_the_next_depthwise_convolution_compensates_the_gate():
 
 @pytest.mark.parametrize(
     ('name', 'kind'),
-    [('VGG-16-BN', 'CBAM'), ('BN-Inception', 'SimAM'), ('Inception-v3', 'ECALayer'), ('MobileNet with ReLU6', 'CBAM')],
+    [('BN-Inception', 'SimAM'), ('MobileNet with ReLU6', 'CBAM'), ('ShuffleNet', 'ECALayer')],
 )
 def test_other_layers_stand_at_the_same_sites_and_are_blended_in_anywhere(name, kind):
     host = OTHER_HOSTS[name]
