@@ -44,7 +44,9 @@ def test_every_config_builds_its_backbone(name):
     scope = cfg.default_scope
     with MODELS.switch_scope_and_registry(scope) as registry, shapes_only():
         built = registry.build({**backbone, 'init_cfg': None})
-    assert built.depth == backbone.depth
+    assert any(True for _ in built.parameters())
+    if hasattr(built, 'depth'):
+        assert built.depth == backbone.depth
 
 
 @pytest.mark.parametrize(
@@ -58,6 +60,7 @@ def test_a_plain_config_and_its_twin_differ_by_the_backbone_alone(name):
         for key in ('type', 'init_cfg', 'style', 'stem_pool'):  # the last three: the weights, and what they need
             cfg.model.backbone.pop(key, None)
         cfg.pop('work_dir')
+        cfg.pop('checkpoint', None)  # a variable of those in configs/transfer, for init_cfg
     assert se._cfg_dict == plain._cfg_dict
 
 

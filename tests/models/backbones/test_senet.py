@@ -11,13 +11,12 @@ import pytorchcv.models.senet as pytorchcv
 import timm
 import torch
 from mmdet.models import ResNeXt
-from support.helpers import REPOSITORY, odd_inputs, randomize
+from support.helpers import odd_inputs, randomize
 from timm.models import resnet, senet
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from se_mm import SeMmError, SENet
-from se_mm.config.load import load_config
 from se_mm.weights import published
 from se_mm.weights.conversion import convert
 from se_mm.weights.loading import adapt
@@ -139,17 +138,6 @@ def test_published_weights_load_whole(name, stem_pool, monkeypatch):
     other = on_meta(SENet, 154, stem_pool={'caffe': 'torch', 'torch': 'caffe'}[stem_pool])
     with pytest.raises(SeMmError, match=f"need stem_pool='{stem_pool}'"):
         other.load_pretrained(f'timm://{name}')
-
-
-@pytest.mark.parametrize('name', ['faster_rcnn_senet154_coco', 'cascade_mask_rcnn_senet154_coco'])
-def test_the_detectors_have_the_pixels_and_the_pooling_of_their_weights(name):
-    cfg = load_config(str(REPOSITORY / 'configs' / f'{name}.py'))
-    assert cfg.model.backbone.init_cfg.checkpoint == 'timm://legacy_senet154.in1k'
-    assert cfg.model.backbone.stem_pool == 'caffe'
-    timms = timm.models.get_pretrained_cfg('legacy_senet154.in1k')
-    assert cfg.model.data_preprocessor.mean == pytest.approx([255 * value for value in timms.mean])
-    assert cfg.model.data_preprocessor.std == pytest.approx([255 * value for value in timms.std])
-    assert cfg.model.data_preprocessor.bgr_to_rgb
 
 
 def test_its_weights_do_not_load_into_another_network():
