@@ -49,9 +49,8 @@ def study_channels(
     loader, indices, about = session.calibration(calibration, seed)
     batches = list(session.batches_of(loader, indices, 'calibration'))
     activity = channel_activity(session.model, batches, session.gates)
-    evaluate, name = session.metric('test', metric)
+    evaluate, name, before = session.metric('test', metric)
     image = session.model.data_preprocessor(batches[0], False)['inputs'][:1]
-    before = evaluate(session.model)
     parameters = sum(p.numel() for p in session.model.parameters())
     say(f'{name} {before:.4g}, {parameters:,} parameters; norms and activations from {about}')
     rows, found = [], []

@@ -8,7 +8,7 @@ import io
 import json
 import statistics
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -92,11 +92,10 @@ def prune_gates(cfg: Config, checkpoint: str, out: Path, options: PruneOptions) 
     foldable = _foldable(candidates, by_budget)
     means, about = session.mean_gates(options.calibration, options.seed)
     say(f'mean gates over {about}')
-    metric, name = session.metric('test', options.metric)
-    before = metric(session.model)
+    metric, name, before = session.metric('test', options.metric)
     frozen, steps = foldable, []
     if by_budget:
-        frozen, steps = _within_budget(session, foldable, means, options, name)
+        frozen, steps = _within_budget(session, foldable, means, options.budget, (metric, name, before))
     small, state = _pruned(session, frozen, means)
     file, config = _write(session, small, state, frozen, out)
     again = _loaded(session, config, file)
@@ -154,19 +153,22 @@ def _foldable(candidates: Sequence[Gate], by_budget: bool) -> list[Gate]:
 
 
 def _within_budget(
-    session: GateSession, foldable: Sequence[Gate], means: Mapping[str, Tensor], options: PruneOptions, name: str
+    session: GateSession,
+    foldable: Sequence[Gate],
+    means: Mapping[str, Tensor],
+    budget: float,
+    tested: tuple[Callable[[Any], float], str, float],
 ) -> tuple[list[Gate], list[Step]]:
     if session.cfg.val_dataloader.dataset == session.cfg.test_dataloader.dataset:
         say('the config validates and tests on the same pictures: the gates are chosen on those that judge them')
-    metric, _ = session.metric('val', name)
-    base = metric(session.model)
-    frozen, steps = choose_frozen(
-        foldable, means, lambda: loss_of_metric(name, base, metric(session.model)), options.budget
-    )
+        metric, name, base = tested
+    else:
+        metric, name, base = session.metric('val', tested[1])
+    frozen, steps = choose_frozen(foldable, means, lambda: loss_of_metric(name, base, metric(session.model)), budget)
     if not frozen:
         cheapest = steps[0]
         raise SeMmError(
-            f'no gate can be frozen within --budget {options.budget}: the cheapest, {cheapest.gate}, loses '
+            f'no gate can be frozen within --budget {budget}: the cheapest, {cheapest.gate}, loses '
             f'{cheapest.alone:.4f} of {name} alone; try a larger budget'
         )
     return frozen, steps

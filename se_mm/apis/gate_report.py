@@ -18,7 +18,7 @@ from ..analysis.cam import batch_of_picture, explain_detection
 from ..analysis.gate_statistics import GateStatistics, gate_statistics
 from ..analysis.gate_store import GateStore
 from ..analysis.gates import Gate, gates_on
-from ..analysis.pictures import SIZES, Pictures, check_classes, choose_channels, choose_pictures
+from ..analysis.pictures import SIZES, Pictures, check_classes, choose_channels, choose_pictures, pictures_of
 from ..analysis.removal import Removal, study_removal
 from ..config.loaders import datasets_of
 from ..errors import SeMmError
@@ -97,7 +97,7 @@ def analyze_gates(cfg: Config, checkpoint: str, out: Path, options: GateOptions)
     session = GateSession(cfg, checkpoint)
     explained = _explain(session, options, out) if options.cam else []
     loader = session.loader('test')
-    pictures, said = choose_pictures(session.pictures('test'), options.per_class, options.seed)
+    pictures, said = choose_pictures(pictures_of(loader.dataset), options.per_class, options.seed)
     drawn = check_classes(options.classes, pictures.class_names, pictures.classes)
     say(*said)
     with TemporaryDirectory(dir=out, prefix='.gates-') as folder, _store(session, folder, len(pictures)) as store:
@@ -144,8 +144,7 @@ def _explain(session: GateSession, options: GateOptions, out: Path) -> list[tupl
 
 def _study(session: GateSession, options: GateOptions) -> tuple[list[Removal], str]:
     means, what = session.mean_gates(options.calibration, options.seed)
-    metric, name = session.metric('test', options.metric)
-    as_it_is = metric(session.model)
+    metric, name, as_it_is = session.metric('test', options.metric)
     removal = study_removal(session.gates, means, lambda: metric(session.model))
     nothing = Removal('nothing', (), 0, as_it_is, as_it_is)
     return [nothing, *removal], f'{name} on the test set; mean gates over {what}'

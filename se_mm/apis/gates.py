@@ -18,7 +18,6 @@ from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
 from ..analysis.gates import Gate, find_gates
-from ..analysis.pictures import Pictures, pictures_of
 from ..analysis.removal import evaluate, main_metric, mean_gates
 from ..compat.compiled import original_name
 from ..config.loaders import datasets_in, datasets_of
@@ -57,10 +56,6 @@ class GateSession:
         self.model.eval()
         self.gates = find_gates(self.model)
 
-    def dataset(self, split: str) -> Any:
-        """The data set of a split."""
-        return self.loader(split).dataset
-
     def loader(self, split: str) -> DataLoader:
         """The loader of ``'val'`` or ``'test'`` as the config describes it."""
         config = self.cfg.get(f'{split}_dataloader')
@@ -72,10 +67,6 @@ class GateSession:
         guarded = Config(dict(test_dataloader=copy.deepcopy(loader), work_dir=self.cfg.work_dir))
         switches.guard_data(guarded)
         return Runner.build_dataloader(guarded.test_dataloader)
-
-    def pictures(self, split: str) -> Pictures:
-        """What is annotated in a split."""
-        return pictures_of(self.dataset(split))
 
     def batches_of(self, loader: DataLoader, indices: Sequence[int], bar: str) -> Any:
         """Batches of some pictures of a loader's data set, in this order, with a progress bar."""
@@ -127,8 +118,8 @@ class GateSession:
         loader, indices, what = self.calibration(count, seed)
         return mean_gates(self.model, self.batches_of(loader, indices, 'mean gates'), self.gates), what
 
-    def metric(self, split: str, wanted: str | None) -> tuple[Callable[[Any], float], str]:
-        """A function that evaluates a model on a split, and the name of the metric that it gives.
+    def metric(self, split: str, wanted: str | None) -> tuple[Callable[[Any], float], str, float]:
+        """A function that evaluates a model on a split, the name of the metric that it gives, and its value now.
 
         The batches stay in memory between its calls where they are small.
 
@@ -147,8 +138,9 @@ class GateSession:
         def all_metrics(model: Any) -> dict[str, float]:
             return evaluate(model, batches, evaluator, len(loader.dataset))
 
-        name = main_metric(all_metrics(self.model), wanted)
-        return lambda model: float(all_metrics(model)[name]), name
+        metrics = all_metrics(self.model)
+        name = main_metric(metrics, wanted)
+        return lambda model: float(all_metrics(model)[name]), name, float(metrics[name])
 
     def unreadable(self) -> list[str]:
         """Pictures that were replaced by grey ones, as lines for the user."""

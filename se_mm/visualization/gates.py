@@ -67,7 +67,7 @@ def draw_class_spreads(
             axes, mean, spread = grid[row][column], means[row], spreads[row]
             axes.plot(mean, lw=1)
             axes.fill_between(np.arange(len(mean)), mean - spread, mean + spread, alpha=0.3)
-            _finish(axes, name if row == 0 else '', [means - spreads, means + spreads])
+            _finish(axes, name if row == 0 else '', [means])
             axes.set_xlabel('channel' if row == len(groups) - 1 else '')
             axes.set_ylabel(group if column == 0 else '')
     save_figure(figure, path, _DPI)
