@@ -54,6 +54,7 @@ def draw_cam(
     total = max(sum(float(np.abs(values).sum()) for values in channels), 1e-12)
     grid[1][0].bar(range(len(maps)), [float(values.sum()) / total for values in channels])
     grid[1][0].set_xticks(range(len(maps)), [f'C{i + 2}' for i in range(len(maps))], fontsize=8)
+    grid[1][0].tick_params(axis='y', labelsize=7)
     grid[1][0].set_title('share of each map', fontsize=9)
     for axes, values in zip(grid[1][1:], channels, strict=True):
         best = np.argsort(-values)[:TOP]
