@@ -19,9 +19,12 @@ from tqdm import tqdm
 from ..datasets.transforms.loading import LoadImageFromFile, UnreadableImageError
 from ..errors import SeMmError, listed
 from ..evaluation.predictions import best_classes, coco_results
+from ..export.pictures import prepare
+from ..export.runtimes import open_exported
 from ..utils.atomic import write_atomic
 from ..weights.files import read_checkpoint
 from .evaluation import check_attention, deploy, mismatch
+from .exported import ExportedModel
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 #: Smaller pictures are drawn so high, in pixels, so that a label can be read.
@@ -93,15 +96,41 @@ def infer(
         SeMmError: if the checkpoint does not fit the config, no image can be read, or ``out``
             cannot be written.
     """
-    file, pictures = (out, None) if out.suffix == '.json' else (out / 'predictions.json', out / 'vis')
-    try:
-        (pictures or file.parent).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SeMmError(f'--out {out} is no folder that can be written to: {error}') from error
+    _make_folders(out)
     _check_any(images)
     model = _Model(cfg, checkpoint, score_threshold)
     if deployed:
         deploy(model.inferencer.model)
+    return _written(model, images, out)
+
+
+def infer_exported(path: str, images: Sequence[str], out: Path, score_threshold: float = 0.3) -> Predicted:
+    """The same with a file that ``tools/export.py`` wrote, which needs no config.
+
+    Args:
+        path: ``.onnx``, ``.xml`` or ``.pt2``.
+        images, out, score_threshold: as in :func:`infer`.
+    """
+    _make_folders(out)
+    _check_any(images)
+    return _written(_ExportedModel(path, score_threshold), images, out)
+
+
+def _targets(out: Path) -> tuple[Path, Path | None]:
+    """The JSON of the predictions and the folder of the pictures."""
+    return (out, None) if out.suffix == '.json' else (out / 'predictions.json', out / 'vis')
+
+
+def _make_folders(out: Path) -> None:
+    file, pictures = _targets(out)
+    try:
+        (pictures or file.parent).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SeMmError(f'--out {out} is no folder that can be written to: {error}') from error
+
+
+def _written(model: _Predictor, images: Sequence[str], out: Path) -> Predicted:
+    file, pictures = _targets(out)
     names, skipped, found = _picture_names(images), [], []
     for path in tqdm(images, unit='image', disable=None):
         try:
@@ -121,8 +150,36 @@ def infer(
     return Predicted(file, pictures, skipped)
 
 
-class _Model:
-    """A detector or a classifier with its weights, and how its predictions are drawn and written."""
+class _Predictor:
+    """A detector or a classifier, and how its predictions are drawn and written."""
+
+    detects: bool
+    classes: tuple[str, ...]
+    drawer: Any
+
+    def predict(self, image: np.ndarray) -> Any:
+        """The data sample of a picture, (H, W, 3), BGR."""
+        raise NotImplementedError
+
+    def draw(self, image: np.ndarray, sample: Any) -> np.ndarray:
+        height = max(image.shape[0], LEAST_HEIGHT)
+        if self.detects:
+            return self.drawer(image, sample, height=height)
+        from ..visualization.classification import draw_classified
+
+        return draw_classified(image, sample, self.classes, height)
+
+    def as_entry(self, path: str, sample: Any) -> dict[str, Any]:
+        if self.detects:
+            height, width = sample.ori_shape
+            found = coco_results(sample, range(1, 1 + len(self.classes)))
+            return {'image': {'file_name': path, 'height': height, 'width': width}, 'found': found}
+        scores = best_classes(sample, self.classes)
+        return {'file': path, 'label': next(iter(scores)), 'scores': scores}
+
+
+class _Model(_Predictor):
+    """A model of PyTorch with its weights."""
 
     def __init__(self, cfg: Config, checkpoint: str, score_threshold: float) -> None:
         state, self.classes = _read_checkpoint(checkpoint)
@@ -155,21 +212,35 @@ class _Model:
         batch = next(iter(self.inferencer.preprocess([image], batch_size=1)))
         return self.inferencer.forward(batch[1] if self.detects else batch)[0]
 
-    def draw(self, image: np.ndarray, sample: Any) -> np.ndarray:
-        height = max(image.shape[0], LEAST_HEIGHT)
-        if self.detects:
-            return self.drawer(image, sample, height=height)
-        from ..visualization.classification import draw_classified
 
-        return draw_classified(image, sample, self.classes, height)
+class _ExportedModel(_Predictor):
+    """A file that ``tools/export.py`` wrote."""
 
-    def as_entry(self, path: str, sample: Any) -> dict[str, Any]:
+    def __init__(self, path: str, score_threshold: float) -> None:
+        self.model = ExportedModel(open_exported(path))
+        description = self.model.file.description
+        self.classes, self.resizing = tuple(description.classes), description.resizing
+        self.detects = description.task == 'detection'
         if self.detects:
-            height, width = sample.ori_shape
-            found = coco_results(sample, range(1, 1 + len(self.classes)))
-            return {'image': {'file_name': path, 'height': height, 'width': width}, 'found': found}
-        scores = best_classes(sample, self.classes)
-        return {'file': path, 'label': next(iter(scores)), 'scores': scores}
+            from ..visualization.detections import DetectionDrawer
+
+            self.drawer = DetectionDrawer({'classes': self.classes}, score_threshold)
+
+    def predict(self, image: np.ndarray) -> Any:
+        resized = prepare(image, self.resizing)
+        if self.detects:
+            from mmdet.structures import DetDataSample
+
+            (height, width), size = image.shape[:2], resized.shape[:2]
+            meta = dict(ori_shape=(height, width), img_shape=size, scale_factor=(size[1] / width, size[0] / height))
+            sample = DetDataSample(metainfo=meta)
+        else:
+            from mmpretrain.structures import DataSample
+
+            sample = DataSample()
+        return self.model.test_step({'inputs': [torch.from_numpy(resized).permute(2, 0, 1)], 'data_samples': [sample]})[
+            0
+        ]
 
 
 def _read(path: str) -> np.ndarray:

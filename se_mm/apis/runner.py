@@ -86,9 +86,13 @@ def train(runner: Runner) -> None:
     _run(runner, runner.train)
 
 
-def test(runner: Runner) -> None:
-    """Evaluates; see :func:`train`."""
-    _run(runner, runner.test)
+def test(runner: Runner) -> dict[str, float]:
+    """Evaluates; see :func:`train`.
+
+    Returns:
+        The metrics.
+    """
+    return _run(runner, runner.test)
 
 
 class _StartHook(Hook):
@@ -122,12 +126,12 @@ class _StartHook(Hook):
         self.is_over = True
 
 
-def _run(runner: Runner, run: Callable[[], Any]) -> None:
+def _run(runner: Runner, run: Callable[[], Any]) -> Any:
     start = _StartHook()
     runner.register_hook(start)
     try:
         with log_classes_allowed():  # what is resumed holds mmengine's log
-            run()
+            return run()
     except RuntimeError as error:
         if 'DataLoader' in str(error) and (reading := _paths_being_read(runner)):
             raise SeMmError(f'{str(error).strip()}; it was reading {listed(reading)}') from error

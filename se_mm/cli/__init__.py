@@ -18,6 +18,7 @@ COMMANDS = {
     'train': 'train',
     'test': 'test',
     'infer': 'infer',
+    'export': 'export',
     'prepare-data': 'prepare_data',
     'swap': 'swap_backbone',
     'convert': 'convert_checkpoint',

@@ -11,13 +11,16 @@ from .arguments import CONFIG_HELP, add_data_arguments, config_of
 
 EXAMPLES = """\
   %(prog)s CONFIG work_dirs/CONFIG/epoch_12.pth image.jpg folder/ --out seen/
+  %(prog)s MODEL.onnx image.jpg folder/ --out seen/
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('config', help=f'that the checkpoint was trained with: {CONFIG_HELP}')
+    parser.add_argument(
+        'config', help=f'that the checkpoint was trained with: {CONFIG_HELP}; or an exported file, which needs none'
+    )
     parser.add_argument('checkpoint', help='a checkpoint that a training wrote, or its URL')
-    parser.add_argument('images', nargs='+', help='picture files, or folders of them')
+    parser.add_argument('images', nargs='*', help='picture files, or folders of them')
     parser.add_argument(
         '--out',
         type=Path,
@@ -30,15 +33,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from ..apis.inference import find_images, infer
+    from ..apis.inference import find_images, infer, infer_exported
     from ..config.pretrained import local_checkpoint
+    from ..export.runtimes import is_exported
 
-    args.checkpoint = local_checkpoint(args.checkpoint)
     if not 0 <= args.score <= 1:
         raise SeMmError(f'--score is {args.score}; expected a number from 0 to 1')
-    images = find_images(args.images)
-    cfg = config_of(args, args.checkpoint)
-    done = infer(cfg, args.checkpoint, images, args.out, args.score, args.deploy)
+    if is_exported(args.config):
+        if args.deploy:
+            raise SeMmError(f'--deploy is for checkpoints, and {args.config} is an exported file')
+        images = find_images([args.checkpoint, *args.images])
+        done = infer_exported(args.config, images, args.out, args.score)
+    else:
+        args.checkpoint = local_checkpoint(args.checkpoint)
+        if not args.images:
+            raise SeMmError('no images are named; expected CONFIG CHECKPOINT IMAGE ..., or MODEL.onnx IMAGE ...')
+        images = find_images(args.images)
+        cfg = config_of(args, args.checkpoint)
+        done = infer(cfg, args.checkpoint, images, args.out, args.score, args.deploy)
     where = f'{done.pictures}, predictions: {done.file}' if done.pictures else f'predictions: {done.file}'
     print(f'{len(images) - len(done.skipped)} pictures: {where}')
     if done.skipped:

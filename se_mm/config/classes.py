@@ -79,6 +79,17 @@ def use_classes_of(cfg: Config, checkpoint: str) -> list[str]:
     except SeMmError:  # said where it is loaded
         return []
     names = ((meta if isinstance(meta, dict) else {}).get('dataset_meta') or {}).get('classes') or ()
+    return use_classes(cfg, names, checkpoint)
+
+
+def use_classes(cfg: Config, names: Sequence[str], source: str) -> list[str]:
+    """The same with names that are known already.
+
+    Args:
+        cfg: changed in place.
+        names: the classes.
+        source: the file that they come from.
+    """
     counts = {
         node['num_classes']
         for keys, node in nodes(cfg.model)
@@ -87,7 +98,7 @@ def use_classes_of(cfg: Config, checkpoint: str) -> list[str]:
     if not names or len(names) in counts or 'language_model' in cfg.model:
         return []
     set_classes(cfg, names)
-    return [f'{len(names)} classes as in {checkpoint}: {listed(list(names))}']
+    return [f'{len(names)} classes as in {source}: {listed(list(names))}']
 
 
 def _palette(count: int) -> list[tuple[int, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -78,6 +79,27 @@ def deploy(backbone: nn.Module, compiled: bool = False) -> None:
         backbone.compile()
     else:
         fuse_for_cpu(backbone)
+
+
+@torch.no_grad()
+def fold_checked(part: nn.Module, name: str) -> int:
+    """Folds the norms of a part of a model, in place; where that changes its outputs it stays as it is, with a warning.
+
+    Args:
+        part: in evaluation.
+        name: what the warning calls it.
+
+    Returns:
+        How many norms were folded.
+    """
+    if not any(True for _ in _convolutions_with_norms(part)):
+        return 0
+    try:
+        _check_folding(part)
+    except SeMmError as error:
+        warnings.warn(f'the norms of the {name} are not folded: {error}', stacklevel=2)
+        return 0
+    return fold_norms(part)
 
 
 def _check_folding(backbone: nn.Module) -> None:

@@ -1,0 +1,142 @@
+"""From a model to a file: torch.export first, then ONNX, then OpenVINO."""
+
+from __future__ import annotations
+
+import ast
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch.export import Dim, ExportedProgram
+
+from ..compat.recording import check_torch, recording_options
+from ..errors import TRACEBACK_VARIABLE, SeMmError
+from .description import Description
+from .forms import Form
+from .runtimes import SECTION, imported
+
+#: The operator and the modules of each node of a graph.
+Scopes = dict[str, tuple[str, list[str]]]
+OPSET = 18
+#: The ending of each target's file.
+TARGETS = {'onnx': '.onnx', 'openvino': '.xml', 'torch': '.pt2'}
+
+
+def recorded(form: Form, size: tuple[int, int], dynamic: tuple[str, ...]) -> ExportedProgram:
+    """The graph of a model by ``torch.export``.
+
+    Args:
+        form: of :func:`~se_mm.export.forms.export_form`.
+        size: height and width of the input, where they are not dynamic.
+        dynamic: ``'batch'``, ``'size'``, both or none.
+
+    Raises:
+        SeMmError: if torch is older than 2.6, or the model cannot be recorded.
+    """
+    check_torch()
+    image = torch.zeros(2 if 'batch' in dynamic else 1, *size, 3, dtype=torch.uint8)
+    axes = {}
+    if 'batch' in dynamic:
+        axes[0] = Dim('batch', min=1, max=1024)
+    if 'size' in dynamic:
+        axes |= {i: Dim(name, min=form.least_side, max=16384) for i, name in ((1, 'height'), (2, 'width'))}
+    with _quiet(), _explained('torch.export'), torch.no_grad():
+        return torch.export.export(form, (image,), dynamic_shapes=(axes,), **recording_options())
+
+
+def write_onnx(program: ExportedProgram, form: Form, path: Path) -> Scopes:
+    """Writes a program as ONNX, with standard operators of opset 18 alone.
+
+    Returns:
+        For each node its operator and the modules that it stands in.
+    """
+    imported('onnxscript')
+    onnx = imported('onnx')
+    from .onnx_operators import TRANSLATIONS
+
+    with _quiet(), _explained('the ONNX exporter of torch'):
+        onnx_program = torch.onnx.export(
+            program,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=['image'],
+            output_names=list(form.names),
+            custom_translation_table=TRANSLATIONS,
+            optimize=True,
+            verbose=False,
+        )
+    model = onnx_program.model_proto
+    scopes = {}
+    for node in model.graph.node:
+        notes = {entry.key: entry.value for entry in node.metadata_props}
+        scopes[node.name] = (node.op_type, ast.literal_eval(notes.get('pkg.torch.onnx.name_scopes', '[]')))
+        del node.metadata_props[:]  # paths on this machine among them
+    onnx.save(model, str(path))
+    return scopes
+
+
+def write_openvino(onnx_path: Path, path: Path, half: bool) -> None:
+    """Converts an ONNX file; ``half``: its weights are stored in float16."""
+    openvino = imported('openvino')
+    openvino.save_model(openvino.convert_model(str(onnx_path)), str(path), compress_to_fp16=half)
+
+
+def describe(path: Path, description: Description, program: ExportedProgram | None = None) -> None:
+    """Writes the metadata into a file, in its own format."""
+    entries = description.entries()
+    if path.suffix == '.onnx':
+        onnx = imported('onnx')
+        model = onnx.load(str(path))
+        onnx.helper.set_model_props(model, entries)
+        onnx.save(model, str(path))
+    elif path.suffix == '.xml':
+        openvino = imported('openvino')
+        model = openvino.Core().read_model(str(path))
+        for name, value in entries.items():
+            model.set_rt_info(value, [SECTION, name])
+        temporary = path.with_name(f'described_{path.name}')  # the weights are read while they are written
+        openvino.save_model(model, str(temporary), compress_to_fp16=False)
+        del model
+        for suffix in ('.xml', '.bin'):
+            temporary.with_suffix(suffix).replace(path.with_suffix(suffix))
+    else:
+        program = program or torch.export.load(str(path))
+        torch.export.save(program, str(path), extra_files={SECTION: json.dumps(entries)})
+
+
+def files_of(path: Path) -> list[Path]:
+    """All files of an exported model: OpenVINO's weights are beside its graph."""
+    return [path, path.with_suffix('.bin')] if path.suffix == '.xml' else [path]
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """An exporter's refusal of an operator or a condition in a model as one message."""
+    try:
+        yield
+    except Exception as error:
+        reason = ' '.join(str(error).split())[:400]
+        raise SeMmError(
+            f'{what} cannot record this model: {type(error).__name__}: {reason} '
+            f'(--dynamic none asks for less; {TRACEBACK_VARIABLE}=1 shows where)'
+        ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the advice of the exporters to their own developers."""
+    loggers = [logging.getLogger(name) for name in ('torch.onnx', 'torch.export', 'onnxscript', 'onnx_ir')]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
