@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import io
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
     from ..analysis.comparison import Network
+    from ..analysis.trainings import Training
 
 EXAMPLES = """\
   %(prog)s configs/demo/resnet18_scenes.py configs/demo/se_resnet18_scenes.py --data-root DIR --seeds 3
@@ -69,7 +71,8 @@ def run(args: argparse.Namespace) -> None:
     if not args.only_report:
         _train(arms, args, work_dir)
     comparison = compare(_networks(arms, args, work_dir), args.metric)
-    text = as_markdown(comparison, ' against '.join(reversed([network.name for network in comparison.networks])))
+    first, *others = (network.name for network in comparison.networks)
+    text = as_markdown(comparison, f'{", ".join(others)} against {first}')
     work_dir.mkdir(parents=True, exist_ok=True)
     write_atomic(work_dir / 'comparison.md', text)
     write_atomic(work_dir / 'comparison.json', json.dumps(as_json(comparison), indent=1))
@@ -113,27 +116,34 @@ def _train(arms: dict[str, list[str]], args: argparse.Namespace, work_dir: Path)
     from ..analysis.trainings import Training, run_all, state_of
 
     data, training = _handed_on(args, _DATA), _handed_on(args, _TRAINING)
-    asked = {name: _config([*own, *training, *data]) for name, own in arms.items()}
     trainings = [
         Training(name, seed, work_dir / name / f'seed_{seed}', (*own, *training, *data), (*own, *data))
         for seed in range(args.seeds)  # the pairs of the first seed come first
         for name, own in arms.items()
     ]
-    states = [state_of(one, asked[one.name]) for one in trainings]
+    states = [state_of(one, _config(one)) for one in trainings]
     gpus = torch.cuda.device_count()
     run_all(trainings, states, args.jobs, gpus, lambda line: print(line, flush=True))
 
 
-def _config(arguments: Sequence[str]) -> Config:
+def _config(training: Training) -> Config:
     """The config that a training will have: as tools/train.py reads it."""
+    from ..analysis.trainings import SEED_VARIABLE
     from ..engine import switches
 
     parser = argparse.ArgumentParser()
     train.add_arguments(parser)
-    parsed = parser.parse_args(arguments)
-    with contextlib.redirect_stdout(io.StringIO()):  # it says there what it found
-        cfg = config_of(parsed)
-        switches.apply_training_switches(cfg, parsed)
+    parsed = parser.parse_args(training.arguments)
+    before = os.environ.get(SEED_VARIABLE)
+    os.environ[SEED_VARIABLE] = str(training.seed)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # it says there what it found
+            cfg = config_of(parsed)
+            switches.apply_training_switches(cfg, parsed)
+    finally:
+        os.environ.pop(SEED_VARIABLE)
+        if before is not None:
+            os.environ[SEED_VARIABLE] = before
     return cfg
 
 
