@@ -34,6 +34,7 @@ setup(
         'pyyaml',
         'rich',
         'safetensors',
+        'scipy',
         'torch>=2.4',
         'torchvision>=0.19',
         'tqdm',
