@@ -20,7 +20,8 @@ RECIPES = {
     'ablations/se_resnet50_imagenet_270e': (*RESNET_18, 128),
     'senet154_imagenet': ('depth=16', 'groups=8', *NARROW, 512),
     'senet154_imagenet_320': ('depth=16', 'groups=8', *NARROW, 512),
-    '_base_/imagenet_mobile': (*RESNET_18, 128),
+    'se_mobilenet_v1_imagenet': (1024,),
+    'se_inception_v3_imagenet': ('same_padding=True', 'out_indices=[2]', 288),
 }
 
 
