@@ -26,11 +26,11 @@ CLASSIFIERS = {
 }
 
 
-def written(model, path: Path, suffixes=('.onnx', '.xml')) -> list:
+def written(model, path: Path, suffixes=('.onnx', '.xml'), precision='fp32') -> list:
     """A model in the formats of the installed runtimes, opened."""
-    form = export_form(model)
+    form = export_form(model, half=precision == 'fp16')
     program = programs.recorded(form, (150, 200), ('batch', 'size'))
-    said = description(form, thresholds_of(model) if form.task == 'detection' else {})
+    said = description(form, thresholds_of(model) if form.task == 'detection' else {}, precision=precision)
     files = []
     programs.write_onnx(program, form, path)
     for suffix in suffixes:
@@ -64,6 +64,13 @@ def test_a_classifier_scores_as_in_pytorch(name, tmp_path):
             np.testing.assert_allclose(scores, file(image[None])['scores'][0], rtol=1e-4, atol=1e-6)
         with pytest.raises(SeMmError, match='takes pictures of 33 pixels and more a side, got 20 x 40'):
             file(np.zeros((1, 20, 40, 3), np.uint8))
+
+
+@pytest.mark.soak
+def test_half_precision_is_near_enough(tmp_path):
+    model = classifier(CLASSIFIERS['SE-ResNet'])
+    for file in written(model, tmp_path / 'model.onnx', precision='fp16'):
+        agrees(model, file)
 
 
 @pytest.mark.soak

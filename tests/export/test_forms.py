@@ -43,6 +43,16 @@ def test_a_detector_finds_what_mmdets_own_postprocessing_finds(name):
     assert comparison.masks == (comparison.boxes if name == 'Mask R-CNN' else 0)
 
 
+@pytest.mark.parametrize('name', ['Mask R-CNN', 'FCOS'])
+def test_in_half_precision_the_network_is_half_and_the_boxes_are_not(name):
+    form = export_form(built(detector_config(name)), half=True)
+    assert all(parameter.dtype == torch.float16 for parameter in form.parameters())
+    outputs = form(torch.from_numpy(pictures(1)['0.png'][None]))
+    assert [output.dtype for output in outputs[:3]] == [torch.float32, torch.float32, torch.int64]
+    assert all(torch.isfinite(output).all() for output in outputs)
+    assert (outputs[1] > 0).sum() > 10
+
+
 def test_a_head_with_a_postprocessing_of_its_own_is_refused():
     cfg = detector_config('ATSS')
     cfg.model.bbox_head = dict(
