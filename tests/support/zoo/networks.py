@@ -1,7 +1,7 @@
 """Every network as the backbone of a Faster R-CNN: ``make zoo``; alone, ``python -m support.zoo.networks``.
 
-The lightest ``configs/faster_rcnn_*_coco.py`` of each class of backbones builds, trains two iterations on drawn shapes,
-validates, and the checkpoint reads back, through the tools that a user calls.
+The lightest ``configs/faster_rcnn_*_coco.py`` of each class of backbones with attention builds, trains two iterations
+on drawn shapes, validates, and the checkpoint reads back, through the tools that a user calls.
 """
 
 from __future__ import annotations
@@ -42,10 +42,12 @@ class Row(NamedTuple):
 
 
 def configs() -> list[str]:
-    """The lightest config of each class of backbones."""
+    """The lightest config of each class of backbones with attention."""
     lightest: dict[str, tuple] = {}
     for path in (REPOSITORY / 'configs').glob('faster_rcnn_*_coco.py'):
         backbone = Config.fromfile(path).model.backbone
+        if not backbone.type.startswith('se_mm.'):
+            continue
         kind = backbone.get('host') or backbone.type
         weight = (backbone.get('depth', 0), len(path.stem), path.stem)
         lightest[kind] = min(weight, lightest.get(kind, weight))
@@ -118,9 +120,10 @@ def lines(rows: list[Row], failed: dict[str, str]) -> list[str]:
     page = [
         TITLE,
         '',
-        'The lightest config of each class of backbones, with random weights and pictures of 128 x 128 on a CPU: it',
-        f'builds, trains {ITERATIONS} iterations with finite losses, validates with pycocotools, and the config and',
-        'checkpoint that it wrote read back as the same model and are evaluated by `tools/test.py`.',
+        'The lightest config of each class of backbones with attention, with random weights and pictures of 128 x 128',
+        f'on a CPU: it builds, trains {ITERATIONS} iterations with finite losses, validates with pycocotools, and the',
+        'config and checkpoint that it wrote read back as the same model and are evaluated by `tools/test.py`. Norms',
+        'are frozen as the configs say, except in Inception-v3, whose maps would overflow with random weights.',
         f'{len(rows)} of {len(rows) + len(failed)} do. `python -m support.zoo.networks` in `tests/` writes this.',
         '',
         '| config | backbone | its parameters | tensors read back |',
