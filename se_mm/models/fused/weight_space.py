@@ -13,13 +13,13 @@ from torch.nn.grad import conv2d_weight
 from ..attention.operators import accumulated_in, no_autocast
 
 #: The matrices of a batch, N x C x K, may be this many times as large as one of its maps, N x C x H x W.
-_LARGEST_MATRICES = 1.5
+_LARGEST_MATRICES = 1
 #: A map of fewer positions is quicker through oneDNN's convolution than through a product of matrices, on a CPU.
 _FEW_POSITIONS = 2048
 
 
 def pays_in_weight_space(z: Tensor) -> bool:
-    """Whether the matrices of a batch are small against its maps: K <= 1.5 H W.
+    """Whether the matrices of a batch, N x C x K, are no larger than its maps, N x C x H x W.
 
     Args:
         z: what comes into the last convolution, (N, K, H, W).
@@ -28,7 +28,7 @@ def pays_in_weight_space(z: Tensor) -> bool:
         >>> pays_in_weight_space(torch.empty(2, 256, 30, 50)), pays_in_weight_space(torch.empty(2, 512, 7, 7))
         (True, False)
     """
-    return z.size(1) <= _LARGEST_MATRICES * z.size(2) * z.size(3)
+    return z.size(1) <= z.size(2) * z.size(3)
 
 
 def weight_space_tail(
