@@ -17,6 +17,10 @@ os.environ.setdefault('SE_MM_VERBOSE', '1')
 torch.set_num_threads(1)
 cv2.setNumThreads(0)
 
+# torch counts the devices in a process's first backward and starts a thread for each, after which no fork can run a
+# backward. torch.compile makes a process without a GPU count fake ones, so the first backward comes before it.
+torch.ones(1, requires_grad=True).backward()
+
 # mmengine formats the config with yapf for each log and checkpoint: half the time of a training of seconds.
 yapf_api.FormatCode = lambda text, **_: (text, False)
 
