@@ -18,6 +18,7 @@ from ..errors import SeMmError, listed
 from ..models.attention import Attention, Blend
 from ..models.hosts.attention_host import AttentionHost
 from ..models.hosts.sites import Site
+from .complexity import parameters_of
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Gate:
     @property
     def parameters(self) -> int:
         """The number of parameters of the layer."""
-        return sum(parameter.numel() for parameter in self.layer.parameters())
+        return parameters_of(self.layer)
 
 
 def find_gates(model: nn.Module) -> list[Gate]:

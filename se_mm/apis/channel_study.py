@@ -9,8 +9,10 @@ from pathlib import Path
 from mmengine.config import Config
 
 from ..analysis.channel_pruning import SCORES, channel_activity, prune_channels, recalibrate_norms
+from ..analysis.complexity import parameters_of
 from ..errors import SeMmError
 from ..utils.atomic import write_atomic
+from ..utils.paths import made_folder
 from .gates import GateSession, print_table, say
 
 
@@ -43,7 +45,7 @@ def study_channels(
     wrong = [ratio for ratio in ratios if not 0 < ratio < 1]
     if wrong:
         raise SeMmError(f'--channels is {wrong[0]}; expected shares of the channels between 0 and 1')
-    out.mkdir(parents=True, exist_ok=True)
+    made_folder(out, f'--out {out}')
     cfg.work_dir = str(out / 'log')
     session = GateSession(cfg, checkpoint)
     loader, indices, about = session.calibration(calibration, seed)
@@ -51,7 +53,7 @@ def study_channels(
     activity = channel_activity(session.model, batches, session.gates)
     evaluate, name, before = session.metric('test', metric)
     image = session.model.data_preprocessor(batches[0], False)['inputs'][:1]
-    parameters = sum(p.numel() for p in session.model.parameters())
+    parameters = parameters_of(session.model)
     say(f'{name} {before:.4g}, {parameters:,} parameters; norms and activations from {about}')
     rows, found = [], []
     for ratio in ratios:
@@ -59,7 +61,7 @@ def study_channels(
         for score in SCORES:
             small = prune_channels(session.model, image, session.gates, activity, ratio, score)
             recalibrate_norms(small, batches)
-            value, left = evaluate(small), sum(p.numel() for p in small.parameters())
+            value, left = evaluate(small), parameters_of(small)
             found.append(dict(ratio=ratio, score=score, parameters=left, metric=value))
             row.append(f'{value:.4g}')
         rows.append([*row, f'{left:,}'])

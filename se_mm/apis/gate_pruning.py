@@ -18,6 +18,7 @@ from mmengine.config import Config
 from mmengine.runner.checkpoint import weights_to_cpu
 from torch import Tensor, nn
 
+from ..analysis.complexity import parameters_of
 from ..analysis.gates import Gate, run_backbone
 from ..analysis.pruning import (
     Step,
@@ -34,6 +35,7 @@ from ..config.pretrained import without_pretrained
 from ..config.tree import MISSING, find
 from ..errors import SeMmError, listed
 from ..utils.atomic import write_atomic
+from ..utils.paths import made_folder
 from ..weights.files import read_checkpoint
 from .gates import GateSession, print_table, say, short_names
 
@@ -81,10 +83,7 @@ def prune_gates(cfg: Config, checkpoint: str, out: Path, options: PruneOptions) 
     """
     if options.budget is not None and not 0 <= options.budget < 1:
         raise SeMmError(f'--budget is {options.budget}; expected a share of the metric, as 0.001')
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SeMmError(f'--out {out} is no folder that can be written to: {error}') from error
+    made_folder(out, f'--out {out}')
     cfg.work_dir = str(out / 'log')
     by_budget = options.budget is not None
     session = GateSession(cfg, checkpoint, ('val', 'test') if by_budget else ('test',))
@@ -109,7 +108,7 @@ def prune_gates(cfg: Config, checkpoint: str, out: Path, options: PruneOptions) 
     milliseconds = _milliseconds({'before': session.model, 'after': again}, batch)
     numbers = {
         name: (before, metric(again)),
-        'parameters': (_parameters(session.model), _parameters(again)),
+        'parameters': (parameters_of(session.model), parameters_of(again)),
         'milliseconds, backbone and neck': (milliseconds['before'], milliseconds['after']),
     }
     names = short_names(session.gates)
@@ -126,10 +125,6 @@ def prune_gates(cfg: Config, checkpoint: str, out: Path, options: PruneOptions) 
     )
     write_atomic(out / 'pruning.json', json.dumps(content, indent=1))
     say(f'{config} and {file}; the numbers are in {out / "pruning.json"}')
-
-
-def _parameters(model: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def _text(value: float) -> str:

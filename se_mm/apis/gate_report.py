@@ -21,9 +21,8 @@ from ..analysis.gates import Gate, gates_on
 from ..analysis.pictures import SIZES, Pictures, check_classes, choose_channels, choose_pictures, pictures_of
 from ..analysis.removal import Removal, study_removal
 from ..config.loaders import datasets_of
-from ..errors import SeMmError
 from ..utils.atomic import write_atomic
-from ..utils.paths import existing_file
+from ..utils.paths import existing_file, made_folder
 from ..visualization.cam import draw_cam
 from ..visualization.html_report import HtmlReport
 from .gate_figures import draw_figures
@@ -89,14 +88,11 @@ def analyze_gates(cfg: Config, checkpoint: str, out: Path, options: GateOptions)
             or a folder that does not fit.
     """
     choose_channels(1, options.channels, 0)  # refused before anything is read
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SeMmError(f'--out {out} is no folder that can be written to: {error}') from error
+    made_folder(out, f'--out {out}')
     cfg.work_dir = str(out / 'log')
     session = GateSession(cfg, checkpoint)
-    explained = _explain(session, options, out) if options.cam else []
     loader = session.loader('test')
+    explained = _explain(session, loader.dataset.metainfo['classes'], options, out) if options.cam else []
     pictures, said = choose_pictures(pictures_of(loader.dataset), options.per_class, options.seed)
     drawn = check_classes(options.classes, pictures.class_names, pictures.classes)
     say(*said)
@@ -106,12 +102,12 @@ def analyze_gates(cfg: Config, checkpoint: str, out: Path, options: GateOptions)
             store.add(values)
         store.save(out / 'gates.npz', **_arrays(pictures))
         found = {name: gate_statistics(s, pictures.classes, pictures.sizes) for name, s in store.arrays()}
-    said += session.unreadable()
-    say(*session.unreadable())
+    unreadable = session.unreadable()
+    say(*unreadable)
     removal, about = [], ''
     if options.removal:
         removal, about = _study(session, options)
-    _write(session, pictures, found, drawn, options, said, removal, about, explained, out)
+    _write(session, pictures, found, drawn, options, [*said, *unreadable], removal, about, explained, out)
 
 
 def _store(session: GateSession, folder: str, count: int) -> GateStore:
@@ -127,14 +123,15 @@ def _arrays(pictures: Pictures) -> dict[str, Any]:
     return arrays
 
 
-def _explain(session: GateSession, options: GateOptions, out: Path) -> list[tuple[str, Path, str]]:
+def _explain(
+    session: GateSession, classes: Sequence[str], options: GateOptions, out: Path
+) -> list[tuple[str, Path, str]]:
     """Draws what a detection depends on; returns heading, file and description."""
     existing_file(options.cam, '--cam')
-    loader = session.loader('test')
     dataset = next(datasets_of(session.cfg.test_dataloader))
     batch = batch_of_picture(options.cam, dataset.pipeline)
     found = explain_detection(session.model, batch, options.box)
-    name = f'{loader.dataset.metainfo["classes"][found.label]} {found.score:.2f}'
+    name = f'{classes[found.label]} {found.score:.2f}'
     image = mmcv.imread(options.cam, channel_order='rgb')
     file = out / 'cam.png'
     draw_cam(image, found.box, name, found.maps, found.channels, found.sizes, file)

@@ -22,6 +22,7 @@ from ..evaluation.predictions import best_classes, coco_results
 from ..export.pictures import prepare
 from ..export.runtimes import open_exported
 from ..utils.atomic import write_atomic
+from ..utils.paths import made_folder
 from ..weights.files import read_checkpoint
 from .evaluation import check_attention, deploy, mismatch
 from .exported import ExportedModel
@@ -123,10 +124,7 @@ def _targets(out: Path) -> tuple[Path, Path | None]:
 
 def _make_folders(out: Path) -> None:
     file, pictures = _targets(out)
-    try:
-        (pictures or file.parent).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SeMmError(f'--out {out} is no folder that can be written to: {error}') from error
+    made_folder(pictures or file.parent, f'--out {out}')
 
 
 def _written(model: _Predictor, images: Sequence[str], out: Path) -> Predicted:

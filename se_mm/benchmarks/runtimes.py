@@ -7,13 +7,13 @@ import warnings
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import SeMmError
+from ..export.runtimes import onnx_session, openvino_request
 
 
 def onnxruntime_session(network: nn.Module, image: Tensor) -> Callable[[], Any]:
@@ -26,12 +26,9 @@ def onnxruntime_session(network: nn.Module, image: Tensor) -> Callable[[], Any]:
     Raises:
         SeMmError: if ``onnxruntime`` or ``onnx`` is not installed.
     """
-    onnxruntime = _module('onnxruntime')
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
+    _check_installed('onnxruntime')
     with tempfile.TemporaryDirectory() as folder:
-        path = _exported(network, image, folder)
-        session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
+        session = onnx_session(_exported(network, image, folder), torch.get_num_threads())
     inputs = {session.get_inputs()[0].name: image.numpy()}
     return lambda: session.run(None, inputs)
 
@@ -42,14 +39,9 @@ def openvino_session(network: nn.Module, image: Tensor) -> Callable[[], Any]:
     Raises:
         SeMmError: if ``openvino`` or ``onnx`` is not installed.
     """
-    openvino = _module('openvino')
-    settings = {
-        'INFERENCE_NUM_THREADS': torch.get_num_threads(),
-        'PERFORMANCE_HINT': 'LATENCY',
-        'INFERENCE_PRECISION_HINT': 'f32',
-    }
+    _check_installed('openvino')
     with tempfile.TemporaryDirectory() as folder:
-        request = openvino.compile_model(_exported(network, image, folder), 'CPU', settings).create_infer_request()
+        request = openvino_request(_exported(network, image, folder), torch.get_num_threads())
     inputs = image.numpy()
     return lambda: list(request.infer([inputs]).values())
 
@@ -61,10 +53,10 @@ RUNTIMES: dict[str, Callable[[nn.Module, Tensor], Callable[[], Any]]] = {
 }
 
 
-def _module(name: str) -> ModuleType:
+def _check_installed(name: str) -> None:
     try:
         import_module('onnx')
-        return import_module(name)
+        import_module(name)
     except ImportError as error:
         raise SeMmError(
             f"--runtimes {name}: {error}; install what it needs with: pip install 'se_mm[export]'"

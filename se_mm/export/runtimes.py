@@ -81,11 +81,7 @@ class OnnxFile(ExportedFile):
     """By ONNX Runtime on the CPU."""
 
     def _load(self, threads: int) -> dict[str, str]:
-        runtime = imported('onnxruntime')
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        self.session = runtime.InferenceSession(self.path, options, providers=['CPUExecutionProvider'])
+        self.session = onnx_session(self.path, threads)
         return self.session.get_modelmeta().custom_metadata_map
 
     def _run(self, images: np.ndarray) -> list[np.ndarray]:
@@ -98,12 +94,7 @@ class OpenVinoFile(ExportedFile):
     def _load(self, threads: int) -> dict[str, str]:
         openvino = imported('openvino')
         model = openvino.Core().read_model(self.path)
-        settings = {
-            'INFERENCE_NUM_THREADS': threads,
-            'PERFORMANCE_HINT': 'LATENCY',
-            'INFERENCE_PRECISION_HINT': 'f32',
-        }
-        self.request = openvino.compile_model(model, 'CPU', settings).create_infer_request()
+        self.request = openvino_request(model, threads)
         if not model.has_rt_info([SECTION]):
             return {}
         return {name: str(getattr(value, 'value', value)) for name, value in model.get_rt_info([SECTION]).value.items()}
@@ -152,6 +143,25 @@ def open_exported(path: str | Path, threads: int | None = None) -> ExportedFile:
     if Path(path).suffix not in RUNTIMES:
         raise SeMmError(f'{path} is no exported model; expected a name that ends with {", ".join(RUNTIMES)}')
     return RUNTIMES[Path(path).suffix](path, threads)
+
+
+def onnx_session(path: str, threads: int) -> Any:
+    """An ONNX file in ONNX Runtime, on so many threads of the CPU; its warnings are left out."""
+    runtime = imported('onnxruntime')
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    return runtime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
+
+
+def openvino_request(model: Any, threads: int) -> Any:
+    """A model of OpenVINO, or a file that it reads, ready for pictures one by one on the CPU, in float32."""
+    settings = {
+        'INFERENCE_NUM_THREADS': threads,
+        'PERFORMANCE_HINT': 'LATENCY',
+        'INFERENCE_PRECISION_HINT': 'f32',
+    }
+    return imported('openvino').compile_model(model, 'CPU', settings).create_infer_request()
 
 
 def imported(name: str) -> ModuleType:

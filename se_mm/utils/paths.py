@@ -20,3 +20,20 @@ def existing_file(path: str, what: str) -> str:
     if '://' not in path and not Path(path).is_file():
         raise SeMmError(f'{what} {path} does not exist (looked in {Path(path).absolute()})')
     return path
+
+
+def made_folder(folder: Path, named: str) -> Path:
+    """The folder, made where it is missing.
+
+    Args:
+        folder: that is written to.
+        named: what the user named, for the message (``'--out seen/'``).
+
+    Raises:
+        SeMmError: if it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SeMmError(f'{named} is no folder that can be written to: {error}') from error
+    return folder

@@ -8,12 +8,11 @@ from typing import Any
 
 import torch
 from mmcv.cnn import build_norm_layer
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...errors import SeMmError
+from .freezable import FreezableBackbone
 
 #: Module: 1x1; reduce and width of 3x3; reduce and width of double 3x3; kind and width of the pooling's projection.
 #: Without a projection the module has stride 2, and its input passes on, pooled.
@@ -65,7 +64,7 @@ class InceptionModule:
         return f'inception_{self.name}_output'
 
 
-class BNInception(BaseModule):
+class BNInception(FreezableBackbone):
     """BN-Inception: 64, 192, 320, 608 and 1024 channels at the strides 2, 4, 8, 16 and 32.
 
     The pooling of the two modules with stride 2 (3c and 4e) has no padding and rounds up, as in
@@ -215,12 +214,3 @@ class BNInception(BaseModule):
             if stage <= self.frozen_stages:
                 getattr(self, name).eval()
                 getattr(self, name).requires_grad_(False)
-
-    def train(self, mode: bool = True) -> BNInception:
-        super().train(mode)
-        self._freeze_stages()
-        if mode and self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
-        return self

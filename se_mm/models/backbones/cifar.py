@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from mmcv.cnn import build_norm_layer
-from mmengine.model import BaseModule
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...errors import SeMmError
+from .freezable import FreezableBackbone
 
 
-class CIFARBackbone(BaseModule):
+class CIFARBackbone(FreezableBackbone):
     """A backbone of mmpretrain's kind; a family of networks adds its stem, its units and what ends them.
 
     Args:
@@ -99,15 +98,6 @@ class CIFARBackbone(BaseModule):
         names = ['conv1', 'bn1', *self.res_layers[: max(self.frozen_stages, 0)]] if self.frozen_stages >= 0 else []
         for module in (getattr(self, name) for name in names if hasattr(self, name)):
             module.eval().requires_grad_(False)
-
-    def train(self, mode: bool = True) -> CIFARBackbone:
-        super().train(mode)
-        self._freeze_stages()
-        if mode and self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
-        return self
 
 
 _NORMS = ['_BatchNorm', 'GroupNorm']

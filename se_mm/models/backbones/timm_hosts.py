@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...errors import SeMmError
 from ..hosts.made_classes import Made, made_class
+from .freezable import FreezableBackbone
 
 
-class TimmHost(BaseModule):
+class TimmHost(FreezableBackbone):
     """A network of timm up to its last feature map, without the classifier; the base of the classes below.
 
     The names of its parameters are timm's, so its published weights fit
@@ -110,14 +110,10 @@ class TimmHost(BaseModule):
                 layer.requires_grad_(False)
 
     def train(self, mode: bool = True) -> TimmHost:
-        super().train(mode)
-        self._freeze_stages()
         for name, module in self.named_modules():
             if isinstance(module, _BatchNorm):
                 _check_activation(name, module)
-                if self.norm_eval:
-                    module.eval()
-        return self
+        return super().train(mode)
 
 
 def _check_activation(name: str, norm: nn.Module) -> None:
