@@ -22,6 +22,18 @@ NETWORKS = {
     'SE-ResNeXt-50': lambda **kw: SEResNeXt(50, groups=32, base_width=4, **kw),
     'mmpretrain': lambda **kw: SETwin('mmpretrain.ResNet', depth=50, norm_eval=True, **kw),
     'conv2': lambda **kw: SEResNet(50, attention_position='conv2', **kw),
+    'drop path': lambda **kw: SETwin('mmpretrain.ResNet', depth=50, norm_eval=True, drop_path_rate=0.5, **kw),
+    'GN': lambda **kw: SEResNet(50, norm_cfg=dict(type='GN', num_groups=32), **kw),
+    'SyncBN': lambda **kw: SEResNet(50, norm_cfg=dict(type='SyncBN'), **kw),
+    'deformable convolutions': lambda **kw: SEResNet(
+        50,
+        dcn=dict(type='DCNv2', deform_groups=1, fallback_on_stride=False),
+        stage_with_dcn=(False, True, True, False),
+        **kw,
+    ),
+    'plugin': lambda **kw: SEResNet(
+        50, plugins=[dict(cfg=dict(type='ContextBlock', ratio=1 / 16), position='after_conv3')], **kw
+    ),
 }
 
 
@@ -33,6 +45,7 @@ def network(name, fold, dtype=torch.float64):
 
 
 def step(model, x):
+    torch.manual_seed(1)  # of drop path
     x = x.clone().requires_grad_()
     features = model(x)
     features = features if isinstance(features, tuple) else (features,)
@@ -49,7 +62,8 @@ def test_features_and_gradients_are_those_of_the_plain_form(name):
         assert (a - b).norm() <= 1e-12 * b.norm()
     assert our_grads.keys() == their_grads.keys()
     for key, expected in their_grads.items():
-        assert (our_grads[key] - expected).norm() <= 1e-10 * expected.norm(), key
+        # The bias before a softmax over the positions has no gradient but rounding.
+        assert (our_grads[key] - expected).norm() <= 1e-10 * expected.norm() + 1e-16, key
 
 
 def test_in_float32_features_differ_by_rounding_and_not_at_all_in_inference():
