@@ -12,9 +12,10 @@ import numpy as np
 
 from ..config.loaders import datasets_of, type_name
 from ..errors import SeMmError, listed
+from ..evaluation.metrics import in_points, less_is_better
 from .images import Metric, accuracy, average_precision, bootstrap
 from .paired import Paired
-from .runs import PREDICTIONS, Run, differences, in_points, less_is_better
+from .runs import PREDICTIONS, Run, differences
 
 #: The number of seeds that would see a difference of so many points is said.
 DIFFERENCE = 0.5

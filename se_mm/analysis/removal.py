@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ..compat.compiled import eager, original
-from ..errors import SeMmError, listed
+from ..errors import SeMmError
 from .gates import Gate, channel_gate, looks_on
 
 
@@ -135,37 +135,3 @@ def removal_groups(gates: Sequence[Gate]) -> dict[str, list[Gate]]:
 def stage_name(gate: Gate) -> str:
     """``'backbone stage 3'``, counted from 0 as in ``attention_stages``."""
     return f'{gate.host} stage {gate.site.stage}'.strip()
-
-
-def main_metric(metrics: Mapping[str, float], wanted: str | None = None) -> str:
-    """The metric that a study compares: the wanted one; else mAP or top-1; else the first.
-
-    Args:
-        metrics: of an evaluation.
-        wanted: its name, with or without what stands before the slash.
-
-    Raises:
-        SeMmError: if the evaluation has no such metric.
-
-    Example:
-        >>> main_metric({'coco/bbox_mAP_50': 0.8, 'coco/bbox_mAP': 0.5})
-        'coco/bbox_mAP'
-    """
-    if wanted is not None:
-        found = [name for name in metrics if wanted in (name, name.rpartition('/')[2])]
-        if not found:
-            raise SeMmError(f'--metric {wanted}: the evaluation has {listed(list(metrics), 12)}')
-        return found[0]
-    usual = ('bbox_mAP', 'mAP', 'top1')
-    return next((name for end in usual for name in metrics if name.rpartition('/')[2] == end), next(iter(metrics)))
-
-
-def loss_of_metric(name: str, before: float, after: float) -> float:
-    """How much worse ``after`` is, as a share: 0.01 for one point of mAP, or one per cent of accuracy or error.
-
-    Example:
-        >>> round(loss_of_metric('accuracy/top1', 71.0, 70.5), 6), round(loss_of_metric('coco/bbox_mAP', 0.5, 0.51), 6)
-        (0.005, -0.01)
-    """
-    scale = 100 if name.startswith(('accuracy', 'error', 'single-label', 'multi-label')) else 1
-    return (after - before if 'error' in name else before - after) / scale

@@ -15,6 +15,7 @@ from mmengine.config import Config
 from ..config.pretrained import named_weights
 from ..config.tree import nodes
 from ..errors import SeMmError, listed
+from ..evaluation.metrics import find_metric, in_points
 
 #: Written by :mod:`se_mm.engine.hooks.curves`.
 VALIDATIONS = 'validations.json'
@@ -80,14 +81,12 @@ class Run:
             SeMmError: if no validation has it.
         """
         there = [key for key in self.validations[-1] if key not in ('epoch', 'iter')]
-        wanted = (name,) if name else ('coco/bbox_mAP', 'accuracy/top1')
-        for key in wanted:
-            found = [full for full in there if full == key or full.endswith(f'/{key}')]
-            if found:
-                return found[0]
-        raise SeMmError(
-            f'{self.work_dir} has no metric {name or "of a kind that is known"}; it has {listed(there, 20)}'
-        )
+        found = find_metric(there, name)
+        if found is None:
+            raise SeMmError(
+                f'{self.work_dir} has no metric {name or "of a kind that is known"}; it has {listed(there, 20)}'
+            )
+        return found
 
     def figure(self, metric: str) -> float:
         """A metric at the end, in per cent or points of AP.
@@ -119,21 +118,6 @@ class Run:
         """Images of a step, of all processes."""
         accumulated = self.cfg.optim_wrapper.get('accumulative_counts', 1)
         return self.cfg.train_dataloader.batch_size * self.processes * accumulated
-
-
-def in_points(metric: str, value: float) -> float:
-    """A metric in points: mmdet gives AP as a fraction, mmpretrain gives per cent.
-
-    Example:
-        >>> in_points('coco/bbox_mAP', 0.25), in_points('accuracy/top1', 80.0)
-        (25.0, 80.0)
-    """
-    return 100 * value if 'mAP' in metric or metric.startswith('coco/') else value
-
-
-def less_is_better(metric: str) -> bool:
-    """Whether a metric counts mistakes."""
-    return any(word in metric.lower() for word in ('error', 'loss'))
 
 
 def read_run(work_dir: Path) -> Run:

@@ -20,6 +20,7 @@ from torch import nn
 from ..datasets.transforms.loading import LoadImageFromFile
 from ..engine import switches
 from ..errors import SeMmError, listed
+from ..evaluation.metrics import USUAL_METRICS, find_metric, share_lost
 from ..export import programs, quantization
 from ..export.description import Description, described
 from ..export.forms import Form, export_form
@@ -29,9 +30,6 @@ from ..export.runtimes import ExportedFile, open_exported
 from .evaluation import load_weights
 from .exported import use_exported
 from .runner import build_runner, test
-
-#: The metrics that decide, as the evaluators name them; of those in per cent, a hundredth is compared.
-METRICS: dict[str, float] = {'bbox_mAP': 1.0, 'segm_mAP': 1.0, 'mAP': 1.0, 'top1': 100.0}
 
 #: Calls that are timed, after two that are not.
 _TIMED = 10
@@ -186,12 +184,12 @@ def _compare_metrics(runner: Runner, file: ExportedFile, limit: float) -> tuple[
     ours = test(runner)
     use_exported(runner, file)
     theirs = test(runner)
-    deciding = {name: METRICS[name.rpartition('/')[2]] for name in ours if name.rpartition('/')[2] in METRICS}
+    deciding = {found: None for usual in USUAL_METRICS if (found := find_metric(ours, usual))}
     if not deciding:
-        raise SeMmError(f'the test_evaluator gives {listed(list(ours))}; expected one of {", ".join(METRICS)}')
+        raise SeMmError(f'the test_evaluator gives {listed(list(ours))}; expected one of {", ".join(USUAL_METRICS)}')
     lines = []
-    for name, unit in deciding.items():
-        difference = abs(theirs[name] - ours[name]) / unit
+    for name in deciding:
+        difference = abs(share_lost(name, ours[name], theirs[name]))
         lines.append(f'{name} {theirs[name]:.4f}, PyTorch {ours[name]:.4f}')
         if not difference <= limit:
             raise SeMmError(

@@ -29,11 +29,12 @@ from ..analysis.pruning import (
     largest_difference,
     why_not_folded,
 )
-from ..analysis.removal import loss_of_metric, replaced
+from ..analysis.removal import replaced
 from ..benchmarks.measuring import interleaved
 from ..config.pretrained import without_pretrained
 from ..config.tree import MISSING, find
 from ..errors import SeMmError, listed
+from ..evaluation.metrics import share_lost
 from ..utils.atomic import write_atomic
 from ..utils.paths import made_folder
 from ..weights.files import read_checkpoint
@@ -159,7 +160,7 @@ def _within_budget(
         metric, name, base = tested
     else:
         metric, name, base = session.metric('val', tested[1])
-    frozen, steps = choose_frozen(foldable, means, lambda: loss_of_metric(name, base, metric(session.model)), budget)
+    frozen, steps = choose_frozen(foldable, means, lambda: share_lost(name, base, metric(session.model)), budget)
     if not frozen:
         cheapest = steps[0]
         raise SeMmError(

@@ -18,12 +18,13 @@ from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
 from ..analysis.gates import Gate, find_gates
-from ..analysis.removal import evaluate, main_metric, mean_gates
+from ..analysis.removal import evaluate, mean_gates
 from ..compat.compiled import original_name
 from ..config.loaders import datasets_in, datasets_of
 from ..datasets.validation import preflight, skipped
 from ..engine import switches
 from ..errors import SeMmError, listed
+from ..evaluation.metrics import find_metric
 from ..weights.files import read_checkpoint
 from .evaluation import load_weights
 from .runner import build_runner
@@ -139,7 +140,9 @@ class GateSession:
             return evaluate(model, batches, evaluator, len(loader.dataset))
 
         metrics = all_metrics(self.model)
-        name = main_metric(metrics, wanted)
+        name = find_metric(metrics, wanted)
+        if name is None:
+            raise SeMmError(f'--metric {wanted or "names none"}: the evaluation has {listed(list(metrics), 12)}')
         return lambda model: float(all_metrics(model)[name]), name, float(metrics[name])
 
     def unreadable(self) -> list[str]:

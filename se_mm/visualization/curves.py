@@ -10,6 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from ..evaluation.metrics import less_is_better
 from .figures import new_figure, save_figure
 
 SMOOTHED_POINTS = 200
@@ -76,8 +77,7 @@ def best_value(metric: str, values: Sequence[float]) -> float | None:
         (70.0, 30.0)
     """
     known = [value for value in values if value >= 0]
-    less_is_better = any(word in metric.lower() for word in ('error', 'loss'))
-    return (min if less_is_better else max)(known, default=None)
+    return (min if less_is_better(metric) else max)(known, default=None)
 
 
 def metric_label(metric: str) -> str:
