@@ -93,14 +93,9 @@ class _WeightSpaceTail(torch.autograd.Function):
         mean = z.mean((2, 3), dtype=accumulated_in(z))
         with no_autocast(z):
             slope, offset = _slope_and_offset(mean, weight, a, b, excitation, *weights)
-            offset = offset.to(z.dtype)[..., None, None]
-            if overwrite:
-                ctx.mark_dirty(shortcut)
-                out = shortcut.add_(offset)
-            else:
-                out = shortcut + offset
-            _add_product(out, _matrices(slope, weight, z.dtype), z)
-        out.relu_()
+            out = _affine_map(_matrices(slope, weight, z.dtype), z, offset.to(z.dtype), shortcut, overwrite).relu_()
+        if out is shortcut:
+            ctx.mark_dirty(shortcut)
         ctx.excitation = excitation
         ctx.save_for_backward(z, out, weight, a, b, mean, *weights)
         return out
@@ -132,9 +127,8 @@ class _WeightSpaceTail(torch.autograd.Function):
             del of_matrices
             grad_z = None
             if wants_z:
-                of_each = (of_mean / (z.size(2) * z.size(3))).to(z.dtype)[..., None, None]
-                grad_z = of_each.expand(z.shape).contiguous(memory_format=layout)
-                _add_product(grad_z, _matrices(slope.detach(), weight, z.dtype).mT, grad)
+                of_each = (of_mean / (z.size(2) * z.size(3))).to(z.dtype)
+                grad_z = _affine_map(_matrices(slope.detach(), weight, z.dtype).mT, grad, of_each)
         return grad_z, grad, of_weight, *of_small[:2], None, None, *of_small[2:]
 
 
@@ -184,17 +178,48 @@ def _rows(x: Tensor) -> tuple[Tensor, bool]:
     return x.flatten(2), False
 
 
-def _add_product(out: Tensor, matrices: Tensor, x: Tensor) -> None:
-    """``out += matrices x`` at each position, in place; both maps in the layout of ``out``."""
-    if _by_convolution(out):
-        for i in range(len(out)):
-            out[i : i + 1] += functional.conv2d(x[i : i + 1], matrices[i][..., None, None])
-        return
+def _affine_map(
+    matrices: Tensor, x: Tensor, offset: Tensor, shortcut: Tensor | None = None, overwrite: bool = False
+) -> Tensor:
+    """``matrices x + offset`` at each position, plus the shortcut, which it may overwrite; in the layout of x.
+
+    Args:
+        matrices: (N, C, K).
+        x: (N, K, H, W).
+        offset: (N, C).
+        shortcut: (N, C, H, W), in the layout of x; ``None``: 0.
+        overwrite: whether the result may take its memory.
+    """
+    if _by_convolution(x):
+        return _convolved(matrices[..., None, None], x, offset, shortcut, overwrite)
+    offset = offset[..., None, None]
+    if shortcut is None:
+        out = offset.expand(-1, -1, *x.shape[2:]).contiguous(memory_format=_layout_of(x))
+    else:
+        out = shortcut.add_(offset) if overwrite else shortcut + offset
     rows, channels_last = _rows(out)
     if channels_last:
         rows.baddbmm_(x.permute(0, 2, 3, 1).flatten(1, 2), matrices.mT)
     else:
         rows.baddbmm_(matrices, x.flatten(2))
+    return out
+
+
+def _convolved(kernels: Tensor, x: Tensor, offset: Tensor, shortcut: Tensor | None, overwrite: bool) -> Tensor:
+    """As :func:`_affine_map`, by a convolution for each image."""
+    if len(x) == 1:
+        out = functional.conv2d(x, kernels[0], offset[0])
+        return out if shortcut is None else out.add_(shortcut)
+    size = (len(x), kernels.size(1), *x.shape[2:])
+    out = shortcut if overwrite else x.new_empty(size).contiguous(memory_format=_layout_of(x))
+    for i in range(len(x)):
+        one = slice(i, i + 1)
+        branch = functional.conv2d(x[one], kernels[i], offset[i])
+        if shortcut is None:
+            out[one] = branch
+        else:
+            torch.add(shortcut[one], branch, out=out[one])
+    return out
 
 
 def _outer_product(grad: Tensor, z: Tensor) -> Tensor:
