@@ -68,10 +68,12 @@ def accuracy(predictions: Sequence[Mapping[str, Any]], metric: str) -> tuple[Met
     named = _TOP.fullmatch(metric)
     if not named or any('truth' not in entry for entry in predictions):
         raise SeMmError(f'{metric} cannot be computed image by image from these predictions')
-    entries = sorted(predictions, key=lambda entry: entry['file'])
+    # Pictures of an archive have no files; the order of a data set is the same in each test.
+    entries = sorted(predictions, key=lambda entry: entry['file'] or '')
     right = np.array([entry['truth'] in list(entry['scores'])[: int(named['k'])] for entry in entries], dtype=float)
     values = right if named['group'] == 'accuracy' else 1 - right
-    return lambda weights: 100 * float(weights @ values / weights.sum()), [entry['file'] for entry in entries]
+    images = [entry['file'] or i for i, entry in enumerate(entries)]
+    return lambda weights: 100 * float(weights @ values / weights.sum()), images
 
 
 def average_precision(

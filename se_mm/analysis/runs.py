@@ -193,19 +193,20 @@ def differences(first: Config, second: Config) -> dict[str, tuple[Any, Any]]:
 
 
 def _leaves(tree: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Every value that is no dictionary; a list of such values is one."""
+    """Every value that holds no dictionary, by its dotted key."""
     found = []
     for keys, node in nodes(tree):
         if any(key in _PLACES for key in keys):
             continue
         for key, value in node.items():
-            holds_nodes = isinstance(value, Mapping) or (
-                isinstance(value, (list, tuple)) and any(isinstance(entry, (Mapping, list, tuple)) for entry in value)
-            )
-            if key not in _PLACES and not holds_nodes:
-                as_list = list(value) if isinstance(value, (list, tuple)) else value
-                found.append(('.'.join(map(str, (*keys, key))), as_list))
+            if key not in _PLACES and next(iter(nodes(value)), None) is None:
+                found.append(('.'.join(map(str, (*keys, key))), _as_lists(value)))
     return found
+
+
+def _as_lists(value: Any) -> Any:
+    """Without tuples, which a config that was written and read again may have in their place."""
+    return [_as_lists(entry) for entry in value] if isinstance(value, (list, tuple)) else value
 
 
 def runs_in(folder: Path) -> tuple[dict[int, Run], list[str]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -72,7 +74,10 @@ def protocol_of(run: Run) -> Protocol:
 
 def epochs_of(run: Run) -> float:
     """The length of a training in epochs; one in iterations is taken to be of COCO."""
-    return float(run.length) if run.by_epoch else run.length * run.batch_size / COCO_IMAGES
+    if not run.by_epoch:
+        return run.length * run.batch_size / COCO_IMAGES
+    wrappers = (node for _, node in nodes(run.cfg.train_dataloader) if type_name(node) == 'RepeatDataset')
+    return float(run.length * math.prod(node['times'] for node in wrappers))
 
 
 def attention_of(run: Run) -> str | None:
@@ -176,8 +181,13 @@ def _pairs(plain: list[Run], se: list[Run], protocol: Protocol) -> tuple[Paired,
     if len(plain) == len(se) == 1:
         matched = [(plain[0].seed or 0, plain[0], se[0])]
     else:
-        others = {run.seed: run for run in se}
-        matched = [(run.seed, run, others[run.seed]) for run in plain if run.seed in others]
+        ours, theirs = _by_seed(plain), _by_seed(se)
+        matched = [(seed, run, theirs[seed]) for seed, run in ours.items() if seed in theirs]
+        left = [
+            str(run.work_dir) for seed, run in (*ours.items(), *theirs.items()) if not (seed in ours and seed in theirs)
+        ]
+        if matched and left:
+            warnings.warn(f'left out, since the other side has no training with its seed: {listed(left)}', stacklevel=2)
     if not matched:
         raise SeMmError(
             f'no seed is common to the plain trainings ({listed([str(run.seed) for run in plain])}) and the others '
@@ -187,6 +197,16 @@ def _pairs(plain: list[Run], se: list[Run], protocol: Protocol) -> tuple[Paired,
     figures = [tuple(sign * figure_of(pair[i], protocol) for pair in matched) for i in (1, 2)]
     seeds, ours, theirs = zip(*matched, strict=True)
     return Paired(seeds, *figures), list(ours), list(theirs)
+
+
+def _by_seed(runs: list[Run]) -> dict[int, Run]:
+    seeds = [run.seed for run in runs]
+    if None in seeds or len(set(seeds)) < len(seeds):
+        raise SeMmError(
+            f'the seeds of {listed([str(run.work_dir) for run in runs])} are {listed([str(seed) for seed in seeds])}; '
+            'expected a seed for each and no two alike; a folder that is called seed_N gives one'
+        )
+    return dict(zip(seeds, runs, strict=True))
 
 
 def figure_of(run: Run, protocol: Protocol) -> float:

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
+from mmengine.hooks import EMAHook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import nn
 
 from ..compat.checkpoints import log_classes_allowed
+from ..config.loaders import datasets_of
 from ..errors import SeMmError, listed
 from ..weights.files import read_checkpoint
 
@@ -28,7 +30,8 @@ def use_test_time_augmentation(cfg: Config) -> None:
     if 'tta_model' not in cfg or 'tta_pipeline' not in cfg:
         raise SeMmError('--tta needs `tta_model` and `tta_pipeline` in the config')
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
-    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    for dataset in datasets_of(cfg.test_dataloader):
+        dataset.pipeline = cfg.tta_pipeline
 
 
 def deploy(model: nn.Module) -> None:
@@ -49,13 +52,19 @@ def deploy(model: nn.Module) -> None:
     print_log(f'deployed, with the norms in the convolutions: {", ".join(backbones)}', logger='current')
 
 
+def without_averaging(runner: Runner) -> None:
+    """Takes out the hooks that average the weights of a training, which a test has none of."""
+    runner._hooks[:] = [hook for hook in runner._hooks if not isinstance(hook, EMAHook)]
+
+
 def load_weights(runner: Runner, checkpoint: str) -> None:
-    """Loads a trained model, completely or not at all.
+    """Loads a trained model, completely or not at all; a checkpoint's weights are the average, where it has one.
 
     Raises:
         SeMmError: if the file is no checkpoint, or not one of this config's model.
     """
     content = read_checkpoint(checkpoint)
+    without_averaging(runner)
     state: Mapping[str, Any] = content.get('state_dict', content)
     try:
         with log_classes_allowed():  # mmengine reads the file again

@@ -17,7 +17,9 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from torch import nn
 
-from ..datasets.transforms.loading import LoadImageFromFile
+from ..config.loaders import datasets_of
+from ..datasets.transforms.loading import LoadImageFromFile, UnreadableImageError
+from ..datasets.validation import preflight
 from ..engine import switches
 from ..errors import SeMmError, listed
 from ..evaluation.metrics import USUAL_METRICS, find_metric, share_lost
@@ -89,6 +91,8 @@ def export(cfg: Config, checkpoint: str, out: Path, options: Options) -> Exporte
     with folder as temporary:
         name = Path(cfg.filename).stem if cfg.filename else 'model'
         cfg.work_dir = str(Path(temporary) / 'log')
+        if not options.images or options.validate or options.precision == 'int8':
+            preflight.check(cfg, ('test',))
         runner = build_runner(cfg, switches.guard_data)
         load_weights(runner, checkpoint)
         return _exported(runner, cfg, checkpoint, Path(temporary), out, name, options)
@@ -98,7 +102,7 @@ def _exported(
     runner: Runner, cfg: Config, checkpoint: str, temporary: Path, out: Path, name: str, options: Options
 ) -> Exported:
     model = runner.model.cpu().eval()
-    resizing = describe_resizing(cfg.test_dataloader.dataset.pipeline)
+    resizing = describe_resizing(next(datasets_of(cfg.test_dataloader)).pipeline)
     images = {path: _read(path) for path in options.images or _of_test_set(runner, options.pictures)}
     form = export_form(model, half=options.precision == 'fp16')
     size = prepare(next(iter(images.values())), resizing).shape[:2]
@@ -242,7 +246,10 @@ def _of_test_set(runner: Runner, count: int) -> list[str]:
 
 def _read(path: str) -> np.ndarray:
     """(H, W, 3), BGR."""
-    return LoadImageFromFile()({'img_path': path})['img']
+    try:
+        return LoadImageFromFile()({'img_path': path})['img']
+    except UnreadableImageError as error:
+        raise SeMmError(f'{error}; leave it out, or name other pictures') from error
 
 
 def _calibration(paths: Sequence[str], resizing: list[dict[str, Any]], description: Description) -> list[np.ndarray]:

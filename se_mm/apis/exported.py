@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..errors import SeMmError, listed
 from ..export.parity import detections
 from ..export.runtimes import ExportedFile
+from .evaluation import without_averaging
 
 
 class ExportedModel(nn.Module):
@@ -73,6 +74,7 @@ def use_exported(runner: Runner, file: ExportedFile) -> None:
     Raises:
         SeMmError: if it was trained on other classes than those of the test set.
     """
+    without_averaging(runner)
     runner._test_loop = runner.build_test_loop(runner._test_loop)
     classes = list(runner.test_loop.dataloader.dataset.metainfo.get('classes') or ())
     if classes != file.description.classes:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import mmcv
 import numpy as np
 import torch
@@ -259,10 +260,10 @@ def _check_any(images: Sequence[str]) -> None:
 
 
 def _picture_names(images: Sequence[str]) -> dict[str, str]:
-    """A name for each image's picture: its own, or with its folder where two have the same."""
+    """A name for each image's picture: its own, or with its folder where two have the same; OpenCV can write it."""
     names: dict[str, str] = {}
     for path in map(Path, images):
-        name = path.name
+        name = path.name if cv2.haveImageWriter(path.name) else f'{path.name}.png'
         for folder in path.absolute().parents:
             if name not in names.values():
                 break

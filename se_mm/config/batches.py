@@ -125,6 +125,11 @@ def set_size(cfg: Config, height: int, width: int) -> list[str]:
         seen.add(id(node))
         for key in _SCALES.get(type_name(node), ()):
             if node.get(key) is not None and node.get('crop_type') not in ('relative', 'relative_range'):
+                if width != height and isinstance(node[key], int) and 'Crop' in type_name(node):
+                    raise SeMmError(
+                        f'--size {height} {width}: {type_name(node)} of this config crops squares; '
+                        f'expected two equal numbers, or another {key} by --cfg-options'
+                    )
                 multiple = 32 if type_name(node) in _DIVISIBLE else 1
                 node[key] = _scaled(node[key], old, (width, height), key in _HEIGHT_FIRST, multiple)
     return [f'pictures of {width}x{height} in place of {old[0]}x{old[1]}']

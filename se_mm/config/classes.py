@@ -41,7 +41,8 @@ def set_classes(cfg: Config, classes: Sequence[str]) -> None:
         if len(classes) > _COLOURS:
             metainfo['palette'] = _palette(len(classes))
         dataset.metainfo = metainfo
-    for keys, node in nodes((cfg.model, cfg.get('val_evaluator'), cfg.get('test_evaluator'))):
+    trees = (cfg.model, cfg.get('data_preprocessor'), cfg.get('val_evaluator'), cfg.get('test_evaluator'))
+    for keys, node in nodes(trees):
         if not any(key in _OTHER_COUNTS for key in keys):
             _set_number(node, len(classes), speaks='language_model' in cfg.model)
         elif 'num_things_classes' in node:

@@ -92,9 +92,9 @@ def _say(line: str) -> None:
 
 def set_data_root(cfg: Config, data_root: str) -> None:
     """Replaces the folder that the config reads its data from, in data sets and evaluators alike."""
-    old = cfg.get('data_root')
+    named = [dataset.get('data_root') for _, dataset in datasets_in(cfg)]
+    old = next(filter(None, named), None) or cfg.get('data_root')
     for _, dataset in datasets_in(cfg):
-        old = old or dataset.get('data_root')
         dataset.setdefault('data_root', old or '')
     new = str(data_root).rstrip('/') + '/'
     _replace_prefix(cfg._cfg_dict, (old or '').rstrip('/') + '/', new)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 #: What a comparison looks at if nobody says which, in this order.
-USUAL_METRICS = ('bbox_mAP', 'segm_mAP', 'mAP', 'accuracy/top1', 'top1')
+USUAL_METRICS = ('bbox_mAP', 'segm_mAP', 'bbox_AP', 'segm_AP', 'mAP', 'accuracy/top1', 'top1')
 #: Metrics of mmpretrain, and our error, are per cent; those of mmdet are fractions.
+_FRACTIONS = ('coco/', 'lvis/', 'pascal_voc/', 'openimages/')
 _IN_PER_CENT = ('accuracy/', 'error/', 'single-label/', 'multi-label/')
 
 
@@ -34,7 +35,7 @@ def in_points(metric: str, value: float) -> float:
         >>> in_points('coco/bbox_mAP', 0.25), in_points('accuracy/top1', 80.0), in_points('multi-label/mAP', 60.0)
         (25.0, 80.0, 60.0)
     """
-    is_fraction = not metric.startswith(_IN_PER_CENT) and ('mAP' in metric or metric.startswith('coco/'))
+    is_fraction = metric.startswith(_FRACTIONS) or ('mAP' in metric and not metric.startswith(_IN_PER_CENT))
     return 100 * value if is_fraction else value
 
 

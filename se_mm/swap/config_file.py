@@ -35,6 +35,8 @@ def write_twin(swap: Swap, cfg: Config, original: str, file: Path) -> None:
         raise SeMmError(f'{file}: the name of a config ends with .py')
     if not file.parent.is_dir():
         raise SeMmError(f'{file} cannot be written: there is no folder {file.parent.absolute()}')
+    if file.exists() and file.samefile(cfg.filename):
+        raise SeMmError(f'{file} is the config that the twin would inherit from; name another file')
     try:
         with TemporaryDirectory(dir=file.parent, prefix='.swap-') as folder:
             draft = Path(folder, file.name)

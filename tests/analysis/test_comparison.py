@@ -12,7 +12,8 @@ from mmengine.config import Config
 
 from se_mm import SeMmError
 from se_mm.analysis.comparison import Network, as_json, as_markdown, compare
-from se_mm.analysis.runs import runs_in
+from se_mm.analysis.images import accuracy
+from se_mm.analysis.runs import differences, runs_in
 from se_mm.visualization.comparison import draw_comparison
 
 IMAGES = 400
@@ -61,6 +62,22 @@ def test_the_table_the_verdict_and_what_it_rests_on(tmp_path):
     plain_data = as_json(found)
     assert plain_data['gains'][0]['sign'] == 1
     assert json.loads(json.dumps(plain_data))['gains'][0]['interval'] == pytest.approx([1.13, 3.03], abs=0.01)
+
+
+def test_lists_of_sizes_are_compared():
+    one, other = (
+        Config(dict(train_dataloader=dict(dataset=dict(pipeline=[dict(type='RandomResize', scale=scale)]))))
+        for scale in ([(1333, 640), (1333, 800)], [(666, 320), (666, 400)])
+    )
+    assert list(differences(one, other)) == ['train_dataloader.dataset.pipeline.0.scale']
+    assert not differences(one, Config(json.loads(json.dumps(one.to_dict()))))  # lists for tuples
+
+
+def test_pictures_of_an_archive_have_no_file():
+    predictions = [dict(file=None, truth=truth, scores=dict(cat=0.9, dog=0.1)) for truth in ('cat', 'dog', 'cat')]
+    top1, images = accuracy(predictions, 'accuracy/top1')
+    assert images == [0, 1, 2]
+    assert top1(np.array([1, 1, 0])) == 50
 
 
 def test_of_errors_less_is_better(tmp_path):

@@ -74,6 +74,22 @@ def test_with_more_seeds_the_interval_is_theirs(tmp_path):
     assert '| measured, seed 2 | 37.50 | 38.20 | +0.70 |' in said
 
 
+def test_a_seed_is_of_one_training(tmp_path):
+    plain = [made_up(tmp_path, PLAIN, 37.4, seed) for seed in (0, 1)]
+    se = [made_up(tmp_path, SE, 38.7, seed) for seed in (0, 7)]
+    with pytest.warns(UserWarning, match=f'left out, since .*{plain[1].name}, .*{se[1].name}'):
+        assert '| measured, seed 0 | 37.40 | 38.70 | +1.30 |' in said_of(*plain, *se)
+    with pytest.raises(SeMmError, match='are 7, 7; expected a seed for each and no two alike'):
+        said_of(*plain, se[1], made_up(tmp_path, SE, 38.9, 7))
+
+
+def test_epochs_of_repeated_data_count_as_often(tmp_path):
+    dataset = Config.fromfile(REPOSITORY / f'configs/{SE}.py', import_custom_modules=False).train_dataloader.dataset
+    thrice = {'train_dataloader.dataset': dict(_delete_=True, type='RepeatDataset', times=3, dataset=dataset)}
+    with pytest.raises(SeMmError, match=r'has 36\.0 epochs, for which nothing is published'):
+        said_of(made_up(tmp_path, SE, 40.0, **thrice))
+
+
 def test_different_protocols_are_refused(tmp_path):
     with pytest.raises(SeMmError, match='1x .*2x: only results of one protocol can be compared'):
         said_of(made_up(tmp_path, PLAIN, 37.4), made_up(tmp_path, SE_2X, 40.4))

@@ -120,7 +120,10 @@ def test_a_file_that_disagrees_is_refused_and_leaves_nothing(exported, given, tm
 
 
 def test_mistakes_are_named(exported, given, tmp_path):
+    (tmp_path / 'empty.jpg').touch()
     for args, said in (
+        (('export', *given, '-o', tmp_path, '--images', tmp_path / 'empty.jpg'), 'empty.jpg cannot be read: empty'),
+        (('export', *given[:2], '--data-root', tmp_path, '-o', tmp_path), 'val.json does not exist'),
         (('export', *given, '-o', tmp_path, '--int8'), '--int8 needs --calibrate'),
         (('export', *given, '-o', tmp_path, '--dynamic', 'width'), '--dynamic width; expected batch, size'),
         (('test', exported, given[0], *given[2:], '--deploy'), '--tta, --deploy and --launcher are for checkpoints'),

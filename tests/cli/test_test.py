@@ -25,7 +25,9 @@ def test_test_writes_predictions_and_a_sheet(trained, data, tmp_path):
     with (tmp_path / 'all.pkl').open('rb') as file:
         assert len(pickle.load(file)) == 4
     assert cv2.imread(str(tmp_path / 'sheet.png')).std() > 5
-    done = tool('test', *args, '--out', tmp_path / 'coco.json', *options)
+    averaged = tmp_path / 'averaged.py'  # the checkpoint of such a training is the average
+    averaged.write_text(f"_base_ = '{REPOSITORY / DEMO}'\ncustom_hooks = [dict(type='EMAHook')]\n")
+    done = tool('test', averaged, *args[1:], '--out', tmp_path / 'coco.json', *options)
     assert done.returncode == 0, done.stderr[-3000:]
     results = json.loads((tmp_path / 'coco.json').read_text())
     assert {'image_id', 'bbox', 'score', 'category_id'} <= results[0].keys()

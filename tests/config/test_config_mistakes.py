@@ -41,6 +41,7 @@ def cells(tmp_path_factory):
         ([DEMO, '--batch-size', '0'], '--batch-size is 0; expected'),
         ([DEMO, '--workers', '-1'], '--workers is -1; expected'),
         ([DEMO, '--size', '8', '8'], '--size is 8 8; expected'),
+        (['se_mm::se_resnet50_places365.py', '--size', '224', '320'], 'RandomResizedCrop of this config crops squares'),
         ([DEMO, '--classes', 'a', 'b', 'a'], '--classes names a twice'),
         ([DEMO, '--explain', 'optim_wrapper.lr'], 'did you mean .*optim_wrapper.optimizer.lr'),
         (

@@ -188,6 +188,27 @@ def test_folders_of_scenes_get_a_split(tmp_path, folder, name):
     assert (len(seen['train']), len(seen['val'])) == (16, 4)
 
 
+def test_mixup_takes_the_number_of_classes_too():
+    cfg = load_config('se_mm::se_resnet50_imagenet_rsb_a2.py', classes=['a', 'b', 'c'])
+    assert cfg.data_preprocessor.num_classes == cfg.model.head.num_classes == 3
+
+
+def test_the_root_is_that_of_the_data_sets(tmp_path, voc):
+    mine = tmp_path / 'mine.py'
+    mine.write_text(
+        "_base_ = 'mmdet::_base_/datasets/coco_detection.py'\n"  # whose own root, `data/coco/`, is left as it is
+        "model = dict(type='RetinaNet')\n"
+        "train_dataloader = dict(dataset=dict(data_root='data/mine/'))\n"
+        "val_dataloader = dict(dataset=dict(data_root='data/mine/'))\n"
+        'test_dataloader = val_dataloader\n'
+        "val_evaluator = dict(ann_file='data/mine/annotations/val.json')\n"
+        'test_evaluator = val_evaluator\n'
+    )
+    cfg = load_config(str(mine), data_root=str(voc))
+    assert {dataset.data_root.rstrip('/') for _, dataset in datasets_in(cfg)} == {str(voc)}
+    assert cfg.val_evaluator.ann_file.startswith(str(voc))
+
+
 def test_a_palette_for_more_classes_than_mmdet_has_colours():
     cfg = load_config('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py', classes=[f'c{i}' for i in range(90)])
     palette = cfg.train_dataloader.dataset.metainfo['palette']

@@ -27,6 +27,7 @@ NETWORKS = {
     'Res2Net': lambda: SETwin('mmdet.Res2Net', depth=50),
     'ResNeSt': lambda: SETwin('mmpretrain.ResNeSt', depth=50),
     'mmpretrain': lambda: SETwin('mmpretrain.ResNetV1d', depth=50),
+    'Inception-v3': lambda: SETwin('timm.inception_v3'),
 }
 
 

@@ -234,6 +234,14 @@ def test_a_twin_of_a_file_names_it_by_a_relative_path(tmp_path):
     assert twin.model.backbone.frozen_stages == 2
 
 
+def test_a_twin_in_the_place_of_its_original_is_refused(tmp_path):
+    mine = tmp_path / 'mine.py'
+    mine.write_text(f"_base_ = '{RETINANET}'\n")
+    with pytest.raises(SeMmError, match='is the config that the twin would inherit from; name another file'):
+        swap_file(str(mine), mine)
+    assert mine.read_text() == f"_base_ = '{RETINANET}'\n"
+
+
 def test_initialisations_with_other_keys_are_replaced_whole(tmp_path):
     mine = tmp_path / 'mine.py'
     mine.write_text(
