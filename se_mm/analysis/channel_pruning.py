@@ -93,7 +93,7 @@ def _torch_pruning() -> Any:
     try:
         import torch_pruning
     except ImportError as error:
-        raise SeMmError("--channels needs Torch-Pruning: pip install 'se_mm[pruning]'") from error
+        raise SeMmError("--channels needs Torch-Pruning; in the clone of se_mm: pip install '.[pruning]'") from error
     return torch_pruning
 
 

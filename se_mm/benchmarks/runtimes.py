@@ -1,4 +1,4 @@
-"""Networks in ONNX Runtime and OpenVINO, for comparison: pip install 'se_mm[export]'."""
+"""Networks in ONNX Runtime and OpenVINO, for comparison: pip install '.[export]'."""
 
 from __future__ import annotations
 
@@ -58,9 +58,7 @@ def _check_installed(name: str) -> None:
         import_module('onnx')
         import_module(name)
     except ImportError as error:
-        raise SeMmError(
-            f"--runtimes {name}: {error}; install what it needs with: pip install 'se_mm[export]'"
-        ) from error
+        raise SeMmError(f"--runtimes {name}: {error}; in the clone of se_mm: pip install '.[export]'") from error
 
 
 def _exported(network: nn.Module, image: Tensor, folder: str) -> str:

@@ -43,7 +43,7 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         default=[],
         choices=['tensorboard', 'wandb', 'mlflow'],
-        help="also record metrics, curves and sheets there (pip install 'se_mm[tensorboard]' and so on)",
+        help="also record metrics, curves and sheets there (pip install '.[tensorboard]' and so on)",
     )
     parser.add_argument('--verbose', action=_Verbose, nargs=0, help='print the whole log (also: SE_MM_VERBOSE=1)')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         choices=['onnxruntime', 'openvino'],
         default=(),
-        help="the backbones also in these, on the CPU (pip install 'se_mm[export]')",
+        help="the backbones also in these, on the CPU (pip install '.[export]')",
     )
     parser.add_argument('--train-norms', action='store_true', help='BatchNorm in training mode, nothing frozen')
     parser.add_argument('--rss', action='store_true', help='also the peak of resident memory, each in a fresh process')

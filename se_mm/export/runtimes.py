@@ -173,4 +173,4 @@ def imported(name: str) -> ModuleType:
     try:
         return import_module(name)
     except ImportError as error:
-        raise SeMmError(f"{name} is missing ({error}); install it with: pip install 'se_mm[export]'") from error
+        raise SeMmError(f"{name} is missing ({error}); in the clone of se_mm: pip install '.[export]'") from error

@@ -19,7 +19,7 @@ DISTRIBUTIONS = {
 }
 #: By whether any stack is installed.
 STACK_ADVICE = {
-    False: "none: pip install 'se_mm[onedl]'",
+    False: "none; in the clone of se_mm: pip install '.[onedl]'",
     True: 'two that share their import names: uninstall one of them',
 }
 #: Of what mmengine collects.

@@ -39,7 +39,9 @@ def add_log_backends(cfg: Config, names: Sequence[str]) -> None:
     for name in dict.fromkeys(names):
         backend, packages = BACKENDS[name]
         if not any(find_spec(package) for package in packages):
-            raise SeMmError(f"--log {name}: {packages[0]} is not installed; pip install 'se_mm[{name}]'")
+            raise SeMmError(
+                f"--log {name}: {packages[0]} is not installed; in the clone of se_mm: pip install '.[{name}]'"
+            )
         visualizer = cfg.setdefault('visualizer', ConfigDict(type='Visualizer'))
         present = visualizer.get('vis_backends') or [ConfigDict(type='LocalVisBackend')]
         if not any(str(entry.get('type')).endswith(backend) for entry in present):

@@ -34,7 +34,7 @@ def test_it_is_a_form_of_each_network_in_the_table():
 
 def test_what_is_missing_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
-    with pytest.raises(SeMmError, match=r"pip install 'se_mm\[export\]'"):
+    with pytest.raises(SeMmError, match=r"pip install '\.\[export\]'"):
         RUNTIMES['onnxruntime'](SEResNet(18).eval(), torch.randn(1, 3, 64, 64))
     with pytest.raises(SeMmError, match='--mode inference on the CPU'):
         networks.measure(networks.Setting('training', 18, (1, 64, 64), runtimes=('onnxruntime',)), 1)

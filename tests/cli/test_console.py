@@ -64,4 +64,5 @@ def test_a_log_whose_package_is_missing_says_how_to_install_it(name, data, tmp_p
         pytest.skip(f'{name} is installed')
     done = tool('train', DEMO, '--data-root', data, '--work-dir', tmp_path, '--log', name)
     assert done.returncode == 2
-    assert f"error: --log {name}: {name} is not installed; pip install 'se_mm[{name}]'" in done.stderr
+    said = f"error: --log {name}: {name} is not installed; in the clone of se_mm: pip install '.[{name}]'"
+    assert said in done.stderr
