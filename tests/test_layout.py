@@ -1,4 +1,4 @@
-"""The architecture, read from the import statements of all modules: see "Rooms" in CONTRIBUTING.md."""
+"""The architecture, read from the import statements of all modules: see "Code layout" in CONTRIBUTING.md."""
 
 from __future__ import annotations
 
@@ -70,13 +70,13 @@ def existing(name: str) -> str:
 
 
 def layer(module: str) -> int:
-    room = module.split('.')[1]
-    return next(number for number, rooms in enumerate(LAYERS) if room in rooms)
+    package = module.split('.')[1]
+    return next(number for number, packages in enumerate(LAYERS) if package in packages)
 
 
-def test_every_room_has_a_layer():
-    rooms = {path.name for path in PACKAGE.iterdir() if path.is_dir() and any(path.glob('*.py'))}
-    assert rooms <= set.union(*LAYERS)
+def test_every_package_has_a_layer():
+    packages = {path.name for path in PACKAGE.iterdir() if path.is_dir() and any(path.glob('*.py'))}
+    assert packages <= set.union(*LAYERS)
     assert {path.stem for path in PACKAGE.glob('*.py')} == LOOSE
 
 
@@ -108,16 +108,16 @@ def test_no_modules_import_each_other_in_a_circle():
 
 
 @pytest.mark.parametrize(
-    ('room', 'below'), [('se_mm.models.attention', ()), ('se_mm.models.fused', ('se_mm.models.attention',))]
+    ('package', 'below'), [('se_mm.models.attention', ()), ('se_mm.models.fused', ('se_mm.models.attention',))]
 )
-def test_layers_need_torch_alone(room, below):
+def test_layers_need_torch_alone(package, below):
     allowed = {*sys.stdlib_module_names, 'torch', 'triton', 'se_mm.errors'}
     foreign = {
         (module, name)
         for module in MODULES
-        if module.startswith(room)
+        if module.startswith(package)
         for name in imports(module, lazy=True) - allowed
-        if not name.startswith((room, *below))
+        if not name.startswith((package, *below))
     }
     assert not foreign
 

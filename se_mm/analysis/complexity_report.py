@@ -71,8 +71,8 @@ def of_the_paper() -> str:
             CONVENTION,
             '',
             "Each row: the plain network → the same with SE, with the classifier. The paper's figures are those of "
-            'arXiv 1709.01507v4 ("GFLOPs" there are multiply-adds). They are rounded to two decimals and contain what '
-            'is not counted here; in ResNet-50 the scaling and the pooling of SE are 0.011 GMAC.',
+            'arXiv 1709.01507v4 ("GFLOPs" there are multiply-adds). They are rounded to two or three decimals and '
+            'contain what is not counted here; in ResNet-50 the scaling and the pooling of SE are 0.011 GMAC.',
             '',
             '## ImageNet',
             '',
@@ -86,7 +86,7 @@ def of_the_paper() -> str:
             '',
             '## Detectors',
             '',
-            'At 800x1280 with 1,000 proposals, with the stride in the 3x3 convolution, beside the figures of ECA-Net '
+            'At 800x1280 with 1,000 proposals, with the stride in the 3x3 convolution, next to the figures of ECA-Net '
             '(arXiv 1910.03151, table 5).',
             '',
             '| config | parameters | GMAC | GMAC there | difference |',

@@ -29,8 +29,8 @@ def prepare_detection(root: Path, val: float = 0.2, seed: int = 0, kind: str | N
     """Reads the annotations below a folder, checks them, and writes ``annotations/instances_<split>.json`` there.
 
     The split of the data set is kept; where it has none, ``val`` of the pictures are set aside,
-    chosen by a hash of seed and name, so that it is the same everywhere and further pictures do
-    not move the others. Names in the files are relative to ``root``.
+    chosen by a hash of seed and name, so that it is the same everywhere and further pictures move
+    few of the others. Names in the files are relative to ``root``.
 
     Args:
         root: the folder.

@@ -1,4 +1,4 @@
-"""The configs of the installed packages that have a residual backbone."""
+"""The configs of the installed packages that have a backbone that SE can be put into."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def read(config: Shipped) -> Config | None:
 
 
 def hosts(cfg: Config) -> list[Host]:
-    """The residual networks of a config that a swap is to change."""
+    """The networks of a config that a swap is to change."""
     try:
         return [host for host in find_hosts(cfg) if not (host.has_se or host.is_teacher or host.full_name in UNSUITED)]
     except SeMmError:
