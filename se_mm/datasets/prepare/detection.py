@@ -117,7 +117,7 @@ def _read(root: Path, kind: str | None) -> tuple[Reading, list[str]]:
         if reading is not None:
             files = f'{reading.files} {reading.what} file{"s" if reading.files != 1 else ""}'
             lines = [f'{root}: {files}, {len(index.files)} pictures; {"; ".join(reading.notes) or "read as they are"}']
-            _refuse_most_broken(root, reading, reading.files)
+            _refuse_most_broken(root, reading)
             return reading, lines
     raise SeMmError(
         f'{root.absolute()} has {len(index.files)} pictures and no annotations that are known; expected one of COCO '
@@ -126,10 +126,13 @@ def _read(root: Path, kind: str | None) -> tuple[Reading, list[str]]:
     )
 
 
-def _refuse_most_broken(root: Path, reading: Reading, files: int) -> None:
-    if len(reading.broken) > MOST_BROKEN * files and (len(reading.broken) > 1 or not reading.pictures):
+def _refuse_most_broken(root: Path, reading: Reading) -> None:
+    # A file of COCO JSON or CSV has many entries.
+    entries = max(reading.files, len(reading.pictures) + len(reading.broken))
+    if len(reading.broken) > MOST_BROKEN * entries and (len(reading.broken) > 1 or not reading.pictures):
         some = '\n'.join(f'  {name} {why}' for name, why in reading.broken[:SHOWN])
-        raise SeMmError(f'{root}: {len(reading.broken)} of {files} {reading.what} files cannot be used:\n{some}')
+        kind = 'files' if entries == reading.files else 'entries'
+        raise SeMmError(f'{root}: {len(reading.broken)} of {entries} {reading.what} {kind} cannot be used:\n{some}')
 
 
 def _check(root: Path, reading: Reading) -> tuple[dict[str, tuple[int, int]], list[str]]:

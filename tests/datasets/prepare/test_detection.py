@@ -148,6 +148,18 @@ def test_many_broken_files_are_an_error_that_names_them(tmp_path):
     assert not (root / 'annotations').exists()
 
 
+@pytest.mark.parametrize(('missing', 'fits'), [(2, True), (5, False)])
+def test_in_one_file_of_many_pictures_the_share_is_that_of_its_entries(missing, fits, tmp_path):
+    csv_table(tmp_path / 'boxes.csv', grey(30))
+    pictures_into(tmp_path / 'images', grey(30)[missing:])
+    if fits:
+        assert f'{missing} files cannot be used' in '\n'.join(prepare_detection(tmp_path))
+        assert len(written(tmp_path)) == 30 - missing
+        return
+    with pytest.raises(SeMmError, match=rf'{missing} of 30 CSV entries cannot be used:\n  .*00.png'):
+        prepare_detection(tmp_path)
+
+
 def test_boxes_that_cannot_be_are_named_and_left_out(tmp_path):
     root = voc_folder(tmp_path, grey(20))
     write_voc_xml(root / '00.xml', grey()[0], xmin='40', xmax='10')
