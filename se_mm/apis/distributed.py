@@ -23,6 +23,11 @@ def join_processes(cfg: Config) -> None:
         SeMmError: if the launcher has not set what it should.
     """
     launcher = cfg.get('launcher', 'none')
+    if launcher == 'none' and 'TORCHELASTIC_RUN_ID' in os.environ and os.environ.get('WORLD_SIZE', '1') != '1':
+        raise SeMmError(
+            f'torchrun started {os.environ["WORLD_SIZE"]} processes, which would each train alone in the same '
+            'work_dir; add --launcher pytorch'
+        )
     if launcher == 'none' or is_distributed():
         return
     env_cfg = cfg.get('env_cfg') or {}

@@ -71,6 +71,8 @@ def _prepare_own(args: argparse.Namespace) -> None:
             from ..datasets.prepare.scenes import prepare_scenes
 
             lines = prepare_scenes(args.root, args.val, args.seed)
+    except UnicodeDecodeError as error:
+        raise SeMmError(f'{args.root}: a text file is not UTF-8 ({error}); save it as UTF-8') from error
     except OSError as error:
         raise SeMmError(f'{args.root} cannot be read or written to: {error}') from error
     print('\n'.join(lines))

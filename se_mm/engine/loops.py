@@ -30,6 +30,19 @@ class EpochBasedTrainLoop(_EpochBasedTrainLoop):
     def __init__(self, runner: Runner, dataloader: DataLoader | Mapping[str, Any], **kwargs: Any) -> None:
         super().__init__(runner, _build_loader(runner, dataloader), **kwargs)
 
+    def run(self) -> Any:
+        left = (self._max_epochs - self._epoch) * len(self.dataloader) - self.batches_done()
+        if self._iter + left != self._max_iters:
+            print_log(
+                f'an epoch has {len(self.dataloader)} batches, and had another number when the checkpoint was written: '
+                f'the training ends at iteration {self._iter + left}; schedules by iteration keep their old length',
+                logger='current',
+                level=logging.WARNING,
+            )
+            self._max_iters = self._iter + left
+            self.runner.optim_wrapper.initialize_count_status(self.runner.model, self._iter, self._max_iters)
+        return super().run()
+
     def run_epoch(self) -> None:
         done = self.batches_done()
         batches: RepeatableBatchSampler = self.dataloader.batch_sampler
@@ -49,17 +62,8 @@ class EpochBasedTrainLoop(_EpochBasedTrainLoop):
     def batches_done(self) -> int:
         """Batches of the next epoch that were trained on before the run was interrupted."""
         position = self.runner.message_hub.runtime_info.get(POSITION)
-        if not position or position['epoch'] != self._epoch:
-            return 0
-        if position['all'] != len(self.dataloader):
-            print_log(
-                f'epoch {self._epoch + 1} starts anew: it had {position["all"]} batches when the checkpoint was '
-                f'written and has {len(self.dataloader)} now',
-                logger='current',
-                level=logging.WARNING,
-            )
-            return 0
-        return position['done']
+        is_of_this_epoch = position and position['epoch'] == self._epoch and position['all'] == len(self.dataloader)
+        return position['done'] if is_of_this_epoch else 0
 
 
 @LOOPS.register_module()

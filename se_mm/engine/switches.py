@@ -64,6 +64,10 @@ def apply_training_switches(cfg: Config, args: argparse.Namespace) -> None:
     if args.compile:
         hooks.append(dict(type='se_mm.CompileHook'))
     if args.ema is not None:
+        if any('EMAHook' in str(hook.get('type')) for hook in cfg.get('custom_hooks') or [] if isinstance(hook, dict)):
+            raise SeMmError(
+                '--ema: the config averages its weights already, by an EMAHook in custom_hooks; set its momentum there'
+            )
         if not 0 < args.ema < 1:
             raise SeMmError(f'--ema is {args.ema}; expected the share of the new weights in the average, as 0.0002')
         hooks.append(

@@ -16,6 +16,7 @@ from se_mm import SeMmError
 from se_mm.config.load import load_config
 from se_mm.config.loaders import datasets_in
 from se_mm.datasets.cifar import CIFAR10, CIFAR100
+from se_mm.datasets.validation import preflight
 
 KINDS = {
     'cifar10': (CIFAR10, 'cifar-10-batches-py', 'labels', 10),
@@ -105,6 +106,16 @@ def test_a_training_reads_the_archive(archive, tmp_path):
     said = output(tool('train', config, *args, '--batch-size', 10))
     assert '20 images, 20 labels, 10 classes (airplane 2' in said
     assert 'error/top1' in said
+    said = output(tool('test', config, tmp_path / 'out/epoch_1.pth', *args[:4], '--sheet', tmp_path / 'sheet.png'))
+    assert 'no sheet is drawn' in said
+    assert 'error/top1' in said
+
+
+def test_the_check_of_one_process_waits_for_no_other(archive, monkeypatch):
+    kind, root = archive
+    cfg = load_config(str(REPOSITORY / f'configs/cifar/preresnet110_{kind}.py'), data_root=str(root))
+    monkeypatch.setattr('mmengine.dist.barrier', lambda *args: pytest.fail('the other processes are not here'))
+    preflight.check(cfg, ('train', 'val'))
 
 
 def test_a_training_reads_folders_and_its_model_reads_pictures(tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.faults import sha256_of_training
-from support.small import draw_scenes, draw_shapes
+from support.small import draw_scenes, draw_shapes, run, scene_config
 from support.small import train_with as train
 from support.small import trained_with as trained
 
@@ -100,6 +100,24 @@ def test_killed_between_checkpoints(scenes, whole, tmp_path):
     said = trained(ITERATIONS, scenes, tmp_path / 'a', '--resume', checkpoint=every, workers=2)
     assert 'iter: 4' in said
     assert sha256_of_training(tmp_path / 'a', 'iter_12.pth') == whole
+
+
+def test_with_other_batches_an_epoch_has_another_length(scenes, tmp_path, capsys):
+    def config(epochs: int, batch_size: int):
+        cfg = scene_config(scenes, tmp_path / f'{epochs}')
+        cfg.train_cfg = dict(max_epochs=epochs, val_interval=10)
+        cfg.train_dataloader.update(batch_size=batch_size, sampler=dict(type='DefaultSampler', shuffle=True))
+        cfg.default_hooks.checkpoint.update(by_epoch=True, interval=1)
+        return cfg
+
+    first = run(config(1, 4))
+    cfg = config(2, 2)
+    cfg.update(resume=True, load_from=str(tmp_path / '1' / 'epoch_1.pth'))
+    cfg.optim_wrapper.accumulative_counts = 3  # the optimizer wrapper counts to the end
+    second = run(cfg)
+    assert len(second.train_dataloader) > len(first.train_dataloader)
+    assert second.iter == second.max_iters == len(first.train_dataloader) + len(second.train_dataloader)
+    assert f'the training ends at iteration {second.iter}; schedules by iteration' in ''.join(capsys.readouterr())
 
 
 @pytest.mark.fault('SIGKILL while a checkpoint is written', 'the one before it is whole and used; same sha256')

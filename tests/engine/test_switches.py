@@ -6,12 +6,14 @@ import argparse
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.model.utils import convert_sync_batchnorm
 from support.small import draw_scenes, run, scene_config
 from torch import nn
 
 from se_mm import SELayer, SeMmError, SEResNet
+from se_mm.config.locate import locate
 from se_mm.engine.switches import apply_training_switches, make_survivable
 from se_mm.weights.files import read_checkpoint
 
@@ -117,6 +119,12 @@ def test_a_compiled_step_is_the_step(scenes, tmp_path):
 def test_switches_that_cannot_be(scenes, tmp_path, switches, message):
     with pytest.raises(SeMmError, match=message):
         config(scenes, tmp_path, **switches)
+
+
+def test_a_config_that_averages_is_not_averaged_twice():
+    cfg = Config.fromfile(locate('mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'))
+    with pytest.raises(SeMmError, match='averages its weights already'):
+        apply_training_switches(cfg, argparse.Namespace(**SWITCHES | dict(ema=0.1)))
 
 
 def test_parts_of_other_projects_are_left_alone(scenes, tmp_path, capsys):

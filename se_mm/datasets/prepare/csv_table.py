@@ -59,7 +59,7 @@ def _columns(table: Path) -> dict[str, str] | None:
     try:
         with table.open(newline='', encoding='utf-8-sig') as stream:
             header = next(csv.reader(stream), [])
-    except (UnicodeDecodeError, csv.Error):
+    except csv.Error:
         return None
     given = {name.strip().lower(): name for name in header}
     found = {ours: given[name] for ours, names in COLUMNS.items() for name in reversed(names) if name in given}

@@ -60,7 +60,9 @@ def _splits(folder: Path) -> dict[str, str]:
     for names in _LISTS:
         files = {split: sets / f'{name}.txt' for split, name in names.items()}
         if all(file.is_file() for file in files.values()):
-            return {line.split()[0]: split for split, file in files.items() for line in file.open() if line.strip()}
+            lines = [(line, split) for split, file in files.items() for line in file.open() if line.strip()]
+            # A stem may have spaces, and a class's list has a number behind it.
+            return {stem: split for line, split in lines for stem in (line.split()[0], line.strip())}
     return {}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from ...config.coco_layout import SPLIT_NAMES, files_below, split_of
+from ...errors import SeMmError
 from .annotated import Box, Picture, PictureIndex, Reading, picture_size
 
 _NAME_FILES = ('data.yaml', 'data.yml', 'dataset.yaml', 'classes.txt', 'obj.names', 'labels/classes.txt')
@@ -17,11 +18,14 @@ def read(root: Path, index: PictureIndex) -> Reading | None:
     """The YOLO data set below a folder; ``None`` where no picture has a text file of boxes."""
     texts = set(files_below(root, ('.txt',)))
     labels = {picture: label for picture in index.files if (label := _label_of(picture, texts))}
-    labels = {picture: label for picture, label in labels.items() if _is_label(root / label)}
+    # One that does not begin as a label is a broken label, if others of its folder are labels.
+    of_labels = {PurePosixPath(label).parent for label in labels.values() if _is_label(root / label)}
+    labels = {picture: label for picture, label in labels.items() if PurePosixPath(label).parent in of_labels}
     if not any((root / label).stat().st_size for label in labels.values()):
         return None
     folders = {PurePosixPath(picture).parent for picture in labels}
     names, said, listed = _names(root)
+    listed = {index.find(line, near=line) or line: split for line, split in listed.items()}
     reading = Reading('YOLO text', files=len(labels), notes=[said])
     background, used = 0, 0
     for picture in index.files:
@@ -39,7 +43,7 @@ def read(root: Path, index: PictureIndex) -> Reading | None:
         try:
             entry.boxes = [
                 _box(line, width, height, names)
-                for line in (root / labels[picture]).read_text().splitlines()
+                for line in (root / labels[picture]).read_text(encoding='utf-8-sig').splitlines()
                 if line.strip()
             ]
         except (ValueError, UnicodeDecodeError) as error:
@@ -71,7 +75,7 @@ def _label_of(picture: str, texts: set[str]) -> str | None:
 def _is_label(file: Path) -> bool:
     """Whether its first line begins with the number of a class and is long enough; an empty file shows nothing."""
     try:
-        with file.open() as stream:
+        with file.open(encoding='utf-8-sig') as stream:
             words = stream.readline().split()
     except UnicodeDecodeError:
         return False
@@ -115,7 +119,9 @@ def _names(root: Path) -> tuple[list[str] | None, str, dict[str, str]]:
         return None, f'{file.name} cannot be read ({str(error).splitlines()[0]}): classes are class_0, ...', {}
     names = content.get('names') if isinstance(content, dict) else None
     if isinstance(names, dict):
-        names = [str(names.get(i, f'class_{i}')) for i in range(1 + max((int(key) for key in names), default=-1))]
+        if not all(isinstance(key, int) for key in names):
+            raise SeMmError(f'{file}: names maps {next(iter(names))!r}; expected numbers to names, as 0: cat')
+        names = [str(names.get(i, f'class_{i}')) for i in range(1 + max(names, default=-1))]
     splits: dict[str, str] = {}
     for key, split in SPLIT_NAMES.items():
         lines = content.get(key) if isinstance(content, dict) else None

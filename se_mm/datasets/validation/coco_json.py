@@ -114,6 +114,8 @@ def inspect(content: dict[str, list[Entry]], category_ids: Collection[Hashable])
         mended = dict(annotation)
         if not _is_finite(mended.get('area')):
             mended['area'] = mended['bbox'][2] * mended['bbox'][3]
+        if mended.get('iscrowd') is None:  # pycocotools reads it of each
+            mended['iscrowd'] = 0
         if not _is_id(mended.get('id')) or mended['id'] in ids:
             mended['id'] = next_id
             next_id += 1

@@ -66,6 +66,9 @@ class SheetHook(Hook):
     @master_only
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         dataset = runner.test_dataloader.dataset
+        if not all('img_path' in sample for sample in self.samples):
+            runner.logger.warning('--sheet: the pictures have no files, as those of an archive; no sheet is drawn')
+            return
         infos = _infos(dataset, [sample.img_path for sample in self.samples])
         load = LoadImageFromFile(unreadable='grey')
         images = [np.ascontiguousarray(load(dict(info))['img'][..., ::-1]) for info in infos]

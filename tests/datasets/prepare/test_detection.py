@@ -111,8 +111,8 @@ def test_yolo_without_names_numbers_the_classes(cells, tmp_path):
     assert_same(written(tmp_path), numbered, tolerance=640 * 1e-6 + 1e-3)
 
 
-def grey(count: int = 10) -> list[Sample]:
-    return [Sample(f'{i:02d}.png', 64, 48, [('cell', (3, 4, 20 + i, 30))]) for i in range(count)]
+def grey(count: int = 10, name: str = 'cell') -> list[Sample]:
+    return [Sample(f'{i:02d}.png', 64, 48, [(name, (3, 4, 20 + i, 30))]) for i in range(count)]
 
 
 def test_the_split_is_the_same_again_and_further_pictures_move_few_of_the_others(tmp_path):
@@ -158,6 +158,50 @@ def test_in_one_file_of_many_pictures_the_share_is_that_of_its_entries(missing, 
         return
     with pytest.raises(SeMmError, match=rf'{missing} of 30 CSV entries cannot be used:\n  .*00.png'):
         prepare_detection(tmp_path)
+
+
+@pytest.mark.parametrize('odd', ['\ufeff0 0.5 0.5 0.5 0.5\n', '0.0 0.5 0.5 0.5 0.5\n', '0 0.5\n'])
+def test_odd_yolo_files_are_read_or_named(odd, tmp_path):
+    yolo_folder(tmp_path, grey(20, 'RBC'))
+    [label, *_] = sorted(tmp_path.rglob('labels/**/*.txt'))
+    label.write_text(odd, encoding='utf-8')
+    said = '\n'.join(prepare_detection(tmp_path))
+    assert 'without a text file' not in said
+    assert (f'{label.relative_to(tmp_path)} cannot be read' in said) is (odd[0] != '\ufeff')
+
+
+def test_list_files_of_yolo_may_have_absolute_paths(tmp_path):
+    yolo_folder(tmp_path, grey(20, 'RBC'))
+    pictures = sorted(str(file) for file in tmp_path.rglob('*.png'))
+    (tmp_path / 'train.txt').write_text('\n'.join(pictures[5:]))
+    (tmp_path / 'val.txt').write_text('\n'.join(pictures[:5]))
+    names = json.dumps(list(CLASSES))
+    (tmp_path / 'data.yaml').write_text(f'train: train.txt\nval: val.txt\nnames: {names}\n')
+    prepare_detection(tmp_path)
+    content = json.loads((tmp_path / 'annotations/instances_val.json').read_text())
+    assert sorted(Path(image['file_name']).name for image in content['images']) == [Path(p).name for p in pictures[:5]]
+
+
+def test_names_of_yolo_that_map_to_numbers_are_refused(tmp_path):
+    yolo_folder(tmp_path, grey(4, 'RBC'))
+    (tmp_path / 'data.yaml').write_text('names: {cat: 0, dog: 1}\n')
+    with pytest.raises(SeMmError, match="names maps 'cat'; expected numbers to names"):
+        prepare_detection(tmp_path)
+
+
+def test_what_was_interrupted_is_made_anew(tmp_path):
+    voc_folder(tmp_path, grey(20))
+    prepare_detection(tmp_path)
+    (tmp_path / 'annotations/instances_val.json').unlink()
+    assert 'images' in '\n'.join(prepare_detection(tmp_path))
+    assert len(written(tmp_path)) == 20
+
+
+def test_list_files_of_voc_name_pictures_with_spaces(tmp_path):
+    samples = [sample._replace(name=f'my {sample.name}') for sample in grey(20)]
+    root = voc_devkit(tmp_path, samples, val=4)
+    prepare_detection(root)
+    assert len(json.loads((root / 'annotations/instances_val.json').read_text())['images']) == 4
 
 
 def test_boxes_that_cannot_be_are_named_and_left_out(tmp_path):

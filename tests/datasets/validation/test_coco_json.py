@@ -116,6 +116,11 @@ def test_a_missing_area():
     assert inspected(without).content['annotations'] == [GOOD]
 
 
+def test_pycocotools_finds_what_it_reads_of_each_annotation():
+    without = {key: value for key, value in GOOD.items() if key != 'iscrowd'}
+    assert inspected(without).content['annotations'] == [GOOD]
+
+
 @pytest.mark.fault('two different images with one id', 'both are taken out with their boxes, by name')
 def test_an_id_that_two_images_share():
     images = [IMAGES[0], {**IMAGES[1], 'id': 1}, {**IMAGES[1], 'id': 5, 'file_name': '5.jpg'}]
