@@ -13,10 +13,10 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..errors import SeMmError
-from .families import CAFFE, CAFFE_DEEP, MMPRETRAIN, PLAIN, TIMM, TIMM_DEEP, Family, family_of
+from ..errors import SeMmError, listed
+from .families import CAFFE, CAFFE_DEEP, MMPRETRAIN, PLAIN, STANDARD_ATTENTION, TIMM, TIMM_DEEP, Family, family_of
 from .files import read_checkpoint
-from .loading import ATTENTION, in_our_form, stated_variant
+from .loading import ATTENTION, EXCITATION, in_our_form, stated_variant
 from .state_dicts import find_root, unwrap, without_idle_pooling
 
 TARGETS = ('timm', 'mmpretrain', 'mmdet', 'se_mm')
@@ -81,6 +81,13 @@ def _read_ours(source: Path) -> tuple[dict[str, Tensor], Family, dict[str, str],
 
 def _target_family(to: str, weights: Mapping[str, Tensor], variant: Mapping[str, str]) -> Family:
     has_se = any(ATTENTION.match(key) for key in weights)
+    if to in ('mmpretrain', 'mmdet'):
+        others = [key for key in weights if ATTENTION.match(key) and not EXCITATION.fullmatch(key)]
+        if others:
+            raise SeMmError(f'{to} has no place for this attention ({listed(others)}); use --to timm or --to se_mm')
+    odd = {name: variant[name] for name, value in STANDARD_ATTENTION.items() if variant.get(name, value) != value}
+    if odd and to != 'se_mm':
+        raise SeMmError(f'{to} has no network with {odd}, which these weights need; use --to se_mm')
     style, layout = variant.get('style', 'pytorch'), PLAIN.layout
     if layout.grouped not in weights:
         raise SeMmError(f'the network is not whole: {layout.grouped} is missing')

@@ -109,24 +109,26 @@ class Family:
                 return f'{start}{new}{rest[len(old) :]}'
         return key
 
-    def known_variant(self, weights: Mapping[str, Tensor], file: str = '') -> dict[str, str]:
+    def known_variant(self, weights: Mapping[str, Tensor], *files: str) -> dict[str, str]:
         """What is known of weights that say nothing of themselves.
 
         Args:
             weights: of a network, under our names or theirs.
-            file: the name of their file, which may tell the style.
+            files: names of their file, of which one may tell the style.
         """
         known = dict(self.variant)
         if is_grouped(weights, self.layout):
             known |= self.grouped
         if self.layout.bottleneck not in weights:
             known.pop('style', None)  # a basic block has one place for its stride
-        elif 'style' not in known and (style := style_of_file(file)):
+        elif 'style' not in known and (style := next(filter(None, map(style_of_file, files)), None)):
             known['style'] = style
         return known
 
 
-_MODERN = {'style': 'pytorch', 'stem_pool': 'torch'}
+#: What the shapes of attention layers do not tell, as all published networks have it.
+STANDARD_ATTENTION = {'attention_position': 'standard', 'gate': 'sigmoid', 'squeeze': 'avg'}
+_MODERN = {'style': 'pytorch', 'stem_pool': 'torch', **STANDARD_ATTENTION}
 
 CAFFE = Family(
     name='Caffe (timm legacy_se*, Cadene)',
@@ -134,7 +136,7 @@ CAFFE = Family(
     stem={'layer0.conv1': 'conv1', 'layer0.bn1': 'bn1'},
     unit={'se_module.fc1': 'se.fc1', 'se_module.fc2': 'se.fc2'},
     head='last_linear',
-    variant={'style': 'caffe', 'stem_pool': 'caffe'},
+    variant={'style': 'caffe', 'stem_pool': 'caffe', **STANDARD_ATTENTION},
     grouped={'style': 'pytorch'},
     bottlenecks_only='a ReLU between the last norm and the gate, which no other SE-ResNet has; take another checkpoint',
 )
@@ -151,7 +153,7 @@ CAFFE_DEEP = Family(
     },
     unit=CAFFE.unit,
     head=CAFFE.head,
-    variant={'style': 'pytorch', 'stem_pool': 'caffe'},
+    variant={'style': 'pytorch', 'stem_pool': 'caffe', **STANDARD_ATTENTION},
 )
 MMPRETRAIN = Family(
     name='mmpretrain',
@@ -167,7 +169,7 @@ MMPRETRAIN = Family(
     unit={'se_layer.conv1.conv': 'se.fc1', 'se_layer.conv2.conv': 'se.fc2'},
     head='head.fc',
     prefix='backbone.',
-    variant={'stem_pool': 'torch'},
+    variant={'stem_pool': 'torch', **STANDARD_ATTENTION},
 )
 SENET_PYTORCH = Family(
     name='senet.pytorch (linear layers)',

@@ -50,8 +50,11 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu', name: str | Non
         raise SeMmError(f'checkpoint {name} does not exist (looked in {path.absolute()})') from error
     except OSError as error:
         raise SeMmError(f'checkpoint {name} cannot be read: {error}') from error
-    _refuse_impostor(beginning, name)
-    read = _read_safetensors if beginning[8:9] == b'{' else _read_torch
+    # The length of its header in eight bytes, which may look like text, and the header.
+    is_safetensors = beginning[6:9] == b'\0\0{'
+    if not is_safetensors:
+        _refuse_impostor(beginning, name)
+    read = _read_safetensors if is_safetensors else _read_torch
     try:
         checkpoint = read(path, map_location)
     except Exception as error:  # the readers raise whatever the damaged bytes lead them to

@@ -13,14 +13,14 @@ from torch import Tensor
 
 from ..errors import SeMmError, listed
 from ..utils.hashing import digest_of
-from .families import MMPRETRAIN, OTHER_GRAPHS, Family, family_of
+from .families import MMPRETRAIN, OTHER_GRAPHS, STANDARD_ATTENTION, Family, family_of
 from .network import Network
 from .state_dicts import find_root, unwrap, with_idle_pooling, without_idle_pooling
 
 #: An attention layer in our names, of any kind.
 ATTENTION = re.compile(r'(?:.*\.)?se\.')
 #: The two layers of SE.
-_EXCITATION = re.compile(r'(?:.*\.)?se\.fc[12]\.(weight|bias)')
+EXCITATION = re.compile(r'(?:.*\.)?se\.fc[12]\.(weight|bias)')
 
 #: What deformable and switchable convolutions and the recursive pyramid of DetectoRS add to a published classifier.
 _ADDED = re.compile(r'\.(conv_offset|rfp_conv|switch|pre_context|post_context|offset_[sl])\.|\.weight_diff$')
@@ -49,7 +49,8 @@ def adapt(network: Network, state_dict: MutableMapping[str, Any], prefix: str, m
     try:
         weights, stated, elsewhere, where = _locate(network, state_dict, prefix, metadata)
         family = family_of(weights, network.families)
-        _check_variant(network, family, stated or family.known_variant(weights, source), weights, source)
+        known = stated or family.known_variant(weights, source, str(metadata.get('file', '')))
+        _check_variant(network, family, known, weights, source)
         own = dict(network.state_dict())
         weights = _in_hosts_form(in_our_form(weights, family), own)
         own = {key: value for key, value in own.items() if key in weights or not key.endswith(_DERIVED)}
@@ -128,6 +129,8 @@ def _check_variant(
     own = network.variant()
     if family.layout.bottleneck not in weights:
         own.pop('style', None)
+    if not any(ATTENTION.match(family.to_ours(key)) for key in weights):
+        own = {name: value for name, value in own.items() if name not in STANDARD_ATTENTION}
     fixes = [
         f"{name}='{known[name]}' (the config has '{value}': {_MEANING.get(name, 'another graph')})"
         for name, value in own.items()
@@ -144,7 +147,7 @@ def in_our_form(weights: Mapping[str, Tensor], family: Family) -> dict[str, Tens
     """A network under our names, the linear layers of SE as 1x1 convolutions."""
     ours = with_idle_pooling({family.to_ours(key): value for key, value in weights.items()})
     return {
-        key: value[:, :, None, None] if _EXCITATION.fullmatch(key) and value.ndim == 2 else value
+        key: value[:, :, None, None] if EXCITATION.fullmatch(key) and value.ndim == 2 else value
         for key, value in ours.items()
     }
 
@@ -158,7 +161,7 @@ def _in_hosts_form(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> 
 
 def _add_zero_biases(weights: dict[str, Tensor], own: Mapping[str, Tensor]) -> None:
     """SE without biases is SE whose biases are zero."""
-    biases = {key for key in [*weights, *own] if _EXCITATION.fullmatch(key) and key.endswith('bias')}
+    biases = {key for key in [*weights, *own] if EXCITATION.fullmatch(key) and key.endswith('bias')}
     if biases.isdisjoint(weights):
         weights.update({key: torch.zeros_like(own[key]) for key in biases})
 
@@ -237,7 +240,7 @@ def _mismatch(
     gates = [key for key in misshapen if key.endswith('se.fc1.weight')]
     if gates:
         parts.append(_other_reduction(weights[gates[0]], own[gates[0]]))
-    biases = [key for key in surplus if _EXCITATION.fullmatch(key) and key.endswith('bias')]
+    biases = [key for key in surplus if EXCITATION.fullmatch(key) and key.endswith('bias')]
     if biases:
         parts.append('its gates have biases: set se_bias=True')
     if missing:

@@ -31,10 +31,7 @@ def unwrap(checkpoint: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
         (['fc.weight'], 'model')
     """
     where: list[str] = []
-    while not any(isinstance(value, Tensor) for value in checkpoint.values()):
-        found = next((name for name in _WRAPPERS if isinstance(checkpoint.get(name), Mapping)), None)
-        if found is None:
-            break
+    while found := next((name for name in _WRAPPERS if isinstance(checkpoint.get(name), Mapping)), None):
         checkpoint = checkpoint[found]
         where.append(found)
     return checkpoint, '.'.join(where)

@@ -100,6 +100,8 @@ def test_a_detectors_backbone_is_taken_out(tmp_path):
         (dict(stem_pool='caffe'), 'timm', "no SE network with style='pytorch' and the stem pooling"),
         (dict(stem_pool='caffe'), 'mmpretrain', 'the stem pooling of Caffe'),
         (dict(style='caffe', stem_pool='caffe'), 'mmdet', 'the stem pooling of Caffe'),
+        (dict(attention_position='post'), 'timm', "no network with .*'attention_position': 'post'"),
+        (dict(attention='ECALayer'), 'mmpretrain', r'no place for this attention \(layer1.0.se.conv.weight'),
     ],
 )
 def test_what_a_library_does_not_have_is_refused(arguments, to, message, tmp_path):

@@ -13,12 +13,15 @@ import numpy as np
 import pytest
 import timm
 import torch
+from mmdet.models import ResNet
 from mmengine.runner import load_checkpoint
 from safetensors.torch import save_file
 from support.helpers import randomize
 from torch import nn
 
 from se_mm import SeMmError, SEResNet, SEResNeXt
+from se_mm.weights.families import family_of
+from se_mm.weights.loading import adapt
 
 CAFFE = dict(style='caffe', stem_pool='caffe')
 
@@ -221,6 +224,21 @@ MISFITS = {
     ),
     'more gates': (lambda: SEResNet(18, se_stages=(2, 3)), lambda: SEResNet(18), '16 have no place .* layer1.0.se'),
     'biases': (lambda: SEResNet(18, se_bias=False), lambda: SEResNet(18), 'set se_bias=True'),
+    'position': (
+        lambda: SEResNet(50, attention_position='post'),
+        lambda: timm.create_model('seresnet50'),
+        r"need attention_position='standard' \(the config has 'post'",
+    ),
+    'our own position': (
+        lambda: SEResNet(18),
+        lambda: SEResNet(18, attention_position='identity'),
+        r"need attention_position='identity' \(the config has 'standard'",
+    ),
+    'gate': (
+        lambda: SEResNet(18, attention=dict(type='SELayer', gate='tanh')),
+        lambda: SEResNet(18),
+        r"need gate='sigmoid' \(the config has 'tanh'",
+    ),
     'deep stem': (lambda: SEResNet(50), lambda: timm.create_model('resnet50d'), 'missing: conv1.weight'),
 }
 
@@ -243,6 +261,38 @@ def test_the_style_that_a_published_files_name_tells(tmp_path):
         SEResNet(50, style='caffe').load_pretrained(str(tmp_path / 'resnet50-0676ba61.pth'))
     with pytest.raises(SeMmError, match="need style='caffe'"):
         SEResNet(50).load_pretrained(str(tmp_path / 'resnet50_caffe-788b5fa3.pth'))
+
+
+def test_plain_weights_fit_any_position(tmp_path):
+    torch.save(timm.create_model('resnet18').state_dict(), tmp_path / 'plain.pth')
+    SEResNet(18, attention=dict(type='SELayer', squeeze='max')).load_pretrained(str(tmp_path / 'plain.pth'))
+
+
+def test_a_safetensors_header_whose_length_looks_like_html(tmp_path, weights):
+    def header(padding: int) -> int:
+        save_file(weights, tmp_path / 'weights.safetensors', metadata={'padding': 'x' * padding})
+        return int.from_bytes((tmp_path / 'weights.safetensors').read_bytes()[:8], 'little')
+
+    wanted = int.from_bytes(b' <', 'little')
+    assert header(wanted - header(0)) == wanted  # as a page begins
+    SEResNet(18).load_pretrained(str(tmp_path / 'weights.safetensors'))
+
+
+def test_a_tensor_beside_the_state_dict(tmp_path, weights):
+    content = {'epoch': 3, 'state_dict': weights, 'best_acc1': torch.tensor(77.0)}  # of PyTorch's ImageNet example
+    torch.save(content, tmp_path / 'weights.pth')
+    SEResNet(18).load_pretrained(str(tmp_path / 'weights.pth'))
+
+
+def test_the_style_of_the_file_behind_an_alias(tmp_path):
+    weights = ResNet(50).state_dict()
+    file = str(tmp_path / 'resnet50-0676ba61.pth')
+    known = family_of(weights).known_variant(weights, 'torchvision://resnet50', file)
+    assert known['style'] == 'pytorch'
+    metadata = {'source': 'torchvision://resnet50', 'file': file}
+    torch.save(weights, file)
+    with pytest.raises(SeMmError, match="need style='pytorch'"):
+        adapt(SEResNet(50, style='caffe'), dict(weights), '', metadata)
 
 
 def test_a_classifiers_file_as_load_from_of_a_detector(tmp_path, weights):

@@ -69,6 +69,11 @@ class TimmHost(FreezableBackbone):
             raise SeMmError(f'architecture: one of {", ".join(self.architectures)}, got {self.architecture!r}')
         if kwargs.get('aux_logits'):
             raise SeMmError(f'{self.architecture}: a backbone has no auxiliary classifier; leave aux_logits out')
+        if kwargs.pop('pretrained', False):
+            raise SeMmError(
+                f'{self.architecture}: leave pretrained out; weights are named by '
+                "init_cfg=dict(type='Pretrained', checkpoint='timm://...')"
+            )
         try:
             from timm import create_model
         except ImportError as error:

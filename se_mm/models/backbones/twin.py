@@ -52,4 +52,6 @@ def _host_class(host: str | type[nn.Module]) -> type[nn.Module]:
         host = found
     if not (isinstance(host, type) and issubclass(host, nn.Module)):
         raise SeMmError(f'SETwin: {host!r} is no backbone')
+    if issubclass(host, AttentionHost):
+        raise SeMmError(f'SETwin: {host.__name__} has attention already; use it as it is')
     return host

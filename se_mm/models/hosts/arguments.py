@@ -82,6 +82,8 @@ def build_attention(config: Mapping[str, Any], site: Site, num_stages: int) -> n
     except TypeError as error:
         known = [name for name in inspect.signature(cls).parameters if name != 'in_channels']
         raise SeMmError(f'attention {cls.__name__}: {error}; its arguments are {", ".join(known)}') from error
+    except ZeroDivisionError as error:
+        raise SeMmError(f'attention {cls.__name__}: {arguments} has a 0 that channels are divided by') from error
 
 
 def _value_at(name: str, value: Any, site: Site, num_stages: int) -> Any:
@@ -92,9 +94,25 @@ def _value_at(name: str, value: Any, site: Site, num_stages: int) -> Any:
     of_stage = value[site.stage]
     if isinstance(of_stage, str) or not isinstance(of_stage, Sequence):
         return of_stage
-    if site.block >= len(of_stage):
-        raise SeMmError(f'{name}: stage {site.stage} has {len(of_stage)} values, and a block {site.block}')
     return of_stage[site.block]
+
+
+def check_lists(config: Mapping[str, Any], counts: Sequence[int]) -> None:
+    """Refuses lists of one value for each block that are longer or shorter than their stage.
+
+    Args:
+        config: of the attention layer.
+        counts: the number of blocks of each stage.
+
+    Example:
+        >>> check_lists({'type': 'SELayer', 'reduction': (8, 8, 8, (16, 16, 4))}, (3, 4, 6, 3))
+    """
+    for name, value in config.items():
+        if name in _LISTS or isinstance(value, str) or not isinstance(value, Sequence) or len(value) != len(counts):
+            continue
+        for stage, (of_stage, count) in enumerate(zip(value, counts, strict=True)):
+            if isinstance(of_stage, Sequence) and not isinstance(of_stage, str) and len(of_stage) != count:
+                raise SeMmError(f'{name}: stage {stage} has {count} blocks and {len(of_stage)} values: {of_stage}')
 
 
 def stage_indices(
@@ -116,6 +134,8 @@ def stage_indices(
     """
     if stages is None:
         return tuple(range(num_stages))
+    if isinstance(stages, str) or not isinstance(stages, Sequence):
+        raise SeMmError(f'{name} must be a list of stages, as (1, 2), got {stages!r}')
     if all(isinstance(stage, bool) for stage in stages) and len(stages) == num_stages:
         return tuple(stage for stage, carries in enumerate(stages) if carries)
     if any(isinstance(stage, bool) or stage not in range(num_stages) for stage in stages):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ...errors import SeMmError
 from ...weights.loadable import Loadable
 from ..attention import SELayer
-from .arguments import attention_class, attention_config, block_indices, build_attention, stage_indices
+from .arguments import attention_class, attention_config, block_indices, build_attention, check_lists, stage_indices
 from .made_classes import Made
 from .sites import HostAdapter, Site, check_position, find_adapter, rescaled
 
@@ -94,12 +94,15 @@ class AttentionHost(Loadable, Made):
         check_position(self.adapter, attention_position, type(self).__name__)
         if stem_pool not in self.adapter.stem_pools:
             raise SeMmError(f'{type(self).__name__} has no stem_pool {stem_pool!r}: leave it out')
+        if stem_pool == 'caffe' and not hasattr(self, 'maxpool'):
+            raise SeMmError(f'{type(self).__name__} has no pooling in its stem: leave stem_pool out')
         num_stages = self.adapter.num_stages(self)
         name = 'attention_stages' if se_stages is None else 'se_stages'
         chosen = attention_stages if se_stages is None else se_stages
         self.attention_stages = stage_indices(chosen, num_stages, name)
         every_site = list(self.adapter.sites(self, attention_position))
         units = Counter(stage for stage, _ in {(site.stage, site.block) for site in every_site})
+        check_lists(config, [units[stage] for stage in range(num_stages)])
         self.attention_blocks = block_indices(attention_blocks, [units[stage] for stage in range(num_stages)])
         self.attention_position = attention_position
         self.se_init = se_init
@@ -194,7 +197,18 @@ class AttentionHost(Loadable, Made):
     def variant(self) -> dict[str, str]:
         """What is saved with the weights, since their shapes do not tell it."""
         stem_pool = {'stem_pool': self.stem_pool} if len(self.adapter.stem_pools) > 1 else {}
-        return self.adapter.variant(self) | stem_pool
+        return self.adapter.variant(self) | stem_pool | self._attention_variant()
+
+    def _attention_variant(self) -> dict[str, str]:
+        layers = [site.parent.se for site in self.attention_sites()]
+        if not layers:
+            return {}
+        settings = {
+            name: {getattr(layer, f'{name}_type') for layer in layers if hasattr(layer, f'{name}_type')}
+            for name in ('gate', 'squeeze')
+        }
+        known = {name: ', '.join(sorted(found)) for name, found in settings.items() if found}
+        return {'attention_position': self.attention_position, **known}
 
     def plugin_names(self) -> Iterator[str]:
         """The plugins in the residual units, as prefixes of their parameters (``layer2.0.gcb.``)."""

@@ -19,6 +19,7 @@ from .residual_units import (
     last_norm_name_of,
 )
 from .sites import HostAdapter, Part, Site
+from .then_attention import why_not_scaled
 
 
 class ResidualAdapter(HostAdapter):
@@ -56,6 +57,11 @@ class ResidualAdapter(HostAdapter):
         return {'style': getattr(host, 'style', 'pytorch')}
 
     def insert(self, site: Site, attention: nn.Module, position: str = 'standard') -> None:
+        if 'se' in site.parent._modules:
+            raise SeMmError(
+                f"{site.name} has a module 'se' already, which is the name of its attention; give the plugin another "
+                "name: cfg=dict(type='se_mm.SELayer', postfix='_plugin')"
+            )
         plain = type(site.parent)
         shape = PLAIN_BLOCKS.get(_full_name(plain))
         if shape is None:
@@ -82,6 +88,11 @@ def _site(name: str, unit: nn.Module, stage: int, block: int, position: str) -> 
         if PLAIN_BLOCKS.get(_full_name(plain)) is BasicShape:
             raise SeMmError("attention_position 'conv2' needs bottlenecks (50 layers and more)")
         norm = unit.norm2_name
+        obstacle = why_not_scaled(f'{name}.{norm}', getattr(unit, norm), unit.relu)
+        if getattr(unit, 'after_conv2_plugin_names', ()):
+            obstacle = 'plugins at after_conv2 stand between the norm and the attention'
+        if obstacle:
+            return Site(name, unit, stage, block, unit.conv2.out_channels, obstacle=obstacle)
         return _behind_norm(name, unit, stage, block, unit.conv2.out_channels, norm)
     if position == 'pre':
         weight = (Part(f'{name}.conv1.weight', reads=True),)

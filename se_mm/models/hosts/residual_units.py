@@ -187,7 +187,7 @@ class StandardUnit(PlainUnit):
         drop_path = getattr(self, 'drop_path', None)
         if self.training and drop_path is not None and not isinstance(drop_path, nn.Identity):
             return None
-        if is_watched(last_conv_of(self), self.last_norm, *self.se.modules()):
+        if is_watched(last_conv_of(self), self.last_norm, self.relu, *self.se.modules()):
             return None
         gate_of_mean = getattr(self.se, 'gate_of_mean', None)
         return gate_of_mean() if gate_of_mean else None
@@ -261,13 +261,13 @@ class NormThenAttention:
     """Two modules called one after the other; made on each access, so that it follows a converted norm (SyncBN).
 
     It is no module: nothing is registered in a forward, and state dicts stay as they are.
-    Initialisation reaches the norm through :meth:`apply`.
+    Initialisation reaches the norm through :meth:`apply`, ``weight`` and ``bias``.
     """
 
     def __init__(self, norm: nn.Module, attention: nn.Module) -> None:
         self.norm = norm
         self.attention = attention
-        self.apply = norm.apply
+        self.apply, self.weight, self.bias = norm.apply, norm.weight, norm.bias
 
     def __call__(self, x: Tensor) -> Tensor:
         return self.attention(self.norm(x))

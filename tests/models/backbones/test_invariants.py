@@ -190,6 +190,22 @@ def test_init_cfg_of_the_user_is_followed():
         (dict(depth=50, reduction=(16, 16)), 'one for each of the 4 stages'),
         (dict(depth=50, se_stages=(4,)), 'indices of stages, 0 to 3'),
         (dict(depth=50, se_stages=(True, False)), 'one bool for each of the 4 stages'),
+        (dict(depth=50, attention_stages=0), r'attention_stages must be a list of stages, as \(1, 2\), got 0'),
+        (dict(depth=50, reduction=[16, 16, 16, [16, 16, 16, 2]]), 'stage 3 has 3 blocks and 4 values'),
+        (dict(depth=50, attention=dict(type='GlobalContext', reduction=0)), 'a 0 that channels are divided by'),
+        (
+            dict(depth=50, plugins=[dict(cfg=dict(type='se_mm.SELayer'), position='after_conv3')]),
+            "has a module 'se' already",
+        ),
+        (
+            dict(
+                depth=50,
+                attention_position='conv2',
+                se_init='identity',
+                plugins=[dict(cfg=dict(type='ContextBlock', ratio=0.25), position='after_conv2')],
+            ),
+            'plugins at after_conv2 stand between',
+        ),
         (dict(depth=50, se_init='zero'), "se_init must be one of .*identity.*, got 'zero'"),
         (dict(depth=50, se_init='identity', norm_cfg=dict(type='BN', affine=False)), 'scale and shift'),
     ],

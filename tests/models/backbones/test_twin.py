@@ -167,6 +167,13 @@ def test_detectors_start_from_a_plain_classifier_with_what_they_add_as_it_is(tmp
     assert all_equal(features(se), features(plain))
 
 
+@pytest.mark.parametrize('host', ['mmpretrain.Res2Net', 'mmpretrain.ResNeSt'])
+def test_zero_init_residual_reaches_the_norm_before_the_gate(host):
+    se = SETwin(host, depth=50)
+    se.init_weights()
+    assert not se.layer1[0].bn3.weight.any()
+
+
 class ScaledBlock(BasicBlock):
     def forward(self, x):
         u = self.norm2(self.conv2(self.relu(self.norm1(self.conv1(x)))))
@@ -199,6 +206,7 @@ def test_a_host_of_the_user_gets_gates_behind_its_last_norms():
         ('mmdet.Nope', "no backbone is registered as 'mmdet.Nope'"),
         (nn.Identity, 'knows no insertion sites'),
         (3, '3 is no backbone'),
+        ('se_mm.SEResNet', 'SEResNet has attention already; use it as it is'),
     ],
 )
 def test_what_is_no_host_is_refused(host, message):

@@ -34,6 +34,15 @@ def test_hooks_are_called_and_see_what_they_change(name, recorded):
         assert not torch.equal(changed, network()(image())[0])
 
 
+@pytest.mark.parametrize('recorded', [False, True])
+def test_a_hook_on_the_activation_sees_the_units_output_last(recorded):
+    model, seen = network(), []
+    model.layer1[1].relu.register_forward_hook(lambda _, __, output: seen.append(output))
+    with torch.set_grad_enabled(recorded):
+        model(image())
+    assert [output.size(1) for output in seen] == [8, 8, 32]  # as in mmdet's ResNet
+
+
 def test_full_backward_hooks_are_called():
     model, seen = network(), []
     for name in ('se', 'se.fc1', 'se.fc2', 'bn3'):
