@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -76,8 +75,12 @@ def epochs_of(run: Run) -> float:
     """The length of a training in epochs; one in iterations is taken to be of COCO."""
     if not run.by_epoch:
         return run.length * run.batch_size / COCO_IMAGES
-    wrappers = (node for _, node in nodes(run.cfg.train_dataloader) if type_name(node) == 'RepeatDataset')
-    return float(run.length * math.prod(node['times'] for node in wrappers))
+    dataset, times = run.cfg.train_dataloader.get('dataset'), 1
+    while isinstance(dataset, Mapping):  # wrappers, to the first data set in them
+        times *= dataset['times'] if type_name(dataset) == 'RepeatDataset' else 1
+        inner = dataset.get('dataset', dataset.get('datasets'))
+        dataset = inner[0] if isinstance(inner, (list, tuple)) and inner else inner
+    return float(run.length * times)
 
 
 def attention_of(run: Run) -> str | None:

@@ -140,9 +140,9 @@ class GateSession:
             return evaluate(model, batches, evaluator, len(loader.dataset))
 
         metrics = all_metrics(self.model)
-        name = find_metric(metrics, wanted)
+        name = find_metric(metrics, wanted) or (None if wanted else next(iter(metrics), None))
         if name is None:
-            raise SeMmError(f'--metric {wanted or "names none"}: the evaluation has {listed(list(metrics), 12)}')
+            raise SeMmError(f'--metric {wanted}: the evaluation has {listed(list(metrics), 12)}')
         return lambda model: float(all_metrics(model)[name]), name, float(metrics[name])
 
     def unreadable(self) -> list[str]:

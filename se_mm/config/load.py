@@ -92,8 +92,10 @@ def _say(line: str) -> None:
 
 def set_data_root(cfg: Config, data_root: str) -> None:
     """Replaces the folder that the config reads its data from, in data sets and evaluators alike."""
-    named = [dataset.get('data_root') for _, dataset in datasets_in(cfg)]
-    old = next(filter(None, named), None) or cfg.get('data_root')
+    named = [root for _, dataset in datasets_in(cfg) if (root := dataset.get('data_root'))]
+    old = cfg.get('data_root')
+    if named and not (old and any(f'{root}/'.startswith(old.rstrip('/') + '/') for root in named)):
+        old = named[0]  # the config's own is not where its data sets are
     for _, dataset in datasets_in(cfg):
         dataset.setdefault('data_root', old or '')
     new = str(data_root).rstrip('/') + '/'

@@ -127,4 +127,5 @@ def _input_channels(backbone: nn.Module) -> int:
 
 def _features(backbone: nn.Module, image: Tensor) -> tuple[Tensor, ...]:
     features = backbone(image)
-    return (features,) if isinstance(features, Tensor) else tuple(features)
+    features = (features,) if isinstance(features, Tensor) else features
+    return tuple(feature for feature in features if feature is not None)  # mmpretrain's Inception gives (None, x)

@@ -132,7 +132,7 @@ def _check_variant(
     if not any(ATTENTION.match(family.to_ours(key)) for key in weights):
         own = {name: value for name, value in own.items() if name not in STANDARD_ATTENTION}
     fixes = [
-        f"{name}='{known[name]}' (the config has '{value}': {_MEANING.get(name, 'another graph')})"
+        f"{_ARGUMENT.get(name, name)}='{known[name]}' (the config has '{value}': {_MEANING.get(name, 'another graph')})"
         for name, value in own.items()
         if known.get(name, value) != value
     ]
@@ -140,6 +140,8 @@ def _check_variant(
         raise SeMmError(f'the weights are of the family {family.name} and need {" and ".join(fixes)} in the backbone')
 
 
+#: Arguments that are not the backbone's own.
+_ARGUMENT = {'gate': 'attention.gate', 'squeeze': 'attention.squeeze'}
 _MEANING = {'style': 'the stride is in another convolution', 'stem_pool': 'the stem pools another window'}
 
 

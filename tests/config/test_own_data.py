@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 from PIL import Image
 from support.formats import Sample, pictures_into, voc_devkit, voc_folder, yolo_folder
 
 from se_mm import SeMmError
-from se_mm.config.load import load_config
+from se_mm.config.load import load_config, set_data_root
 from se_mm.config.loaders import datasets_in, type_name
 from se_mm.config.tree import nodes
 from se_mm.datasets.prepare.detection import prepare_detection
@@ -207,6 +208,18 @@ def test_the_root_is_that_of_the_data_sets(tmp_path, voc):
     cfg = load_config(str(mine), data_root=str(voc))
     assert {dataset.data_root.rstrip('/') for _, dataset in datasets_in(cfg)} == {str(voc)}
     assert cfg.val_evaluator.ann_file.startswith(str(voc))
+
+
+def test_folders_below_the_root_stay(tmp_path):
+    mine = tmp_path / 'mine.py'
+    part = "dict(type='CocoDataset', data_root='data/own/cam{}/', ann_file='a.json')"
+    mine.write_text(
+        "default_scope = 'mmdet'\ndata_root = 'data/own/'\nmodel = dict(type='RetinaNet')\n"
+        f"train_dataloader = dict(dataset=dict(type='ConcatDataset', datasets=[{part.format(1)}, {part.format(2)}]))\n"
+    )
+    cfg = Config.fromfile(mine)
+    set_data_root(cfg, '/mnt/own')
+    assert [dataset.data_root for _, dataset in datasets_in(cfg)] == ['/mnt/own/cam1/', '/mnt/own/cam2/']
 
 
 def test_a_palette_for_more_classes_than_mmdet_has_colours():

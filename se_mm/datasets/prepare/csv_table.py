@@ -57,7 +57,7 @@ def _number(text: str) -> float:
 def _columns(table: Path) -> dict[str, str] | None:
     """Our names of the columns and the table's; ``None`` for a table of something else."""
     try:
-        with table.open(newline='', encoding='utf-8-sig') as stream:
+        with table.open(newline='', encoding='utf-8-sig', errors='replace') as stream:
             header = next(csv.reader(stream), [])
     except csv.Error:
         return None

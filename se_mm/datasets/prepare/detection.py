@@ -42,8 +42,9 @@ def prepare_detection(root: Path, val: float = 0.2, seed: int = 0, kind: str | N
         What was found and done, for the user.
 
     Raises:
-        SeMmError: if there are no annotations, more than a tenth of the files cannot be used, no
-            box can be used, or a file that is not ours is in the way.
+        SeMmError: if there are no annotations, more than a tenth of the files (or of the entries
+            of a single file) cannot be used, no box can be used, or a file that is not ours is
+            in the way.
     """
     if not root.is_dir():
         raise SeMmError(f'folder {root.absolute()} does not exist')
@@ -83,8 +84,8 @@ def _already_done(root: Path, targets: dict[str, Path]) -> list[str]:
     ours = [target for target in there if _description(target).startswith(MADE_BY)]
     hint = f'train with: se-mm train CONFIG --data-root {root} --classes'
     if there and ours == there and not {targets['train'], targets['val']} <= set(there):
-        for target in there:  # of a preparation that was interrupted
-            target.unlink()
+        for target in there:  # of a preparation that was interrupted; read as a source it would be half of one
+            target.replace(target.with_suffix('.json.old'))
         return []
     if there and ours == there:
         return [f'{", ".join(map(str, there))}: {_description(there[0])}; delete them to make them anew', hint]
@@ -132,7 +133,7 @@ def _read(root: Path, kind: str | None) -> tuple[Reading, list[str]]:
 
 def _refuse_most_broken(root: Path, reading: Reading) -> None:
     # A file of COCO JSON or CSV has many entries.
-    entries = max(reading.files, len(reading.pictures) + len(reading.broken))
+    entries = reading.files if reading.files > 1 else max(1, len(reading.pictures) + len(reading.broken))
     if len(reading.broken) > MOST_BROKEN * entries and (len(reading.broken) > 1 or not reading.pictures):
         some = '\n'.join(f'  {name} {why}' for name, why in reading.broken[:SHOWN])
         kind = 'files' if entries == reading.files else 'entries'

@@ -62,7 +62,7 @@ def _splits(folder: Path) -> dict[str, str]:
         if all(file.is_file() for file in files.values()):
             lines = [(line, split) for split, file in files.items() for line in file.open() if line.strip()]
             # A stem may have spaces, and a class's list has a number behind it.
-            return {stem: split for line, split in lines for stem in (line.split()[0], line.strip())}
+            return {line.split()[0]: split for line, split in lines} | {line.strip(): split for line, split in lines}
     return {}
 
 

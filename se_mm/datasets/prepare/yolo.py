@@ -19,13 +19,15 @@ def read(root: Path, index: PictureIndex) -> Reading | None:
     texts = set(files_below(root, ('.txt',)))
     labels = {picture: label for picture in index.files if (label := _label_of(picture, texts))}
     # One that does not begin as a label is a broken label, if others of its folder are labels.
-    of_labels = {PurePosixPath(label).parent for label in labels.values() if _is_label(root / label)}
+    filled = [label for label in labels.values() if (root / label).stat().st_size]
+    of_labels = {PurePosixPath(label).parent for label in filled if _is_label(root / label)}
     labels = {picture: label for picture, label in labels.items() if PurePosixPath(label).parent in of_labels}
     if not any((root / label).stat().st_size for label in labels.values()):
         return None
     folders = {PurePosixPath(picture).parent for picture in labels}
     names, said, listed = _names(root)
-    listed = {index.find(line, near=line) or line: split for line, split in listed.items()}
+    places = {line: index.find(line, near=line) or line for line in listed}  # a list may have absolute paths
+    listed = {file: listed[line] for line, file in places.items() if file.endswith(line) or line.endswith(file)}
     reading = Reading('YOLO text', files=len(labels), notes=[said])
     background, used = 0, 0
     for picture in index.files:
@@ -112,15 +114,16 @@ def _names(root: Path) -> tuple[list[str] | None, str, dict[str, str]]:
     if file is None:
         return None, 'no data.yaml or classes.txt: the classes are class_0, class_1, ...', {}
     if file.suffix not in ('.yaml', '.yml'):
-        return [line.strip() for line in file.read_text().splitlines() if line.strip()], f'classes of {file.name}', {}
+        lines = file.read_text(encoding='utf-8-sig').splitlines()
+        return [line.strip() for line in lines if line.strip()], f'classes of {file.name}', {}
     try:
         content: Any = yaml.safe_load(file.read_text()) or {}
     except yaml.YAMLError as error:
         return None, f'{file.name} cannot be read ({str(error).splitlines()[0]}): classes are class_0, ...', {}
     names = content.get('names') if isinstance(content, dict) else None
     if isinstance(names, dict):
-        if not all(isinstance(key, int) for key in names):
-            raise SeMmError(f'{file}: names maps {next(iter(names))!r}; expected numbers to names, as 0: cat')
+        if odd := [key for key in names if not isinstance(key, int)]:
+            raise SeMmError(f'{file}: names maps {odd[0]!r}; expected numbers to names, as 0: cat')
         names = [str(names.get(i, f'class_{i}')) for i in range(1 + max(names, default=-1))]
     splits: dict[str, str] = {}
     for key, split in SPLIT_NAMES.items():

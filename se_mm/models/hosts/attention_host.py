@@ -207,7 +207,7 @@ class AttentionHost(Loadable, Made):
             name: {getattr(layer, f'{name}_type') for layer in layers if hasattr(layer, f'{name}_type')}
             for name in ('gate', 'squeeze')
         }
-        known = {name: ', '.join(sorted(found)) for name, found in settings.items() if found}
+        known = {name: found.pop() for name, found in settings.items() if len(found) == 1}
         return {'attention_position': self.attention_position, **known}
 
     def plugin_names(self) -> Iterator[str]:

@@ -53,7 +53,7 @@ class MobileNetV1Adapter(HostAdapter):
             for number, block in enumerate(stage)
         ]
         for i, (name, block, stage, number) in enumerate(blocks):
-            obstacle = why_not_scaled(f'{name}.bn2', block.bn2, block.bn2.act)
+            obstacle = why_not_scaled(f'{name}.bn2', block.bn2, getattr(block.bn2, 'act', None))
             is_last = i + 1 == len(blocks) or blocks[i + 1][2] != stage
             if not obstacle:
                 affine = (Part(f'{name}.bn2.weight'), Part(f'{name}.bn2.bias'))

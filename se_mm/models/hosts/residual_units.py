@@ -267,7 +267,8 @@ class NormThenAttention:
     def __init__(self, norm: nn.Module, attention: nn.Module) -> None:
         self.norm = norm
         self.attention = attention
-        self.apply, self.weight, self.bias = norm.apply, norm.weight, norm.bias
+        self.apply = norm.apply
+        self.weight, self.bias = getattr(norm, 'weight', None), getattr(norm, 'bias', None)  # none where deployed
 
     def __call__(self, x: Tensor) -> Tensor:
         return self.attention(self.norm(x))

@@ -182,9 +182,30 @@ def test_list_files_of_yolo_may_have_absolute_paths(tmp_path):
     assert sorted(Path(image['file_name']).name for image in content['images']) == [Path(p).name for p in pictures[:5]]
 
 
+def test_an_empty_text_beside_captions_makes_them_no_labels(tmp_path):
+    csv_table(tmp_path / 'boxes.csv', grey(10))
+    (tmp_path / 'notes.csv').write_bytes('Größe\n'.encode('latin-1'))
+    pictures_into(tmp_path, grey(10))
+    for i in range(10):
+        (tmp_path / f'{i:02d}.txt').write_text('a blood cell' if i else '')
+    assert 'CSV' in '\n'.join(prepare_detection(tmp_path))
+    assert len(written(tmp_path)) == 10
+
+
+def test_pictures_without_labels_do_not_dilute_the_broken_ones(tmp_path):
+    yolo_folder(tmp_path, grey(40, 'RBC'))
+    for i, label in enumerate(sorted(tmp_path.rglob('labels/*.txt'))):
+        if i < 4:
+            label.write_text('0 0.5')
+        elif i >= 10:
+            label.unlink()
+    with pytest.raises(SeMmError, match='4 of 10 YOLO text files cannot be used'):
+        prepare_detection(tmp_path)
+
+
 def test_names_of_yolo_that_map_to_numbers_are_refused(tmp_path):
     yolo_folder(tmp_path, grey(4, 'RBC'))
-    (tmp_path / 'data.yaml').write_text('names: {cat: 0, dog: 1}\n')
+    (tmp_path / 'data.yaml').write_text('names: {0: dog, cat: 1}\n')
     with pytest.raises(SeMmError, match="names maps 'cat'; expected numbers to names"):
         prepare_detection(tmp_path)
 
