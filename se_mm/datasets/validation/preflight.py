@@ -67,7 +67,7 @@ def _check(cfg: Config, splits: Sequence[str], repaired: dict[str, str]) -> None
         loader = cfg.get(f'{split}_dataloader')
         for dataset_cfg in datasets_of(loader) if loader else ():
             dataset_class = _dataset_class(cfg, dataset_cfg)
-            if not (isinstance(dataset_class, type) and issubclass(dataset_class, BaseDataset)):
+            if isinstance(dataset_class, type) and not issubclass(dataset_class, BaseDataset):
                 print(f'{split}: {dataset_class.__name__} is no data set of mmengine and is not checked')
                 continue
             writes_only = split == 'test' and _writes_only(cfg.get('test_evaluator'))
