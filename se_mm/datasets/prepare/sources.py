@@ -15,6 +15,7 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
+from ...compat.archives import extract_inside
 from ...errors import SeMmError
 from .download import download
 
@@ -154,7 +155,7 @@ def _unpack(file: Path, root: Path, archive: Archive) -> None:
             content.extractall(aside)
     else:
         with tarfile.open(file) as content:
-            content.extractall(aside, filter='data')  # nothing outside of it
+            extract_inside(content, aside)
     if archive.unpacks_as:
         (aside / archive.unpacks_as).rename(aside / archive.gives)
     _move_into(aside, root)
