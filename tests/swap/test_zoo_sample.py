@@ -37,7 +37,9 @@ RUNS = [
     pytest.param('mmdet::solo/decoupled-solo-light_r50_fpn_3x_coco.py', marks=pytest.mark.soak),
     'mmdet::tridentnet/tridentnet_r50-caffe_1x_coco.py',
     pytest.param('mmdet::detectors/detectors_cascade-rcnn_r50_1x_coco.py', marks=pytest.mark.soak),
-    'mmdet::soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco.py',
+    pytest.param(
+        'mmdet::soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco.py', marks=pytest.mark.soak
+    ),
     'mmpretrain::resnet/resnet18_8xb16_cifar10.py',
     'mmpretrain::mocov2/mocov2_resnet50_8xb32-coslr-200e_in1k.py',
     'mmpretrain::inception_v3/inception-v3_8xb32_in1k.py',

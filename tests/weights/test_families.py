@@ -66,7 +66,10 @@ def pretrained(backbone, file, **kwargs):
     return backbone
 
 
-@pytest.mark.parametrize('name', TIMM)
+@pytest.mark.parametrize(
+    'name',
+    [pytest.param(n, marks=pytest.mark.soak) if n in ('seresnet152', 'seresnext101_32x4d') else n for n in TIMM],
+)
 def test_timm(name, tmp_path):
     theirs = randomize(timm.create_model(name).double()).eval()
     torch.save(theirs.state_dict(), tmp_path / 'timm.pth')
@@ -80,9 +83,9 @@ def test_timm(name, tmp_path):
         (50, False, True),
         (50, False, False),
         (101, False, True),
-        (152, False, False),
+        pytest.param(152, False, False, marks=pytest.mark.soak),
         (50, True, True),
-        (101, True, False),
+        pytest.param(101, True, False, marks=pytest.mark.soak),
     ],
 )
 def test_mmpretrain(depth, resnext, whole, tmp_path):
