@@ -186,9 +186,8 @@ def _pairs(plain: list[Run], se: list[Run], protocol: Protocol) -> tuple[Paired,
     else:
         ours, theirs = _by_seed(plain), _by_seed(se)
         matched = [(seed, run, theirs[seed]) for seed, run in ours.items() if seed in theirs]
-        left = [
-            str(run.work_dir) for seed, run in (*ours.items(), *theirs.items()) if not (seed in ours and seed in theirs)
-        ]
+        alone = ours.keys() ^ theirs.keys()
+        left = [str(run.work_dir) for seed, run in (*ours.items(), *theirs.items()) if seed in alone]
         if matched and left:
             warnings.warn(f'left out, since the other side has no training with its seed: {listed(left)}', stacklevel=2)
     if not matched:

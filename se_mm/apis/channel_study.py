@@ -12,7 +12,7 @@ from ..analysis.channel_pruning import SCORES, channel_activity, prune_channels,
 from ..analysis.complexity import parameters_of
 from ..errors import SeMmError
 from ..utils.atomic import write_atomic
-from ..utils.paths import made_folder
+from ..utils.paths import make_folder
 from .gates import GateSession, print_table, say
 
 
@@ -45,7 +45,7 @@ def study_channels(
     wrong = [ratio for ratio in ratios if not 0 < ratio < 1]
     if wrong:
         raise SeMmError(f'--channels is {wrong[0]}; expected shares of the channels between 0 and 1')
-    made_folder(out, f'--out {out}')
+    make_folder(out, f'--out {out}')
     cfg.work_dir = str(out / 'log')
     session = GateSession(cfg, checkpoint)
     loader, indices, about = session.calibration(calibration, seed)

@@ -36,7 +36,7 @@ from ..config.tree import MISSING, find
 from ..errors import SeMmError, listed
 from ..evaluation.metrics import share_lost
 from ..utils.atomic import write_atomic
-from ..utils.paths import made_folder
+from ..utils.paths import make_folder
 from ..weights.files import read_checkpoint
 from .gates import GateSession, print_table, say, short_names
 
@@ -84,7 +84,7 @@ def prune_gates(cfg: Config, checkpoint: str, out: Path, options: PruneOptions) 
     """
     if options.budget is not None and not 0 <= options.budget < 1:
         raise SeMmError(f'--budget is {options.budget}; expected a share of the metric, as 0.001')
-    made_folder(out, f'--out {out}')
+    make_folder(out, f'--out {out}')
     cfg.work_dir = str(out / 'log')
     by_budget = options.budget is not None
     session = GateSession(cfg, checkpoint, ('val', 'test') if by_budget else ('test',))

@@ -22,7 +22,7 @@ from ..analysis.pictures import SIZES, Pictures, check_classes, choose_channels,
 from ..analysis.removal import Removal, study_removal
 from ..config.loaders import datasets_of
 from ..utils.atomic import write_atomic
-from ..utils.paths import existing_file, made_folder
+from ..utils.paths import existing_file, make_folder
 from ..visualization.cam import draw_cam
 from ..visualization.html_report import HtmlReport
 from .gate_figures import draw_figures
@@ -88,7 +88,7 @@ def analyze_gates(cfg: Config, checkpoint: str, out: Path, options: GateOptions)
             or a folder that does not fit.
     """
     choose_channels(1, options.channels, 0)  # refused before anything is read
-    made_folder(out, f'--out {out}')
+    make_folder(out, f'--out {out}')
     cfg.work_dir = str(out / 'log')
     session = GateSession(cfg, checkpoint)
     loader = session.loader('test')

@@ -23,7 +23,7 @@ from ..evaluation.predictions import best_classes, coco_results
 from ..export.pictures import prepare
 from ..export.runtimes import open_exported
 from ..utils.atomic import write_atomic
-from ..utils.paths import made_folder
+from ..utils.paths import make_folder
 from ..weights.files import read_checkpoint
 from .evaluation import check_attention, deploy, mismatch
 from .exported import ExportedModel
@@ -125,7 +125,7 @@ def _targets(out: Path) -> tuple[Path, Path | None]:
 
 def _make_folders(out: Path) -> None:
     file, pictures = _targets(out)
-    made_folder(pictures or file.parent, f'--out {out}')
+    make_folder(pictures or file.parent, f'--out {out}')
 
 
 def _written(model: _Predictor, images: Sequence[str], out: Path) -> Predicted:

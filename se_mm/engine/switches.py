@@ -12,6 +12,7 @@ from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 
 from ..config.loaders import LOADERS as DATA_LOADERS
+from ..config.loaders import type_name
 from ..config.pretrained import without_pretrained
 from ..datasets.transforms.loading import guard_images
 from ..datasets.validation import skipped
@@ -64,7 +65,8 @@ def apply_training_switches(cfg: Config, args: argparse.Namespace) -> None:
     if args.compile:
         hooks.append(dict(type='se_mm.CompileHook'))
     if args.ema is not None:
-        if any('EMAHook' in str(hook.get('type')) for hook in cfg.get('custom_hooks') or [] if isinstance(hook, dict)):
+        given = [hook for hook in cfg.get('custom_hooks') or [] if isinstance(hook, dict)]
+        if any(type_name(hook).endswith('EMAHook') for hook in given):
             raise SeMmError(
                 '--ema: the config averages its weights already, by an EMAHook in custom_hooks; set its momentum there'
             )

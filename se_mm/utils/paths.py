@@ -22,8 +22,8 @@ def existing_file(path: str, what: str) -> str:
     return path
 
 
-def made_folder(folder: Path, named: str) -> Path:
-    """The folder, made where it is missing.
+def make_folder(folder: Path, named: str) -> None:
+    """Makes a folder where it is missing.
 
     Args:
         folder: that is written to.
@@ -36,4 +36,3 @@ def made_folder(folder: Path, named: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SeMmError(f'{named} is no folder that can be written to: {error}') from error
-    return folder

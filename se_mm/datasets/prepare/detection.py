@@ -83,11 +83,11 @@ def _already_done(root: Path, targets: dict[str, Path]) -> list[str]:
     there = [target for target in targets.values() if target.exists()]
     ours = [target for target in there if _description(target).startswith(MADE_BY)]
     hint = f'train with: se-mm train CONFIG --data-root {root} --classes'
-    if there and ours == there and not {targets['train'], targets['val']} <= set(there):
-        for target in there:  # of a preparation that was interrupted; read as a source it would be half of one
-            target.replace(target.with_suffix('.json.old'))
-        return []
     if there and ours == there:
+        if not {targets['train'], targets['val']} <= set(there):
+            for target in there:  # of a preparation that was interrupted; read as a source it would be half of one
+                target.replace(target.with_suffix('.json.old'))
+            return []
         return [f'{", ".join(map(str, there))}: {_description(there[0])}; delete them to make them anew', hint]
     found = {} if ours else find_coco(root)
     if 'train' in found and ('val' in found or 'test' in found):

@@ -21,9 +21,9 @@ def read(root: Path, index: PictureIndex) -> Reading | None:
     # One that does not begin as a label is a broken label, if others of its folder are labels.
     filled = [label for label in labels.values() if (root / label).stat().st_size]
     of_labels = {PurePosixPath(label).parent for label in filled if _is_label(root / label)}
-    labels = {picture: label for picture, label in labels.items() if PurePosixPath(label).parent in of_labels}
-    if not any((root / label).stat().st_size for label in labels.values()):
+    if not of_labels:
         return None
+    labels = {picture: label for picture, label in labels.items() if PurePosixPath(label).parent in of_labels}
     folders = {PurePosixPath(picture).parent for picture in labels}
     names, said, listed = _names(root)
     places = {line: index.find(line, near=line) or line for line in listed}  # a list may have absolute paths
@@ -75,7 +75,7 @@ def _label_of(picture: str, texts: set[str]) -> str | None:
 
 
 def _is_label(file: Path) -> bool:
-    """Whether its first line begins with the number of a class and is long enough; an empty file shows nothing."""
+    """Whether its first line is blank, or begins with the number of a class and is long enough."""
     try:
         with file.open(encoding='utf-8-sig') as stream:
             words = stream.readline().split()

@@ -12,8 +12,6 @@ from torch.nn.grad import conv2d_weight
 
 from ..attention.operators import accumulated_in, no_autocast
 
-#: The matrices of a batch, N x C x K, may be this many times as large as one of its maps, N x C x H x W.
-_LARGEST_MATRICES = 1
 #: A map of fewer positions is quicker through oneDNN's convolution than through a product of matrices, on a CPU.
 _FEW_POSITIONS = 2048
 

@@ -87,13 +87,10 @@ def _site(name: str, unit: nn.Module, stage: int, block: int, position: str) -> 
     if position == 'conv2':
         if PLAIN_BLOCKS.get(_full_name(plain)) is BasicShape:
             raise SeMmError("attention_position 'conv2' needs bottlenecks (50 layers and more)")
-        norm = unit.norm2_name
-        obstacle = why_not_scaled(f'{name}.{norm}', getattr(unit, norm), unit.relu)
         if getattr(unit, 'after_conv2_plugin_names', ()):
             obstacle = 'plugins at after_conv2 stand between the norm and the attention'
-        if obstacle:
             return Site(name, unit, stage, block, unit.conv2.out_channels, obstacle=obstacle)
-        return _behind_norm(name, unit, stage, block, unit.conv2.out_channels, norm)
+        return _behind_norm(name, unit, stage, block, unit.conv2.out_channels, unit.norm2_name, unit.relu)
     if position == 'pre':
         weight = (Part(f'{name}.conv1.weight', reads=True),)
         return Site(name, unit, stage, block, unit.conv1.in_channels, weight)
@@ -107,12 +104,18 @@ def _site(name: str, unit: nn.Module, stage: int, block: int, position: str) -> 
     return Site(name, unit, stage, block, channels, obstacle=why[position])
 
 
-def _behind_norm(name: str, unit: nn.Module, stage: int, block: int, channels: int, norm: str) -> Site:
-    if getattr(getattr(unit, norm), 'weight', None) is None:
-        obstacle = f'{name}.{norm} has no scale and shift that could be doubled; use a norm with affine=True'
-        return Site(name, unit, stage, block, channels, obstacle=obstacle)
-    affine = (Part(f'{name}.{norm}.weight'), Part(f'{name}.{norm}.bias'))
-    return Site(name, unit, stage, block, channels, affine)
+def _behind_norm(
+    name: str,
+    unit: nn.Module,
+    stage: int,
+    block: int,
+    channels: int,
+    norm: str,
+    activation: nn.Module | None = None,
+) -> Site:
+    obstacle = why_not_scaled(f'{name}.{norm}', getattr(unit, norm), activation)
+    affine = () if obstacle else (Part(f'{name}.{norm}.weight'), Part(f'{name}.{norm}.bias'))
+    return Site(name, unit, stage, block, channels, affine, obstacle)
 
 
 def _plain_class(unit: nn.Module) -> type[nn.Module]:
