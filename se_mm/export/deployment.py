@@ -58,7 +58,7 @@ def _convolutions_with_norms(network: nn.Module) -> Iterator[tuple[nn.Module, st
 def deploy(backbone: nn.Module, compiled: bool = False) -> None:
     """Makes a backbone ready for inference, in place; it cannot be trained afterwards.
 
-    Folding is tried on a copy first, in float32 at least, so that a refusal changes nothing.
+    Folding is tried on a copy first, in float64, so that a refusal changes nothing.
 
     Args:
         backbone: with its weights loaded. On a CPU its maps are channels-last afterwards.
@@ -103,10 +103,8 @@ def fold_checked(part: nn.Module, name: str) -> int:
 
 
 def _check_folding(backbone: nn.Module) -> None:
-    trial = copy.deepcopy(backbone)
+    trial = copy.deepcopy(backbone).double()  # in which rounding cannot look like a wrong order, or hide one
     weight = next(trial.parameters())
-    if weight.dtype in (torch.float16, torch.bfloat16):  # whose rounding would hide a wrong order, or look like one
-        weight = next(trial.float().parameters())
     generator = torch.Generator().manual_seed(0)
     # 96 pixels: Inception takes no less than 75.
     image = torch.randn(1, _input_channels(trial), 96, 96, generator=generator).to(weight)
