@@ -9,6 +9,8 @@ from typing import Any
 from mmengine.registry import MODELS
 from torch import nn
 
+from ..errors import SeMmError
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -25,26 +27,36 @@ class Candidate:
     plain: str = ''
 
 
-def backbones(depth: int, frozen: bool) -> list[Candidate]:
+def backbones(depth: int, frozen: bool, resnext: bool = False) -> list[Candidate]:
     """Ours and everybody's, the SE ones beside their plain twins.
 
     Args:
         depth: of the ResNets.
         frozen: whether stem and first stage have no gradients and BatchNorm is in eval mode, as mmdet trains.
-    """
-    freeze = dict(frozen_stages=1, norm_eval=True) if frozen else {}
+        resnext: whether they are ResNeXt 32x4d.
 
-    def build(type: str, **config: Any) -> Callable[[], nn.Module]:
-        return lambda: MODELS.build(dict(type=type, depth=depth, out_indices=(0, 1, 2, 3), **config, **freeze))
+    Raises:
+        SeMmError: for a ResNeXt of depth 18 or 34.
+    """
+    if resnext and depth < 50:
+        raise SeMmError(f'--resnext --depth {depth}: ResNeXt has bottlenecks, --depth 50, 101 or 152')
+    freeze = dict(frozen_stages=1, norm_eval=True) if frozen else {}
+    kind = 'ResNeXt' if resnext else 'ResNet'
+
+    def build(library: str, se: str = '', **config: Any) -> Callable[[], nn.Module]:
+        if resnext:
+            config.update(groups=32, **{'width_per_group' if library == 'mmpretrain' else 'base_width': 4})
+        config.update(type=f'{library}.{se}{kind}', depth=depth, out_indices=(0, 1, 2, 3), **freeze)
+        return lambda: MODELS.build(config)
 
     found = [
-        Candidate('se_mm.SEResNet', build('se_mm.SEResNet'), 'se_mm without SE'),
-        Candidate('se_mm without SE', build('se_mm.SEResNet', se_stages=())),
-        Candidate('mmdet.ResNet', build('mmdet.ResNet')),
+        Candidate(f'se_mm.SE{kind}', build('se_mm', 'SE'), 'se_mm without SE'),
+        Candidate('se_mm without SE', build('se_mm', 'SE', se_stages=())),
+        Candidate(f'mmdet.{kind}', build('mmdet')),
     ]
     if depth >= 50:  # mmpretrain's SE-ResNet has bottlenecks only
-        found.append(Candidate('mmpretrain.SEResNet', build('mmpretrain.SEResNet'), 'mmpretrain.ResNet'))
-    found.append(Candidate('mmpretrain.ResNet', build('mmpretrain.ResNet')))
+        found.append(Candidate(f'mmpretrain.SE{kind}', build('mmpretrain', 'SE'), f'mmpretrain.{kind}'))
+    found.append(Candidate(f'mmpretrain.{kind}', build('mmpretrain')))
     try:
         import timm
     except ImportError:
@@ -57,11 +69,13 @@ def backbones(depth: int, frozen: bool) -> list[Candidate]:
 
         return make
 
-    return [
-        *found,
-        Candidate('timm seresnet', timms(f'seresnet{depth}'), 'timm resnet'),
-        Candidate('timm resnet', timms(f'resnet{depth}')),
-    ]
+    name = kind.lower()
+    known = timm.list_models()
+    for se, plain in (('se', f'timm {name}'), ('', '')):
+        model = f'{se}{name}{depth}{"_32x4d" if resnext else ""}'
+        if model in known:
+            found.append(Candidate(f'timm {se}{name}', timms(model), plain))
+    return found
 
 
 def _freeze(network: nn.Module) -> nn.Module:

@@ -21,6 +21,8 @@ from .candidates import Candidate, backbones, detectors
 from .measuring import MIB, check_device, interleaved, kept_bytes, markdown_table, peak_bytes, peak_resident_bytes
 from .runtimes import RUNTIMES
 
+#: The networks that others are held against.
+MMDET = ('mmdet.ResNet', 'mmdet.ResNeXt')
 MODES = ('inference', 'training', 'detector-inference', 'detector-training')
 #: What becomes of a backbone, in place, before inference.
 FORMS: dict[str, Callable[[nn.Module], None]] = {
@@ -45,6 +47,7 @@ class Setting:
         forms: of ``FORMS``, for inference.
         runtimes: of ``RUNTIMES``, further forms for the inference of backbones.
         attention: the layers to compare in our ResNet, in place of everybody's networks.
+        resnext: whether everybody's networks are ResNeXt 32x4d.
     """
 
     mode: str
@@ -56,6 +59,7 @@ class Setting:
     forms: tuple[str, ...] = ('default', 'deployed')
     attention: tuple[str, ...] = ()
     runtimes: tuple[str, ...] = ()
+    resnext: bool = False
 
     @property
     def training(self) -> bool:
@@ -70,12 +74,17 @@ class Setting:
         if self.detector:
             return detectors(self.depth)
         frozen = self.training and not self.train_norms
-        return attentions(self.depth, self.attention, frozen) if self.attention else backbones(self.depth, frozen)
+        if self.attention:
+            return attentions(self.depth, self.attention, frozen)
+        return backbones(self.depth, frozen, self.resnext)
 
     def __str__(self) -> str:
         batch, height, width = self.size
         kind = ', BatchNorm in training mode' if self.train_norms else ''
-        return f'{self.mode}, depth {self.depth}, {batch}x3x{height}x{width}{kind}{", AMP" if self.amp else ""}'
+        network = 'ResNeXt 32x4d, ' if self.resnext else ''
+        return (
+            f'{self.mode}, {network}depth {self.depth}, {batch}x3x{height}x{width}{kind}{", AMP" if self.amp else ""}'
+        )
 
 
 @dataclass
@@ -219,12 +228,13 @@ def machine(device: str) -> str:
     return f'{hardware}; torch {torch.__version__}, ' + ', '.join(f'{name} {v}' for name, v in versions.items())
 
 
-def table(measured: list[Measured], relative_to: str = 'mmdet.ResNet') -> list[str]:
+def table(measured: list[Measured], relative_to: str | tuple[str, ...] = MMDET) -> list[str]:
     """The lines of a Markdown table: each figure, its ratio to the plain twin in the same form, and to one network.
 
     Args:
         measured: what :func:`measure` returned.
-        relative_to: the end of that network's name; its default form is taken. The first line's where there is none.
+        relative_to: the end of that network's name, or several to look for; its default form is taken.
+            The first line's where there is none.
     """
     columns = {
         'median ms': lambda entry: 1e3 * entry.median,

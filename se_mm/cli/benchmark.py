@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='tail: memory bandwidth of the SE tail alone',
     )
     parser.add_argument('--depth', type=int, choices=[18, 34, 50, 101, 152], default=50)
+    parser.add_argument('--resnext', action='store_true', help='ResNeXt 32x4d in place of ResNet')
     parser.add_argument(
         '--size', type=int, nargs=3, metavar=('N', 'H', 'W'), help='default: 1 800 1344; training: 2 480 800'
     )
@@ -48,9 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='LAYER',
         help="attention layers in our ResNet: 'all', or some as tools/train.py --attention takes them",
     )
-    parser.add_argument(
-        '--relative-to', default='mmdet.ResNet', metavar='NAME', help='ratios to this network (default: mmdet.ResNet)'
-    )
+    parser.add_argument('--relative-to', metavar='NAME', help="ratios to this network (default: mmdet's)")
     parser.add_argument('--json', type=Path, metavar='FILE', help='every round of every network')
     parser.add_argument('--chart', type=Path, metavar='PNG', help='the medians as bars')
     parser.add_argument('--scaling', metavar='CONFIG', help='images a second of its training by several processes')
@@ -80,15 +79,16 @@ def run(args: argparse.Namespace) -> None:
         args.mode,
         args.depth,
         size,
-        args.device,
-        args.amp,
-        args.train_norms,
-        forms,
-        tuple(args.attention),
-        tuple(args.runtimes),
+        device=args.device,
+        amp=args.amp,
+        train_norms=args.train_norms,
+        forms=forms,
+        attention=tuple(args.attention),
+        runtimes=tuple(args.runtimes),
+        resnext=args.resnext,
     )
     measured = networks.measure(setting, args.rounds, args.only, args.rss)
-    lines = networks.table(measured, args.relative_to)
+    lines = networks.table(measured, args.relative_to or networks.MMDET)
     if args.attention:
         lines += ['', *costs(setting.candidates())]
     print('\n'.join([f'{setting}; {args.rounds} interleaved rounds', where, '', *lines]))

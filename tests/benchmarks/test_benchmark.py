@@ -29,6 +29,18 @@ def test_every_candidate_is_measured_in_every_form(mode, tmp_path):
     assert (tmp_path / 'chart.png').stat().st_size > 5000
 
 
+def test_resnexts_are_compared_with_resnexts_of_the_same_size():
+    plain = {}
+    for candidate in backbones(50, frozen=False, resnext=True):
+        network = candidate.build()
+        if not candidate.plain:
+            plain[candidate.name] = sum(p.numel() for p in network.parameters())
+    assert set(plain.values()) == {22_979_904}  # torchvision's resnext50_32x4d without its 2,049,000 of fc
+    assert {'mmdet.ResNeXt', 'mmpretrain.ResNeXt', 'timm resnext'} <= set(plain)
+    with pytest.raises(SeMmError, match='--resnext --depth 18: ResNeXt has bottlenecks'):
+        backbones(18, frozen=False, resnext=True)
+
+
 def test_ratios_are_to_the_plain_twin_in_the_same_form():
     def entry(name: str, form: str, plain: str, *seconds: float) -> networks.Measured:
         return networks.Measured(name, form, plain, list(seconds), peak=MIB)
