@@ -15,7 +15,7 @@ from ..errors import SeMmError, listed
 from ..evaluation.metrics import in_points, less_is_better
 from .images import Metric, accuracy, average_precision, bootstrap
 from .paired import Paired
-from .runs import PREDICTIONS, Run, differences
+from .runs import PREDICTIONS, Run, data_roots, differences, in_words
 
 #: The number of seeds that would see a difference of so many points is said.
 DIFFERENCE = 0.5
@@ -41,12 +41,11 @@ class Network:
         """Its metric at the end, in points, of each seed."""
         return tuple(self.runs[seed].figure(metric) for seed in seeds)
 
-    def curves(self, metric: str) -> tuple[list[int], np.ndarray]:
+    def curves(self, metric: str, seeds: Sequence[int]) -> tuple[list[int], np.ndarray]:
         """Epochs or iterations of the validations, and (seeds, validations) of the metric in points."""
-        axis = 'epoch' if next(iter(self.runs.values())).by_epoch else 'iter'
-        each = [
-            {entry[axis]: entry[metric] for entry in run.validations if metric in entry} for run in self.runs.values()
-        ]
+        runs = [self.runs[seed] for seed in seeds]
+        axis = 'epoch' if runs[0].by_epoch else 'iter'
+        each = [{entry[axis]: entry[metric] for entry in run.validations if metric in entry} for run in runs]
         steps = sorted(set.intersection(*map(set, each)))
         return steps, np.array([[in_points(metric, run[step]) for step in steps] for run in each])
 
@@ -112,6 +111,7 @@ def compare(networks: Sequence[Network], metric: str | None = None) -> Compariso
     for network in networks:
         for seed in seeds:
             network.runs[seed].metric_named(full)
+    notes += [note for network in networks for note in _of_other_configs(network, seeds)]
     turn = -1.0 if less_is_better(full) else 1.0
     against = []
     for network in networks[1:]:
@@ -125,11 +125,22 @@ def compare(networks: Sequence[Network], metric: str | None = None) -> Compariso
                 network.name,
                 Paired(seeds, *figures),
                 None if images is None else turn * images,
-                differences(ours.cfg, theirs.cfg),
+                _changed(ours, theirs),
                 weights if weights[0] != weights[1] else None,
             )
         )
     return Comparison(full, list(networks), seeds, against, notes)
+
+
+def _of_other_configs(network: Network, seeds: Sequence[int]) -> list[str]:
+    """What is said of trainings whose config is not that of the first seed."""
+    notes = []
+    for seed in seeds[1:]:
+        changed = differences(network.runs[seeds[0]].cfg, network.runs[seed].cfg)
+        if changed:
+            where = [network.runs[each].work_dir for each in (seeds[0], seed)]
+            notes.append(f'{where[0]} and {where[1]} differ in more than the seed: {listed(in_words(changed), _KEYS)}')
+    return notes
 
 
 def _over_images(
@@ -178,6 +189,12 @@ def metric_over_images(run: Run, metric: str) -> tuple[Metric, list[Any]]:
             classes = (dataset.get('metainfo') or {}).get('classes') or ()
             return average_precision(predictions, Path(evaluator.ann_file), metric.rpartition('/')[2], classes)
     raise SeMmError(f'the ground truth of {run.work_dir} is not there')
+
+
+def _changed(first: Run, second: Run) -> dict[str, tuple[Any, Any]]:
+    changed = differences(first.cfg, second.cfg)
+    roots = [', '.join(data_roots(run.cfg)) for run in (first, second)]
+    return changed | ({'data_root': tuple(roots)} if roots[0] != roots[1] else {})
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
@@ -263,7 +280,7 @@ def _details(entry: Against) -> list[str]:
             f'with the spread of these pairs, a difference of {DIFFERENCE} takes '
             f'{f"{needed} seeds" if needed else "more than 1000 seeds"} to be seen in 80% of comparisons'
         )
-    changed = [f'`{key}` {a!r} → {b!r}' for key, (a, b) in entry.changed.items()]
+    changed = in_words(entry.changed)
     if entry.weights:
         changed.append(f'weights {entry.weights[0]} → {entry.weights[1]}')
     lines.append(f'the configs differ in: {listed(changed, _KEYS) or "nothing"}')

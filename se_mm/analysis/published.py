@@ -43,6 +43,8 @@ _ECA_SETUP = {
     'images a step': '8',
     'learning rate': '0.01',
     'epochs': '12',
+    'weights': 'of ImageNet, their own',
+    'neck': 'FPN',
     'image scale': '1333x800',
     'trained on': 'train2017',
     'evaluated on': 'val2017',
@@ -52,10 +54,12 @@ _PAPER_SETUP = {
     'learning rate': '0.02',
     'epochs': '24.6',
     'style': 'caffe',
+    'weights': 'of ImageNet, their own',
+    'neck': 'FPN',
     'trained on': 'train2017',  # 80k + 35k images: the same ones
     'evaluated on': 'val2017',  # the 5k of minival are the same images
 }
-_SCENES_SETUP = {'depth': '152', 'weights': 'none', 'trained on': 'train-challenge', 'evaluated on': 'val'}
+_SCENES_SETUP = {'backbone': 'ResNet-152', 'weights': 'none', 'trained on': 'train-challenge', 'evaluated on': 'val'}
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,11 @@ class Reference:
     attention: str = 'SELayer'
 
     @property
+    def network(self) -> str:
+        """The plain one, as :func:`se_mm.analysis.verdict.backbone_of` names it."""
+        return f'ResNet-{self.depth}'
+
+    @property
     def gain(self) -> float:
         """Points of AP more, or of error less."""
         return round(self.plain - self.se if self.protocol is PLACES else self.se - self.plain, 2)
@@ -95,8 +104,12 @@ REFERENCES = (
     Reference(ECA_NET, FASTER_1X, 101, 38.7, 40.3, _ECA_SETUP, 'ECALayer'),
     Reference(ECA_NET, MASK_1X, 50, 37.2, 38.7, _ECA_SETUP),
     Reference(ECA_NET, MASK_1X, 101, 39.4, 40.7, _ECA_SETUP),
+    Reference(ECA_NET, MASK_1X, 50, 37.2, 39.0, _ECA_SETUP, 'ECALayer'),
+    Reference(ECA_NET, MASK_1X, 101, 39.4, 41.3, _ECA_SETUP, 'ECALayer'),
     Reference(ECA_NET, RETINA_1X, 50, 35.6, 37.1, _ECA_SETUP),
     Reference(ECA_NET, RETINA_1X, 101, 37.7, 38.7, _ECA_SETUP),
+    Reference(ECA_NET, RETINA_1X, 50, 35.6, 37.3, _ECA_SETUP, 'ECALayer'),
+    Reference(ECA_NET, RETINA_1X, 101, 37.7, 39.1, _ECA_SETUP, 'ECALayer'),
     Reference(PAPER_SCENES, PLACES, 152, 41.15, 40.37, _SCENES_SETUP),
 )
 

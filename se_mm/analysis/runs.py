@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-import json
+import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
+from ..config.loaders import datasets_in
 from ..config.pretrained import named_weights
 from ..config.tree import nodes
 from ..errors import SeMmError, listed
 from ..evaluation.metrics import find_metric, in_points
+from .work_dirs import SCALARS, VALIDATIONS, Start, config_of, is_work_dir, processes_of, starts_of, validations_of
 
-#: Written by :mod:`se_mm.engine.hooks.curves`.
-VALIDATIONS = 'validations.json'
 #: Where a comparison keeps what ``tools/test.py --out`` wrote.
 PREDICTIONS = 'predictions.json'
-_SCALARS = '*/vis_data/scalars.json'
-#: Parts of a config that make a training what it is.
-_SETUP = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler', 'auto_scale_lr')
-#: Keys that say where something is, not what.
-_PLACES = ('data_root', 'ann_file', 'init_cfg', 'pretrained', 'num_workers', 'persistent_workers', '_scope_')
+#: Parts of a config that make a result what it is.
+_SETUP = (
+    'model',
+    'data_preprocessor',
+    'train_dataloader',
+    'train_cfg',
+    'optim_wrapper',
+    'param_scheduler',
+    'auto_scale_lr',
+    'custom_hooks',
+    'val_dataloader',
+    'val_evaluator',
+)
+#: Keys that say where something is, not what, and those of the weights, which are compared for themselves.
+_PLACES = ('data_root', 'init_cfg', 'pretrained', 'num_workers', 'persistent_workers', '_scope_')
 
 
 @dataclass
@@ -36,11 +45,15 @@ class Run:
         work_dir: the folder.
         cfg: what it ran with, as mmengine wrote it there.
         validations: ``epoch``, ``iter`` and the metrics of each validation.
+        weights: that it started from, by the keys that name them.
+        processes: of how many it was; ``None`` where its log does not say.
     """
 
     work_dir: Path
     cfg: Config
     validations: list[dict[str, Any]]
+    weights: dict[str, str] = field(default_factory=dict)
+    processes: int | None = None
 
     @property
     def seed(self) -> int | None:
@@ -92,32 +105,20 @@ class Run:
         """A metric at the end, in per cent or points of AP.
 
         Raises:
-            SeMmError: if it is pycocotools' -1, for want of such objects.
+            SeMmError: if it is no number, or pycocotools' -1, for want of such objects.
         """
         value = self.validations[-1][metric]
+        if not math.isfinite(value):
+            raise SeMmError(f'{self.work_dir}: {metric} is {value}')
         if value < 0:
             raise SeMmError(f'{self.work_dir}: {metric} is {value:g}: its validation set has no such objects')
         return in_points(metric, value)
 
     @property
-    def weights(self) -> dict[str, str]:
-        """The weights that it started from, by the keys that name them."""
-        return named_weights(_as_started(self.work_dir, self.cfg))
-
-    @cached_property
-    def processes(self) -> int:
-        """Of how many it was, as mmengine's log says; 1 where there is no log."""
-        for log in sorted(self.work_dir.glob('*/*.log')):
-            found = re.search(r'GPU number: (\d+)', log.read_text(errors='replace')[:20_000])
-            if found:
-                return int(found[1])
-        return 1
-
-    @property
-    def batch_size(self) -> int:
-        """Images of a step, of all processes."""
-        accumulated = self.cfg.optim_wrapper.get('accumulative_counts', 1)
-        return self.cfg.train_dataloader.batch_size * self.processes * accumulated
+    def batch_size(self) -> int | None:
+        """Images of a step, of all processes; ``None`` where the number of these is not known."""
+        accumulated = (self.cfg.get('optim_wrapper') or {}).get('accumulative_counts', 1)
+        return self.processes and self.cfg.train_dataloader.get('batch_size', 1) * self.processes * accumulated
 
 
 def read_run(work_dir: Path) -> Run:
@@ -126,57 +127,32 @@ def read_run(work_dir: Path) -> Run:
     Raises:
         SeMmError: if the config or the metrics are missing or cannot be read.
     """
-    config = config_in(work_dir)
-    if config is None:
-        raise SeMmError(f'{work_dir} is no work_dir of a training: it holds no config (*.py) that mmengine wrote')
     try:
-        # The modules that it imports are not needed to read it.
-        cfg = Config.fromfile(config, import_custom_modules=False)
-        validations = _validations(work_dir)
+        starts = starts_of(work_dir)
+        cfg = config_of(work_dir, starts)
     except Exception as error:  # a config is code, and a file may be cut off
         raise SeMmError(f'{work_dir} cannot be read: {type(error).__name__}: {error}') from error
+    if cfg is None:
+        raise SeMmError(f'{work_dir} is no work_dir of a training: it holds no config (*.py) that mmengine wrote')
     missing = [key for key in ('model', 'train_cfg', 'train_dataloader') if not cfg.get(key)]
+    if not missing and not {'max_epochs', 'max_iters'} & cfg.train_cfg.keys():
+        missing = ['train_cfg.max_epochs or train_cfg.max_iters']
     if missing:
-        raise SeMmError(f'{config} is not the config of a training: it has no {", ".join(missing)}')
+        raise SeMmError(f'the config in {work_dir} is not that of a training: it has no {", ".join(missing)}')
+    try:
+        validations = validations_of(work_dir, starts, cfg)
+    except (ValueError, KeyError, TypeError) as error:
+        raise SeMmError(f'{work_dir} cannot be read: {type(error).__name__}: {error}') from error
     if not validations:
         raise SeMmError(
-            f'{work_dir} has no log of a validation: neither {VALIDATIONS} nor {_SCALARS}; it ended before the first'
+            f'{work_dir} has no log of a validation: neither {VALIDATIONS} nor */{SCALARS}; it ended before the first'
         )
-    return Run(work_dir, cfg, validations)
+    return Run(work_dir, cfg, validations, weights_at_start(starts, cfg), processes_of(work_dir, starts, cfg))
 
 
-def config_in(work_dir: Path) -> Path | None:
-    """The config that a training left: mmengine writes it beside the checkpoints, and with each start's log."""
-    beside = sorted(work_dir.glob('*.py'), key=lambda file: file.stat().st_mtime)
-    return beside[-1] if beside else next(reversed(_of_starts(work_dir)), None)
-
-
-def _of_starts(work_dir: Path) -> list[Path]:
-    """The config of each start, the oldest first: the folders are named by the time."""
-    return sorted(work_dir.glob('*/vis_data/config.py'))
-
-
-def _as_started(work_dir: Path, cfg: Config) -> Config:
-    """The config of the last start from the beginning: one that resumes names no weights."""
-    for file in reversed(_of_starts(work_dir)):
-        start = Config.fromfile(file, import_custom_modules=False)
-        if not start.get('resume'):
-            return start
-    return cfg
-
-
-def _validations(work_dir: Path) -> list[dict[str, Any]]:
-    file = work_dir / VALIDATIONS
-    if file.is_file():
-        return json.loads(file.read_text())
-    found: dict[int, dict[str, Any]] = {}
-    for scalars in sorted(work_dir.glob(_SCALARS)):
-        for line in scalars.read_text().splitlines():
-            entry = json.loads(line)
-            metrics = {key: value for key, value in entry.items() if '/' in key and isinstance(value, (int, float))}
-            if metrics and 'lr' not in entry:  # a training's lines have the rate
-                found[entry['step']] = {'epoch': entry['step'], 'iter': entry['step'], **metrics}
-    return [found[step] for step in sorted(found)]
+def weights_at_start(starts: Sequence[Start], cfg: Config) -> dict[str, str]:
+    """The weights that a training started from, by the keys that name them: one that resumes names none."""
+    return named_weights(starts[0].cfg if starts and starts[0].is_first else cfg)
 
 
 def differences(first: Config, second: Config) -> dict[str, tuple[Any, Any]]:
@@ -187,26 +163,43 @@ def differences(first: Config, second: Config) -> dict[str, tuple[Any, Any]]:
         >>> differences(plain, se)
         {'model.backbone.type': ('ResNet', 'SEResNet')}
     """
-    one, other = (dict(_leaves({key: cfg.get(key) for key in _SETUP})) for cfg in (first, second))
+    one, other = (dict(_leaves({key: cfg.get(key) for key in _SETUP}, data_roots(cfg))) for cfg in (first, second))
     keys = [*one, *(key for key in other if key not in one)]
     return {key: (one.get(key), other.get(key)) for key in keys if one.get(key) != other.get(key)}
 
 
-def _leaves(tree: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Every value that holds no dictionary, by its dotted key."""
+def in_words(changed: Mapping[str, tuple[Any, Any]]) -> list[str]:
+    """Differences of two configs, each in Markdown."""
+    return [f'`{key}` {a!r} → {b!r}' for key, (a, b) in changed.items()]
+
+
+def data_roots(cfg: Config) -> list[str]:
+    """The folders of the data sets of a config, without those of its test."""
+    return list(
+        dict.fromkeys(
+            dataset.data_root for split, dataset in datasets_in(cfg) if split != 'test' and dataset.get('data_root')
+        )
+    )
+
+
+def _leaves(tree: Mapping[str, Any], roots: Sequence[str]) -> list[tuple[str, Any]]:
+    """Every value that holds no dictionary, by its dotted key; paths below the folder of the data are relative."""
     found = []
     for keys, node in nodes(tree):
         if any(key in _PLACES for key in keys):
             continue
         for key, value in node.items():
             if key not in _PLACES and next(iter(nodes(value)), None) is None:
-                found.append(('.'.join(map(str, (*keys, key))), _as_lists(value)))
+                found.append(('.'.join(map(str, (*keys, key))), _comparable(value, roots)))
     return found
 
 
-def _as_lists(value: Any) -> Any:
-    """Without tuples, which a config that was written and read again may have in their place."""
-    return [_as_lists(entry) for entry in value] if isinstance(value, (list, tuple)) else value
+def _comparable(value: Any, roots: Sequence[str]) -> Any:
+    """Without tuples, which a config that was written and read again may have in place of lists."""
+    if isinstance(value, str):
+        root = next((root for root in roots if value.startswith(f'{root.rstrip("/")}/')), '')
+        return value[len(root) :].lstrip('/') if root else value
+    return [_comparable(entry, roots) for entry in value] if isinstance(value, (list, tuple)) else value
 
 
 def runs_in(folder: Path) -> tuple[dict[int, Run], list[str]]:
@@ -217,7 +210,7 @@ def runs_in(folder: Path) -> tuple[dict[int, Run], list[str]]:
     """
     found: dict[int, Run] = {}
     others = []
-    for work_dir in sorted(path for path in folder.iterdir() if path.is_dir() and config_in(path)):
+    for work_dir in sorted(filter(is_work_dir, folder.iterdir())):
         try:
             run = read_run(work_dir)
             check_finished([run])
@@ -239,8 +232,13 @@ def check_finished(runs: Sequence[Run]) -> None:
         SeMmError: if one is cut off.
     """
     for run in runs:
+        unit = 'epochs' if run.by_epoch else 'iterations'
+        if run.done > run.length:
+            raise SeMmError(
+                f'{run.work_dir} was validated after {run.done} {unit}, and its config has {run.length}: '
+                'its files are of two trainings'
+            )
         if not run.is_finished:
-            unit = 'epochs' if run.by_epoch else 'iterations'
             raise SeMmError(
                 f'{run.work_dir} is not finished: {run.done} of {run.length} {unit}; tools/train.py --resume goes on'
             )

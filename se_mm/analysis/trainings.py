@@ -10,12 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 from mmengine.config import Config
 
+from ..config.pretrained import named_weights
 from ..engine.hooks.checkpoint import latest_checkpoint
 from ..errors import USER_ERROR, SeMmError, listed
-from .runs import PREDICTIONS, config_in, differences, read_run
+from .runs import PREDICTIONS, data_roots, differences, read_run
+from .work_dirs import config_of, starts_of
 
 #: What the configs can use of the training that they are read for: ``'{{$SE_MM_SEED:0}}'``.
 SEED_VARIABLE = 'SE_MM_SEED'
@@ -63,11 +66,20 @@ def state_of(training: Training, asked: Config) -> str:
     Raises:
         SeMmError: if there is a training of another config.
     """
-    file = config_in(training.work_dir) if training.work_dir.is_dir() else None
-    if file is None:
+    starts = starts_of(training.work_dir)
+    there = config_of(training.work_dir, starts)
+    if there is None:
         return 'new'
-    there = Config.fromfile(file, import_custom_modules=False)
-    if other := differences(there, asked):
+    other: dict[str, tuple[Any, Any]] = dict(differences(there, asked))
+    if starts and starts[0].is_first:  # else the weights are not known: one that resumes names none
+        first, wanted = named_weights(starts[0].cfg), named_weights(asked)
+        other |= {
+            key: (first.get(key), wanted.get(key)) for key in {**first, **wanted} if first.get(key) != wanted.get(key)
+        }
+    roots = data_roots(there), data_roots(asked)
+    if roots[0] != roots[1] and all(Path(root).is_dir() for root in roots[0]):  # else they were moved
+        other['data_root'] = tuple(', '.join(each) or None for each in roots)
+    if other:
         said = listed([f'{key} is {a!r} there and {b!r} here' for key, (a, b) in other.items()], 3)
         raise SeMmError(
             f'{training.work_dir} holds a training of another config: {said}; name another --work-dir, or delete it'

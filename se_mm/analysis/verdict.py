@@ -13,14 +13,22 @@ from ..config.tree import nodes
 from ..errors import SeMmError, listed
 from .paired import Paired
 from .published import MMDET, PLACES, PROTOCOLS, REFERENCES, Protocol, Reference
-from .runs import Run, check_finished
+from .runs import Run, check_finished, differences, in_words
 
-#: Images of COCO's train2017 with boxes, on which mmdet trains.
-COCO_IMAGES = 117_266
+#: Images of COCO's train2017 with boxes, on which mmdet trains, and of the splits of Places365.
+IMAGES = {'train2017': 117_266, 'train-standard': 1_803_460, 'train-challenge': 8_026_628}
+#: AP is logged and published to a tenth of a point, so a difference of two figures is this far off at most.
+ROUNDING = 0.1
+#: So many keys of two configs are named.
+_KEYS = 12
+#: Classes of the data sets.
+_CLASSES = {'CocoDataset': 80, 'Places365': 365}
 #: One pair has no spread. So many points to each side are assumed to be the seed's.
 TOLERANCE = 0.5
-#: The types of our backbones, and those whose attention is an argument of the host itself.
-_OURS = ('SEResNet', 'SEResNeXt', 'SETwin')
+#: Backbones of se_mm, whose ``attention`` argument names the layer.
+_OURS = ('SEResNet', 'SEResNeXt', 'SENet', 'SETwin')
+#: Arguments that make another network of a ResNet.
+_VARIANTS = ('dcn', 'plugins', 'conv_cfg', 'deep_stem', 'avg_down')
 
 
 @dataclass(frozen=True)
@@ -42,8 +50,8 @@ class Verdict:
     @property
     def word(self) -> str:
         """``'inside'``, or ``'above'`` where SE gains more here than there, or ``'below'``."""
-        gain = self.reference.gain
-        return 'above' if self.low > gain else 'below' if self.high < gain else 'inside'
+        gain = self.reference.gain  # of two digits, as the bounds are for this
+        return 'above' if round(self.low, 2) > gain else 'below' if round(self.high, 2) < gain else 'inside'
 
 
 def protocol_of(run: Run) -> Protocol:
@@ -61,9 +69,7 @@ def protocol_of(run: Run) -> Protocol:
         known = ', '.join(f'{p.name} ({p.epochs[0]:g} to {p.epochs[1]:g})' for p in same)
         length = f'{epochs:.1f} epochs'
         if not run.by_epoch:
-            length += (
-                f' ({run.length} iterations of {run.batch_size} images, with the number of GPUs that its log says)'
-            )
+            length += f' ({run.length} iterations; images a step: {_images_a_step(run)})'
         raise SeMmError(f'{run.work_dir} has {length}, for which nothing is published; known are {known}')
     raise SeMmError(
         f'{run.work_dir} is {detector} on {data}, for which nothing is published of SE; known are '
@@ -72,9 +78,20 @@ def protocol_of(run: Run) -> Protocol:
 
 
 def epochs_of(run: Run) -> float:
-    """The length of a training in epochs; one in iterations is taken to be of COCO."""
+    """The length of a training in epochs.
+
+    Raises:
+        SeMmError: if it is in iterations, and how many images a step has or the data set has is not known.
+    """
     if not run.by_epoch:
-        return run.length * run.batch_size / COCO_IMAGES
+        images, split = run.batch_size or _base_batch_size(run), _split(run.cfg.train_dataloader)
+        if not images or split not in IMAGES:
+            unknown = f'images {split} has' if images else 'GPUs it ran on, and so how many images a step has'
+            raise SeMmError(
+                f'{run.work_dir} has {run.length} iterations; it is not known how many {unknown}: '
+                'expected "GPU number" in a log of mmengine (*/*.log) there, and the files of COCO or Places365'
+            )
+        return run.length * images / IMAGES[split]
     dataset, times = run.cfg.train_dataloader.get('dataset'), 1
     while isinstance(dataset, Mapping):  # wrappers, to the first data set in them
         times *= dataset['times'] if type_name(dataset) == 'RepeatDataset' else 1
@@ -94,16 +111,36 @@ def attention_of(run: Run) -> str | None:
         'SELayer'
     """
     backbone = run.cfg.model.get('backbone') or {}
+    if list(backbone.get('attention_stages', backbone.get('se_stages', [0]))) == []:
+        return None
     if type_name(backbone) in _OURS:
         return type_name(backbone.get('attention') or {'type': 'SELayer'})
     return 'SELayer' if type_name(backbone).startswith('SE') else None  # mmpretrain's
 
 
+def backbone_of(run: Run) -> str:
+    """The network without its attention, as ``'ResNet-50'`` or ``'ResNeXt-101 32x4d with dcn'``.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from mmengine.config import Config
+        >>> cfg = Config(dict(model=dict(backbone=dict(type='se_mm.SEResNeXt', depth=101, groups=32, base_width=4))))
+        >>> backbone_of(Run(Path(), cfg, []))
+        'ResNeXt-101 32x4d'
+    """
+    backbone = run.cfg.model.get('backbone') or {}
+    kind = type_name(backbone)
+    name = type_name({'type': backbone.get('host')}) if kind == 'SETwin' else re.sub('^SE(?=ResNe)', '', kind)
+    name += f'-{backbone.get("depth", backbone.get("arch", "?"))}'
+    if backbone.get('groups', 1) > 1:
+        name += f' {backbone.groups}x{backbone.get("base_width", backbone.get("width_per_group", 4))}d'
+    variants = [key for key in _VARIANTS if backbone.get(key)]
+    return name + f' with {", ".join(variants)}' * bool(variants)
+
+
 def setup_of(run: Run) -> dict[str, str]:
     """What results depend on beside the attention, in words, from the config that the training left."""
     cfg = run.cfg
-    backbone = cfg.model.get('backbone') or {}
-    optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer') or {}
     scales = [
         node['scale'] for _, node in nodes(cfg.train_dataloader) if 'Resize' in type_name(node) and 'scale' in node
     ]
@@ -111,16 +148,38 @@ def setup_of(run: Run) -> dict[str, str]:
         name for key, name in run.weights.items() if 'backbone' in key or key in ('load_from', 'model.pretrained')
     ]
     return {
-        'depth': str(backbone.get('depth')),
+        'backbone': backbone_of(run),
+        'neck': type_name(cfg.model.get('neck') or {}) if cfg.model.get('neck') else 'none',
         'epochs': f'{epochs_of(run):.1f}'.removesuffix('.0'),
-        'images a step': str(run.batch_size),
-        'learning rate': f'{optimizer.get("lr", float("nan")):g}',
-        'style': str(backbone.get('style', 'pytorch')),
+        'images a step': _images_a_step(run),
+        'learning rate': f'{_learning_rate(run):g}',
+        'style': str((cfg.model.get('backbone') or {}).get('style', 'pytorch')),
         'weights': ', '.join(weights) or 'none',
         'image scale': ', '.join('x'.join(map(str, s)) if isinstance(s, (list, tuple)) else str(s) for s in scales),
         'trained on': _split(cfg.train_dataloader),
         'evaluated on': _split(cfg.get('val_dataloader') or {'datasets': []}),
     }
+
+
+def _base_batch_size(run: Run) -> int | None:
+    """Images of a step that the learning rate is for."""
+    return (run.cfg.get('auto_scale_lr') or {}).get('base_batch_size')
+
+
+def _images_a_step(run: Run) -> str:
+    if run.batch_size:
+        return str(run.batch_size)
+    each = f'{run.cfg.train_dataloader.get("batch_size", "?")} a GPU, number of GPUs not known'
+    return each if run.by_epoch or not _base_batch_size(run) else f'{each}; {_base_batch_size(run)} is assumed'
+
+
+def _learning_rate(run: Run) -> float:
+    """As mmengine scales it, which leaves the accumulation of gradients out."""
+    optimizer = (run.cfg.get('optim_wrapper') or {}).get('optimizer') or {}
+    scaling, rate = run.cfg.get('auto_scale_lr') or {}, float(optimizer.get('lr', 'nan'))
+    if scaling.get('enable') and run.processes and _base_batch_size(run):
+        rate *= run.processes * run.cfg.train_dataloader.batch_size / _base_batch_size(run)
+    return rate
 
 
 def judge(runs: Sequence[Run]) -> tuple[Protocol, list[Verdict], list[Run], list[Run]]:
@@ -142,20 +201,22 @@ def judge(runs: Sequence[Run]) -> tuple[Protocol, list[Verdict], list[Run], list
     layers = sorted({str(attention_of(run)) for run in se})
     if len(layers) > 1:
         raise SeMmError(f'these trainings have different attention ({", ".join(layers)}): judge one after the other')
-    depth = (runs[0].cfg.model.get('backbone') or {}).get('depth')
+    network = backbone_of(runs[0])
     # Of Places365 the paper has one pair alone: what differs from it is said.
-    fitting = [r for r in REFERENCES if r.protocol is protocol and (protocol is PLACES or r.depth == depth)]
+    fitting = [r for r in REFERENCES if r.protocol is protocol and (protocol is PLACES or r.network == network)]
     fitting = [r for r in fitting if not se or r.attention == layers[0]]
     if not fitting:
-        known = sorted({(r.depth, r.attention) for r in REFERENCES if r.protocol is protocol})
+        known = sorted({f'{r.network} with {r.attention}' for r in REFERENCES if r.protocol is protocol})
         raise SeMmError(
-            f'{protocol.name}: nothing is published for depth {depth} with {layers[0] if se else "SE"}; '
-            f'known are {listed([f"{d} with {a}" for d, a in known])}'
+            f'{protocol.name}: nothing is published for {network} with {layers[0] if se else "SE"}; '
+            f'known are {listed(known)}'
         )
     if not (plain and se):
         return protocol, [Verdict(r, Paired((), (), ()), 0.0, 0.0) for r in fitting], plain, se
     pairs, plain, se = _pairs(plain, se, protocol)
     low, high = pairs.interval or (pairs.mean - TOLERANCE, pairs.mean + TOLERANCE)
+    if protocol is not PLACES:
+        low, high = min(low, pairs.mean - ROUNDING), max(high, pairs.mean + ROUNDING)
     return protocol, [Verdict(r, pairs, low, high) for r in fitting], plain, se
 
 
@@ -170,7 +231,7 @@ def _shared_protocol(runs: Sequence[Run]) -> Protocol:
                 'only results of one protocol can be compared'
             )
         ours, theirs = setup_of(first), setup_of(run)
-        for key in ('depth', 'trained on', 'evaluated on', 'epochs'):
+        for key in ('backbone', 'trained on', 'evaluated on', 'epochs'):
             if ours[key] != theirs[key]:
                 raise SeMmError(
                     f'{first.work_dir} and {run.work_dir} differ in more than attention: {key} {ours[key]} and '
@@ -220,19 +281,26 @@ def figure_of(run: Run, protocol: Protocol) -> float:
 
 
 def _data(run: Run) -> str:
-    """The kind of the data set; COCO is COCO by its files, since others come in its format."""
-    train = _split(run.cfg.train_dataloader)
-    val = _split(run.cfg.get('val_dataloader') or {'datasets': []})
-    kind = type_name(next(datasets_of(run.cfg.train_dataloader)))
+    """The kind of the data set; COCO is COCO by its files and classes, since others come in its format."""
+    loaders = [run.cfg.train_dataloader, run.cfg.get('val_dataloader') or {'datasets': []}]
+    train, val = map(_split, loaders)
+    datasets = [dataset for loader in loaders for dataset in datasets_of(loader)]
+    kind = type_name(datasets[0])
     if kind == 'CocoDataset' and (train, val) != ('train2017', 'val2017'):
         return f'other data ({train}, {val})'
+    if any(dataset.get('indices') for dataset in datasets):
+        return f'a part of {kind} (indices)'
+    counts = {node['num_classes'] for _, node in nodes(run.cfg.model) if isinstance(node.get('num_classes'), int)}
+    counts |= {len(classes) for d in datasets if (classes := (d.get('metainfo') or {}).get('classes'))}
+    if kind in _CLASSES and (others := counts - {_CLASSES[kind]}):
+        return f'other data ({train}, {val}, of {listed(sorted(map(str, others)))} classes)'
     return kind
 
 
 def _split(loader: Mapping[str, Any]) -> str:
     names = []
     for dataset in datasets_of(loader):
-        file = re.search(r'instances_(\w+)\.json', str(dataset.get('ann_file') or ''))
+        file = re.search(r'(?:^|/)instances_(\w+)\.json$', str(dataset.get('ann_file') or ''))
         names.append(file[1] if file else str(dataset.get('split') or dataset.get('ann_file') or 'unknown'))
     return ', '.join(names)
 
@@ -243,26 +311,33 @@ def report(protocol: Protocol, verdicts: Sequence[Verdict], plain: Sequence[Run]
     lines = [f'{protocol.name}; {what} in points', '', '| | plain | SE | gain |', '| --- | --- | --- | --- |']
     for verdict in verdicts:
         r = verdict.reference
-        lines.append(f'| {r.source}, depth {r.depth} | {r.plain:.2f} | {r.se:.2f} | {r.gain:+.2f} |')
-    depth = verdicts[0].reference.depth
-    if (protocol, depth) in MMDET:
-        lines.append(f"| mmdet's model zoo, depth {depth} | {MMDET[protocol, depth]:.2f} | | |")
+        layer = f', {r.attention}' * (r.attention != 'SELayer')
+        lines.append(f'| {r.source}, {r.network}{layer} | {r.plain:.2f} | {r.se:.2f} | {r.gain:+.2f} |')
+    r = verdicts[0].reference
+    if (protocol, r.depth) in MMDET:
+        lines.append(f"| mmdet's model zoo, {r.network} | {MMDET[protocol, r.depth]:.2f} | | |")
     count = max(len(plain), len(se))
     for i in range(count):
         figures = [f'{figure_of(runs[i], protocol):.2f}' if i < len(runs) else '' for runs in (plain, se)]
         pairs = verdicts[0].pairs
         gain = f'{pairs.differences[i]:+.2f}' if i < len(pairs.seeds) else ''
         lines.append(
-            f'| measured, seed {(plain or se)[min(i, len(plain or se) - 1)].seed} | {" | ".join(figures)} | {gain} |'
+            f'| measured{_seed_of((plain or se)[min(i, len(plain or se) - 1)])} | {" | ".join(figures)} | {gain} |'
         )
-    lines += ['', *(line for verdict in verdicts for line in _in_words(verdict)), '']
-    return '\n'.join([*lines, *_setups(verdicts, plain, se)]) + '\n'
+    if plain and se:
+        lines += ['', *(_in_words(verdict, backbone_of(plain[0])) for verdict in verdicts), '']
+    else:
+        sources = listed(list(dict.fromkeys(verdict.reference.source for verdict in verdicts)))
+        lines += ['', f'No verdict on {sources}: it needs a plain training and one with attention.', '']
+    return '\n'.join([*lines, *_setups(verdicts, plain, se), *_config_differences(plain, se)]) + '\n'
 
 
-def _in_words(verdict: Verdict) -> list[str]:
+def _seed_of(run: Run) -> str:
+    return '' if run.seed is None else f', seed {run.seed}'
+
+
+def _in_words(verdict: Verdict, network: str) -> str:
     r, pairs = verdict.reference, verdict.pairs
-    if not pairs.seeds:
-        return [f'No verdict on {r.source}: it needs a plain training and one with attention.']
     measured = f'{pairs.mean:+.2f} [{verdict.low:+.2f}, {verdict.high:+.2f}]'
     said = {
         'inside': f'**Inside**: the measured gain {measured} agrees with the {r.gain:+.2f} of {r.source}',
@@ -271,9 +346,32 @@ def _in_words(verdict: Verdict) -> list[str]:
     }[verdict.word]
     if verdict.low <= 0 <= verdict.high:
         said += '; no gain at all would agree too'
+    if network != r.network:
+        said += f'. That is of {r.network}, and this is {network}'
     if pairs.interval is None:
         said += f'. One pair has no spread: ±{TOLERANCE} is assumed, and two more seeds would tell'
-    return [f'{said}.']
+    else:
+        said += '. The published gain is one pair itself, whose spread is not known'
+    return f'{said}.'
+
+
+def _config_differences(plain: Sequence[Run], se: Sequence[Run]) -> list[str]:
+    """Of plain and SE, and of the seeds of one of them."""
+    lines = []
+    if plain and se:
+        changed = differences(plain[0].cfg, se[0].cfg)
+        changed.pop('model.backbone.type', None)
+        if changed:
+            lines.append(f'The configs of plain and SE differ in: {listed(in_words(changed), _KEYS)}.')
+    for runs in (plain, se):
+        for run in runs[1:]:
+            changed = differences(runs[0].cfg, run.cfg)
+            if run.weights != runs[0].weights:
+                changed['weights'] = tuple(', '.join(r.weights.values()) or 'none' for r in (runs[0], run))
+            if changed:
+                said = listed(in_words(changed), _KEYS)
+                lines.append(f'{runs[0].work_dir} and {run.work_dir} differ in more than the seed: {said}.')
+    return [line for each in lines for line in ('', each)]
 
 
 def _setups(verdicts: Sequence[Verdict], plain: Sequence[Run], se: Sequence[Run]) -> list[str]:

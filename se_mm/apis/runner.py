@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import is_distributed
+from mmengine.dist import is_distributed, master_only
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
@@ -53,9 +53,18 @@ def build_runner(cfg: Config, prepare: Callable[[Config], None]) -> Runner:
         runner = RUNNERS.build(prepared) if 'runner_type' in cfg else Runner.from_cfg(prepared)
         runner.cfg = copy.deepcopy(cfg)
         runner.dump_config()
+        _dump_for_start(runner)
     except Exception as error:
         raise _explained(error, cfg) from error
     return runner
+
+
+@master_only
+def _dump_for_start(runner: Runner) -> None:
+    """Writes the config of this start over the copy that mmengine's visualizer made of the prepared one."""
+    copied = Path(runner.log_dir, 'vis_data', 'config.py')
+    if copied.is_file():
+        runner.cfg.dump(copied)
 
 
 def _wrap_on_cpu(cfg: Config) -> None:

@@ -21,14 +21,18 @@ def draw_comparison(comparison: Comparison, path: Path) -> None:
     """
     figure, (left, right) = new_figure(1, 2, figsize=(11, 4.2), layout='constrained', width_ratios=[3, 2])
     label = metric_label(comparison.metric)
-    first = next(iter(comparison.networks[0].runs.values()))
+    runs = [run for network in comparison.networks for run in network.runs.values()]
+    units = sorted({'epoch' if run.by_epoch else 'iteration' for run in runs})
     for i, network in enumerate(comparison.networks):
-        steps, values = network.curves(comparison.metric)
+        steps, values = network.curves(comparison.metric, comparison.seeds)
+        if len(units) > 1:
+            steps = np.array(steps) / next(iter(network.runs.values())).length
         left.plot(steps, values.mean(0), f'C{i}', marker='.', label=network.name)
         left.fill_between(steps, values.min(0), values.max(0), color=f'C{i}', alpha=0.2, lw=0)
     count = len(comparison.seeds)
-    left.set(xlabel='epoch' if first.by_epoch else 'iteration', ylabel=label, title=f'mean and range of {count} seeds')
-    left.xaxis.get_major_locator().set_params(integer=True)
+    xlabel = units[0] if len(units) == 1 else 'share of the training'
+    left.set(xlabel=xlabel, ylabel=label, title=f'mean and range of {count} seeds')
+    left.xaxis.get_major_locator().set_params(integer=len(units) == 1)
     left.legend(fontsize=8)
     left.grid(alpha=0.3)
     right.axvline(0, color='k', lw=0.8)

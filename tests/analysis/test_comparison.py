@@ -64,6 +64,18 @@ def test_the_table_the_verdict_and_what_it_rests_on(tmp_path):
     assert json.loads(json.dumps(plain_data))['gains'][0]['interval'] == pytest.approx([1.13, 3.03], abs=0.01)
 
 
+def test_other_data_and_seeds_of_another_config_are_said(tmp_path):
+    plain, se = network(tmp_path, 'plain', (80.0, 81.0)), network(tmp_path, 'se', (82.0, 83.5))
+    for run in se.runs.values():
+        run.cfg.merge_from_dict(
+            {'train_dataloader.dataset.data_root': 'other/', 'custom_hooks': [dict(type='EMAHook')]}
+        )
+    se.runs[1].cfg.merge_from_dict({'optim_wrapper.optimizer.lr': 0.2})
+    found = compare([plain, se])
+    assert set(found.against[0].changed) == {'data_root', 'custom_hooks.0.type'}
+    assert 'seed_1 differ in more than the seed: `optim_wrapper.optimizer.lr` 0.1 → 0.2' in found.notes[0]
+
+
 def test_lists_of_sizes_are_compared():
     one, other = (
         Config(dict(train_dataloader=dict(dataset=dict(pipeline=[dict(type='RandomResize', scale=scale)]))))

@@ -56,6 +56,29 @@ def test_data_elsewhere_and_weights_that_a_resumed_training_no_longer_names_make
     assert state_of(one, asked) == 'finished'
 
 
+def test_a_training_of_other_weights_or_of_data_elsewhere_is_refused(tmp_path):
+    one = training(tmp_path)
+    for folder in ('here', 'there'):
+        (tmp_path / folder).mkdir()
+    cfg = Config(SETUP)
+    cfg.merge_from_dict({'train_dataloader.dataset.data_root': str(tmp_path / 'here')})
+    leave(one.work_dir, 4)
+    start = one.work_dir / '20260101_000000/vis_data'
+    start.mkdir(parents=True)
+    cfg.dump(start / 'config.py')
+    assert state_of(one, cfg) == 'finished'
+    asked = Config(cfg.to_dict())
+    asked.merge_from_dict({'model.backbone.init_cfg': dict(type='Pretrained', checkpoint='a')})
+    with pytest.raises(SeMmError, match="model.backbone.init_cfg is None there and 'a' here"):
+        state_of(one, asked)
+    asked = Config(cfg.to_dict())
+    asked.merge_from_dict({'train_dataloader.dataset.data_root': str(tmp_path / 'there')})
+    with pytest.raises(SeMmError, match='data_root is .*/here. there and .*/there. here'):
+        state_of(one, asked)
+    (tmp_path / 'here').rmdir()  # moved
+    assert state_of(one, asked) == 'finished'
+
+
 def test_a_training_of_another_config_is_refused(tmp_path):
     one = training(tmp_path)
     leave(one.work_dir, 4)

@@ -95,19 +95,19 @@ def test_different_protocols_are_refused(tmp_path):
         said_of(made_up(tmp_path, PLAIN, 37.4), made_up(tmp_path, SE_2X, 40.4))
     with pytest.raises(SeMmError, match='trained on train-challenge and train-standard'):
         said_of(made_up(tmp_path, PLACES, 41.0), made_up(tmp_path, 'se_resnet152_places365', 40.0))
-    with pytest.raises(SeMmError, match='differ in more than attention: depth 50 and 101'):
+    with pytest.raises(SeMmError, match='differ in more than attention: backbone ResNet-50 and ResNet-101'):
         said_of(made_up(tmp_path, PLAIN, 37.4, 1), made_up(tmp_path, 'faster_rcnn_se_r101_coco', 40.4))
 
 
 def test_a_schedule_or_data_without_published_figures_is_refused(tmp_path):
     with pytest.raises(SeMmError, match=r'has 6\.0 epochs, for which nothing is published; known are COCO, Faster'):
         said_of(made_up(tmp_path, SE, 30.0, **{'train_cfg.max_epochs': 6}))
-    with pytest.raises(SeMmError, match=r'has 3\.1 epochs \(180000 iterations of 2 images, with the number of GPUs'):
+    with pytest.raises(SeMmError, match=r'has 3\.1 epochs \(180000 iterations; images a step: 2\)'):
         said_of(made_up(tmp_path, SE_2X, 40.0, gpus=1))
     other = {'train_dataloader.dataset.ann_file': 'annotations/train.json'}
     with pytest.raises(SeMmError, match=r'FasterRCNN on other data \(annotations/train.json, val2017\), for which'):
         said_of(made_up(tmp_path, SE, 31.0, **other))
-    with pytest.raises(SeMmError, match='nothing is published for depth 34 with SE'):
+    with pytest.raises(SeMmError, match='nothing is published for ResNet-34 with SE'):
         said_of(made_up(tmp_path, PLAIN, 32.0, **{'model.backbone.depth': 34}))
 
 
@@ -135,6 +135,159 @@ def test_mmengines_own_log_will_do(tmp_path):
     assert '**Inside**: the measured gain +1.30' in said_of(ours, theirs)
 
 
+def logged_by_mmengine(work_dir: Path, time: str, lines: list[dict], **changes) -> Path:
+    """A start of mmengine's own tools in a work_dir: its config, also beside the checkpoints, and its metrics."""
+    cfg = Config.fromfile(next(work_dir.glob('*.py')), import_custom_modules=False)
+    cfg.merge_from_dict(changes)
+    vis_data = work_dir / time / 'vis_data'
+    vis_data.mkdir(parents=True, exist_ok=True)
+    cfg.dump(vis_data / 'config.py')
+    cfg.dump(next(work_dir.glob('*.py')))
+    (work_dir / 'validations.json').unlink(missing_ok=True)
+    if lines:
+        (vis_data / 'scalars.json').write_text(''.join(json.dumps(line) + '\n' for line in lines))
+    return vis_data
+
+
+def epochs(count: int, last: float) -> list[dict]:
+    """Lines of a training over epochs whose AP is so much at the end."""
+    return [
+        line
+        for epoch in range(1, count + 1)
+        for line in (
+            {'lr': 0.02, 'loss': 0.5, 'epoch': epoch, 'iter': 100 * epoch, 'step': 100 * epoch},
+            {'coco/bbox_mAP': last if epoch == count else 0.2, 'time': 0.1, 'step': epoch},
+        )
+    ]
+
+
+def test_a_loop_over_iterations_logs_each_validation_with_epoch_0(tmp_path):
+    plain, se = made_up(tmp_path, PLAIN_2X, 38.4), made_up(tmp_path, SE_2X, 40.6)
+    for work_dir, value in ((plain, 0.384), (se, 0.406)):
+        lines = [
+            line
+            for iteration, ap in ((60_000, 0.3), (120_000, 0.35), (180_000, value))
+            for line in (
+                {'lr': 0.02, 'loss': 0.5, 'iter': iteration - 10, 'step': iteration - 10},
+                {'coco/bbox_mAP': ap, 'step': 0},
+            )
+        ]
+        logged_by_mmengine(work_dir, '20260101_000000', lines, **{'train_cfg.val_interval': 60_000})
+    assert [entry['iter'] for entry in read_run(se).validations] == [60_000, 120_000, 180_000]
+    assert '**Inside**: the measured gain +2.20' in said_of(plain, se)
+
+
+def test_an_evaluation_in_the_same_folder_changes_nothing(tmp_path):
+    twice = {'train_cfg.max_epochs': 24}
+    plain, se = made_up(tmp_path, PLAIN, 38.0, **twice), made_up(tmp_path, SE, 40.2, **twice)
+    for work_dir, value in ((plain, 0.38), (se, 0.402)):
+        logged_by_mmengine(work_dir, '20260101_000000', epochs(24, value))
+        logged_by_mmengine(work_dir, '20260102_000000', [], **{'train_cfg.max_epochs': 12, 'load_from': 'epoch_24.pth'})
+    said = said_of(plain, se)
+    assert 'COCO, Faster R-CNN, 2x' in said
+    assert '**Inside**' in said
+    assert 'epoch_24.pth' not in said
+
+
+def test_of_several_trainings_in_one_folder_the_last_counts(tmp_path):
+    work_dir = made_up(tmp_path, SE, 38.7)
+    logged_by_mmengine(work_dir, '20260101_000000', epochs(12, 0.387))
+    (work_dir / '20260101_000000/20260101_000000.log').write_text('GPU number: 1')
+    logged_by_mmengine(work_dir, '20260102_000000', epochs(12, 0.380))
+    (work_dir / '20260102_000000/20260102_000000.log').write_text('GPU number: 8')
+    run = read_run(work_dir)
+    assert (run.figure('coco/bbox_mAP'), run.batch_size) == (38.0, 16)
+    logged_by_mmengine(work_dir, '20260103_000000', epochs(5, 0.2))
+    with pytest.raises(SeMmError, match='is not finished: 5 of 12 epochs'):
+        said_of(work_dir)
+    logged_by_mmengine(work_dir, '20260104_000000', epochs(12, 0.381)[10:], resume=True)
+    assert read_run(work_dir).figure('coco/bbox_mAP') == 38.1
+    logged_by_mmengine(work_dir, '20260105_000000', epochs(24, 0.4))
+    with pytest.raises(SeMmError, match='validated after 24 epochs, and its config has 12'):
+        said_of(work_dir)
+
+
+def test_a_line_that_was_cut_off_with_the_training_is_left_out(tmp_path):
+    work_dir = made_up(tmp_path, SE, 38.7)
+    vis_data = logged_by_mmengine(work_dir, '20260101_000000', epochs(12, 0.387))
+    with (vis_data / 'scalars.json').open('a') as file:
+        file.write('{"coco/bb')
+    assert read_run(work_dir).is_finished
+    (vis_data / 'config.py').write_text('model = dict(\n')  # the other copy is whole
+    assert read_run(work_dir).is_finished
+
+
+@pytest.mark.parametrize(
+    ('change', 'why'),
+    [
+        ({'train_dataloader.dataset.indices': 1000}, r'a part of CocoDataset \(indices\)'),
+        ({'train_dataloader.dataset.ann_file': 'annotations/mini_instances_train2017.json'}, 'other data'),
+        ({'model.roi_head.bbox_head.num_classes': 2}, r'other data \(train2017, val2017, of 2 classes\)'),
+        (
+            {'val_dataloader.dataset.metainfo': dict(classes=('person',))},
+            r'other data \(train2017, val2017, of 1 classes',
+        ),
+    ],
+)
+def test_coco_is_known_by_its_files_and_its_classes(tmp_path, change, why):
+    with pytest.raises(SeMmError, match=f'FasterRCNN on {why}'):
+        said_of(made_up(tmp_path, SE, 38.7, **change))
+
+
+@pytest.mark.parametrize(
+    ('change', 'network'),
+    [
+        ({'model.backbone.type': 'mmdet.ResNeXt', 'model.backbone.groups': 32}, 'ResNeXt-50 32x4d'),
+        ({'model.backbone.type': 'mmdet.Res2Net'}, 'Res2Net-50'),
+        ({'model.backbone.dcn': dict(type='DCN')}, 'ResNet-50 with dcn'),
+    ],
+)
+def test_another_network_is_not_judged_by_a_resnet(tmp_path, change, network):
+    with pytest.raises(SeMmError, match=f'nothing is published for {network} with SE; known are ResNet-101 with ECA'):
+        said_of(made_up(tmp_path, PLAIN, 38.7, **change))
+
+
+def test_a_backbone_whose_attention_is_in_no_stage_is_plain(tmp_path):
+    plain = made_up(tmp_path, SE, 37.4, **{'model.backbone.attention_stages': ()})
+    assert '**Inside**: the measured gain +1.30' in said_of(plain, made_up(tmp_path, SE, 38.7))
+
+
+def test_a_number_of_gpus_that_is_not_known_is_not_made_up(tmp_path):
+    work_dirs = made_up(tmp_path, PLAIN_2X, 38.4), made_up(tmp_path, SE_2X, 40.4)
+    for work_dir in work_dirs:
+        next(work_dir.glob('*/*.log')).unlink()
+    assert '| 2 a GPU, number of GPUs not known; 16 is assumed | 2 a GPU' in said_of(*work_dirs)
+
+
+def test_a_scaled_learning_rate_is_that_which_was_used(tmp_path):
+    scaled = {'auto_scale_lr': dict(enable=True, base_batch_size=16)}
+    said = said_of(
+        *(made_up(tmp_path, config, value, gpus=4, **scaled) for config, value in ((PLAIN, 36.4), (SE, 37.7)))
+    )
+    assert '| learning rate |' not in said  # 4 GPUs with 2 images: ECA-Net's 0.01
+
+
+def test_a_gain_that_is_logged_as_the_published_one_is_inside(tmp_path):
+    for values in ((37.4, 37.5, 37.7), (39.4, 38.2, 36.7)):
+        folder = tmp_path / str(values[0])
+        folder.mkdir()
+        plain = [made_up(folder, PLAIN, value, seed) for seed, value in enumerate(values)]
+        se = [made_up(folder, SE, round(value + 1.3, 1), seed) for seed, value in enumerate(values)]
+        assert '**Inside**: the measured gain +1.30 [+1.20, +1.40]' in said_of(*plain, *se)
+    assert '**Inside**' in said_of(made_up(tmp_path, PLAIN, 37.4), made_up(tmp_path, SE, 39.2))  # +1.8 -+ 0.5
+
+
+def test_what_else_differs_between_plain_and_se_or_between_seeds_is_listed(tmp_path):
+    plain = [made_up(tmp_path, PLAIN, value, seed) for seed, value in enumerate((37.3, 37.4))]
+    other = {'model.neck.out_channels': 128, 'model.backbone.attention_stages': [3]}
+    se = [made_up(tmp_path, SE, 38.6, 0, **other)]
+    se += [made_up(tmp_path, SE, 38.7, 1, **other, **{'optim_wrapper.optimizer.lr': 0.001})]
+    said = said_of(*plain, *se)
+    assert '`model.neck.out_channels` 256 → 128' in said
+    assert '`model.backbone.attention_stages` None → [3]' in said
+    assert 'differ in more than the seed: `optim_wrapper.optimizer.lr` 0.02 → 0.001.' in said
+
+
 def test_one_training_alone_is_shown_beside_the_published_pair(tmp_path):
     said = said_of(made_up(tmp_path, SE, 38.1))
     assert '| measured, seed 0 |  | 38.10 |  |' in said
@@ -146,7 +299,7 @@ def test_what_differs_in_the_set_up_is_read_from_the_config_and_the_log(tmp_path
     assert '| images a step | 16 | 8 | 8 |' in said
     assert '| learning rate | 0.02 | 0.02 | 0.01 |' in said
     assert '| style | pytorch | caffe | not stated |' in said
-    assert '| weights | torchvision://resnet50 | timm://legacy_seresnet50.in1k | not stated |' in said
+    assert '| weights | torchvision://resnet50 | timm://legacy_seresnet50.in1k | of ImageNet, their own |' in said
     assert '| epochs |' not in said
 
 

@@ -65,6 +65,8 @@ def test_a_comparison_is_trained_evaluated_and_goes_on_where_it_was_cut_off(scen
 
     # Cut off after the first epoch of the last training.
     cut = tmp_path / 'se_resnet18_scenes/seed_1'
+    (of_start,) = cut.glob('*/vis_data/config.py')
+    assert of_start.read_text() == (cut / 'se_resnet18_scenes.py').read_text()  # as asked for, without our hooks
     for gone in ('epoch_2.pth', 'predictions.json'):
         (cut / gone).unlink()
     (cut / 'last_checkpoint').write_text(str(cut / 'epoch_1.pth'))

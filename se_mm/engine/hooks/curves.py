@@ -34,6 +34,8 @@ class CurvesHook(Hook):
         file = Path(runner.work_dir, 'validations.json')
         if runner.iter and file.is_file():
             self.validations = [entry for entry in json.loads(file.read_text()) if entry['iter'] <= runner.iter]
+        elif is_main_process():
+            file.unlink(missing_ok=True)  # of an earlier training in this folder
         due = [runner.iter and _is_due(runner) and not any(entry['iter'] == runner.iter for entry in self.validations)]
         broadcast_object_list(due)  # the file may be on the disk of the main process alone
         if due[0]:
