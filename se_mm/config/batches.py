@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config
@@ -10,7 +11,7 @@ from ..errors import SeMmError
 from .loaders import LOADERS, type_name
 from .tree import nodes
 
-#: What counts pixels, as lists of sizes (width and height, or both in one number), by the transform that has it.
+#: What counts pixels, by the transform that has it: width and height, one number for both, or a list of either.
 _SCALES = {
     'BatchFixedSizePad': ('size',),
     'BatchResize': ('scale',),
@@ -33,8 +34,8 @@ _SCALES = {
     'Resize': ('scale',),
     'ResizeEdge': ('scale',),
 }
-#: Height before width.
-_HEIGHT_FIRST = ('crop_size',)
+#: Height before width; a name with a package where another package has it the other way round.
+_HEIGHT_FIRST = ('BatchFixedSizePad', 'RandomResizedCrop', 'mmpretrain.RandomCrop')
 #: Sizes that networks with strides up to 32 need as multiples of it.
 _DIVISIBLE = ('BatchFixedSizePad', 'BatchSyncRandomResize')
 
@@ -123,15 +124,21 @@ def set_size(cfg: Config, height: int, width: int) -> list[str]:
         if id(node) in seen:  # a pipeline that several loaders share
             continue
         seen.add(id(node))
-        for key in _SCALES.get(type_name(node), ()):
+        name = type_name(node)
+        for key in _SCALES.get(name, ()):
             if node.get(key) is not None and node.get('crop_type') not in ('relative', 'relative_range'):
-                if width != height and isinstance(node[key], int) and 'Crop' in type_name(node):
+                if width != height and isinstance(node[key], int) and 'Crop' in name:
                     raise SeMmError(
-                        f'--size {height} {width}: {type_name(node)} of this config crops squares; '
+                        f'--size {height} {width}: {name} of this config crops squares; '
                         f'expected two equal numbers, or another {key} by --cfg-options'
                     )
-                multiple = 32 if type_name(node) in _DIVISIBLE else 1
-                node[key] = _scaled(node[key], old, (width, height), key in _HEIGHT_FIRST, multiple)
+                multiple = 32 if name in _DIVISIBLE else 1
+                factor = _factor_of_range(node, old, (width, height))
+                if factor is None:
+                    height_first = bool({name, f'{_package(node, cfg)}.{name}'} & set(_HEIGHT_FIRST))
+                    node[key] = _scaled(node[key], old, (width, height), height_first, multiple)
+                else:
+                    node[key] = tuple(_rounded(side * factor, multiple) for side in node[key])
     return [f'pictures of {width}x{height} in place of {old[0]}x{old[1]}']
 
 
@@ -149,6 +156,22 @@ def _nominal(cfg: Config) -> tuple[int, int] | None:
         if size:
             return tuple(size)
     return None
+
+
+def _factor_of_range(node: Mapping[str, Any], old: tuple[int, int], new: tuple[int, int]) -> float | None:
+    """What the ends of a range are multiplied by; ``None`` for a transform whose pair is two sides."""
+    if type_name(node) == 'BatchSyncRandomResize':
+        return new[1] / old[1]  # draws the height, and keeps the ratio
+    if node.get('crop_type') == 'absolute_range':
+        return min(new) / min(old)  # draws both sides, which have to fit into the shorter one
+    return None
+
+
+def _package(node: Mapping[str, Any], cfg: Config) -> str | None:
+    """The package that a node's type comes from."""
+    kind = node['type']
+    path = kind if isinstance(kind, str) else f'{kind.__module__}.'
+    return path.partition('.')[0] if '.' in path else node.get('_scope_', cfg.get('default_scope'))
 
 
 def _scaled(value: Any, old: tuple[int, int], new: tuple[int, int], height_first: bool, multiple: int) -> Any:

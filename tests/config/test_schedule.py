@@ -6,9 +6,15 @@ import json
 import math
 from types import SimpleNamespace
 
+import mmdet.datasets.transforms
+import mmdet.models
 import mmdet.registry
+import mmpretrain.datasets
+import mmpretrain.registry
+import numpy as np
 import pytest
 import torch
+from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.config import Config
 from mmengine.hooks import ParamSchedulerHook
 from mmengine.optim import OptimWrapper
@@ -47,6 +53,8 @@ BY_EPOCH = [
 ]
 BY_ITERATION = ['mask2former/mask2former_r50_8xb2-lsj-50e_coco.py', 'retinanet/retinanet_r50-caffe_fpn_1x_coco.py']
 BATCHES = 50
+#: What RandomCenterCropPad requires.
+CORNERNET = dict(mean=[0, 0, 0], std=[1, 1, 1], to_rgb=True, test_pad_mode=None)
 
 
 def schedulers(cfg):
@@ -161,6 +169,68 @@ def test_size_is_that_of_the_test_pipeline_and_the_rest_in_proportion(name):
     for old, new in zip(sizes(cfg, 'train_dataloader'), sizes(half, 'train_dataloader'), strict=True):
         difference = torch.tensor(new).double() - torch.tensor(old).double() / 2
         assert difference.abs().max() <= 1 + 0.01 * max(torch.tensor(old).flatten().tolist())
+
+
+@pytest.mark.parametrize(
+    ('scope', 'step', 'loaded'),
+    [
+        ('mmdet', dict(type='RandomCrop', crop_size=(640, 640), allow_negative_crop=True), (900, 900)),
+        ('mmpretrain', dict(type='mmdet.RandomCrop', crop_size=(640, 640), allow_negative_crop=True), (900, 900)),
+        (
+            'mmdet',
+            dict(type=mmdet.datasets.transforms.RandomCrop, crop_size=(640, 640), allow_negative_crop=True),
+            (900, 900),
+        ),
+        ('mmdet', dict(type='CenterCrop', crop_size=(640, 640)), (900, 900)),
+        ('mmdet', dict(type='RandomCenterCropPad', crop_size=(640, 640), ratios=(1.0,), **CORNERNET), (900, 900)),
+        ('mmpretrain', dict(type='RandomCrop', crop_size=(640, 640)), (900, 900)),
+        ('mmdet', dict(type='mmpretrain.RandomCrop', crop_size=(640, 640)), (900, 900)),
+        ('mmpretrain', dict(type='RandomResizedCrop', scale=(640, 640)), (900, 900)),
+        ('mmpretrain', dict(type='CenterCrop', crop_size=(640, 640)), (900, 900)),
+        ('mmdet', dict(type='Resize', scale=(640, 640), keep_ratio=False), (900, 900)),
+        ('mmdet', dict(type='Pad', size=(640, 640)), (90, 90)),
+    ],
+)
+def test_height_and_width_reach_each_transform_in_its_own_order(scope, step, loaded):
+    cfg = resized_from_640(384, 512, scope, step)
+    transform = {'mmdet': mmdet, 'mmpretrain': mmpretrain}[scope].registry.TRANSFORMS.build(
+        cfg.train_dataloader.dataset.pipeline[0]
+    )
+    boxes = dict(gt_bboxes=HorizontalBoxes(torch.empty(0, 4))) if 'ratios' in step else {}
+    results = transform(dict(img=np.zeros((*loaded, 3), np.float32), **boxes))
+    assert results['img'].shape[:2] == (384, 512)
+
+
+def resized_from_640(height, width, scope, step, **others):
+    test = dict(dataset=dict(pipeline=[dict(type='Resize', scale=(640, 640))]))
+    cfg = Config(
+        dict(default_scope=scope, train_dataloader=dict(dataset=dict(pipeline=[step])), test_dataloader=test, **others)
+    )
+    set_size(cfg, height, width)
+    return cfg
+
+
+@pytest.mark.parametrize('size', [(800, 800), (400, 666), (1333, 800), (640, 1333)])
+def test_a_range_of_crops_stays_a_range(size):
+    cfg = load_config('mmdet::detr/detr_r50_8xb2-150e_coco.py')
+    set_size(cfg, *size)
+    crops = [node for _, node in nodes(cfg.train_dataloader) if node.get('crop_type') == 'absolute_range']
+    assert crops
+    for crop in crops:
+        assert crop.crop_size == tuple(round(side * min(size) / 800) for side in (384, 600))
+        mmdet.registry.TRANSFORMS.build(crop)  # which checks the order
+
+
+def test_batches_are_resized_in_proportion_and_padded_to_the_size():
+    augments = [
+        dict(type='BatchSyncRandomResize', random_size_range=(480, 800)),
+        dict(type='BatchFixedSizePad', size=(640, 640)),
+    ]
+    model = dict(data_preprocessor=dict(batch_augments=augments))
+    resize, pad = resized_from_640(320, 960, 'mmdet', {}, model=model).model.data_preprocessor.batch_augments
+    assert resize.random_size_range == (256, 384)  # half the height, in multiples of 32; the ratio is the pictures' own
+    padded, _ = mmdet.registry.MODELS.build(pad)(torch.zeros(1, 3, 8, 8))
+    assert padded.shape[2:] == (320, 960)
 
 
 def test_no_workers_and_small_batches():
