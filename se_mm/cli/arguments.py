@@ -107,10 +107,9 @@ def config_of(args: argparse.Namespace, checkpoint: str | None = None) -> Config
         args.cfg_options,
         args.data_root if hasattr(args, 'launcher') else args.data_root or '',  # infer reads no data set
         args.classes,
-        args.se,
-        attention=args.attention,
-        pretrained=not getattr(args, 'no_pretrained', False),
     )
+    if args.se or args.attention:
+        cfg = _with_attention(cfg, args)
     said = []
     if checkpoint and args.classes is None:
         said += use_classes_of(cfg, checkpoint)
@@ -127,6 +126,17 @@ def config_of(args: argparse.Namespace, checkpoint: str | None = None) -> Config
     if said and is_main_process():
         print('\n'.join(said))
     return cfg
+
+
+def _with_attention(cfg: Config, args: argparse.Namespace) -> Config:
+    from ..config.attention import attention_named
+    from ..config.load import default_work_dir
+    from ..swap import swap_backbone
+
+    layer = attention_named(args.attention) if args.attention else None
+    if cfg.work_dir == default_work_dir(cfg.filename):
+        cfg.work_dir += f'_{args.attention.partition(",")[0].lower() if args.attention else "se"}'
+    return swap_backbone(cfg, weights='none' if getattr(args, 'no_pretrained', False) else None, attention=layer)
 
 
 def set_local_rank(args: argparse.Namespace) -> None:

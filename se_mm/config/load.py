@@ -12,8 +12,6 @@ from mmengine.dist import is_main_process
 
 from ..compat.config_scope import read_config
 from ..errors import SeMmError
-from ..swap import swap_backbone
-from .attention import attention_named
 from .classes import classes_in_data, set_classes
 from .keys import check_keys
 from .loaders import datasets_in
@@ -29,9 +27,6 @@ def load_config(
     options: Mapping[str, Any] | None = None,
     data_root: str | None = None,
     classes: Sequence[str] | None = None,
-    se: bool = False,
-    pretrained: bool = True,
-    attention: str | None = None,
 ) -> Config:
     """Reads a config and lays the command line over it.
 
@@ -44,9 +39,6 @@ def load_config(
             (:func:`~se_mm.config.own_data.fit_data`).
         classes: the names that replace the config's; empty: those in the data
             (:func:`~se_mm.config.classes.classes_in_data`); ``None``: the config's own.
-        se: whether its backbone is replaced by the SE twin (:func:`se_mm.swap.swap_backbone`).
-        pretrained: whether the twin names weights to start from.
-        attention: the layer of the twin, where it is not SE (:func:`~se_mm.config.attention.attention_named`).
 
     Returns:
         The config; ``work_dir`` is set.
@@ -77,12 +69,13 @@ def load_config(
             _say(line)
     if classes is not None:
         set_classes(cfg, classes or classes_in_data(cfg))
-    layer = attention_named(attention) if attention else None
-    suffix = f'_{attention.partition(",")[0].lower()}' if attention else '_se' if se else ''
-    cfg.setdefault('work_dir', f'work_dirs/{Path(path).stem}{suffix}')
-    if not suffix:
-        return cfg
-    return swap_backbone(cfg, weights=None if pretrained else 'none', attention=layer)
+    cfg.setdefault('work_dir', default_work_dir(path))
+    return cfg
+
+
+def default_work_dir(path: str) -> str:
+    """Where a config that names no folder writes to."""
+    return f'work_dirs/{Path(path).stem}'
 
 
 def _say(line: str) -> None:

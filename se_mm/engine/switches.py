@@ -136,12 +136,12 @@ def make_survivable(cfg: Config) -> None:
     """
     _repeat_exactly(cfg)
     wrapper = cfg.get('optim_wrapper') or ConfigDict()
-    name = _name(wrapper.get('type', 'OptimWrapper'))
-    if name in OPTIM_WRAPPERS:
+    wrapper.setdefault('type', 'OptimWrapper')
+    if (name := type_name(wrapper)) in OPTIM_WRAPPERS:
         wrapper.type = f'se_mm.{name}'
     hooks = cfg.setdefault('default_hooks', ConfigDict())
     checkpoint = hooks.setdefault('checkpoint', ConfigDict(type='CheckpointHook', interval=1))
-    if checkpoint and _name(checkpoint.get('type')) == 'CheckpointHook':
+    if checkpoint and type_name(checkpoint) == 'CheckpointHook':
         checkpoint.type = 'se_mm.CheckpointHook'
     _add_hooks(cfg, 'SeedHook', 'NonFiniteHook', 'PreemptionHook')
     guard_data(cfg)
@@ -161,7 +161,7 @@ def guard_data(cfg: Config) -> None:
 
 
 def _add_hooks(cfg: Config, *names: str) -> None:
-    present = {_name(hook.get('type')) for hook in cfg.get('custom_hooks') or [] if isinstance(hook, dict)}
+    present = {type_name(hook) for hook in cfg.get('custom_hooks') or [] if isinstance(hook, dict)}
     added = [dict(type=f'se_mm.{name}') for name in names if name not in present]
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), *added]
 
@@ -172,7 +172,7 @@ def _repeat_exactly(cfg: Config) -> None:
         return
     by_epoch = loop.pop('by_epoch', True)
     loop.setdefault('type', LOOPS[0] if by_epoch else LOOPS[1])
-    name = _name(loop.type)
+    name = type_name(loop)
     if name not in LOOPS:
         print_log(f'train_cfg.type is {name}: a resumed training is not the same as one that went through', level=30)
         return
@@ -184,8 +184,3 @@ def _repeat_exactly(cfg: Config) -> None:
         batches=loader.get('batch_sampler'),
         endless=name == 'IterBasedTrainLoop',
     )
-
-
-def _name(kind: Any) -> str:
-    """A type's name without its scope, whether a config gives it as text or as the class itself."""
-    return str(getattr(kind, '__name__', kind)).rpartition('.')[2]

@@ -9,6 +9,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import MODELS
 
+from ..config.loaders import type_name
 from ..config.tree import Keys, dotted, nodes
 from ..errors import SeMmError
 from ..models.hosts.sites import find_adapter
@@ -63,9 +64,8 @@ class Host:
     @property
     def has_se(self) -> bool:
         """Whether it is an SE network, or has the SE plugin."""
-        plugins = self.config.get('plugins') or ()
-        types = [str(plugin.get('cfg', {}).get('type')) for plugin in plugins]
-        return _inherits(self.cls, WITH_SE) or any(name.endswith('SELayer') for name in types)
+        plugins = [plugin.get('cfg', {}) for plugin in self.config.get('plugins') or ()]
+        return _inherits(self.cls, WITH_SE) or any(type_name(plugin).endswith('SELayer') for plugin in plugins)
 
     @property
     def is_teacher(self) -> bool:

@@ -88,16 +88,6 @@ def test_an_argument_that_no_class_takes(tmp_path, options, message):
         train(build_runner(cfg, switches.make_survivable))
 
 
-def test_a_twin_without_weights_announces_none(capfd):
-    from se_mm.config.load import load_config
-
-    cfg = load_config(RETINANET, se=True, pretrained=False)
-    assert cfg.model.backbone.init_cfg is None
-    out = ''.join(capfd.readouterr())
-    assert 'timm://' not in out
-    assert 'torchvision://' not in out
-
-
 def test_explain_names_the_files_from_the_base_on(tmp_path, capsys):
     (tmp_path / 'mine.py').write_text(f"_base_ = '{RETINANET}'\noptim_wrapper = dict(optimizer=dict(lr=0.005))\n")
     option = ['--cfg-options', 'optim_wrapper.optimizer.lr=0.1']

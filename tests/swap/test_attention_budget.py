@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 
 import pytest
-import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS
 
@@ -81,14 +80,6 @@ def test_a_transformer_is_refused_in_one_line():
     with pytest.raises(SeMmError, match='SwinTransformer') as refused:
         plan_swap(cfg, attention=dict(type='se_mm.ECALayer'))
     assert '\n' not in str(refused.value)
-
-
-def test_by_the_command_line():
-    cfg = load_config(RETINANET, attention='eca,k_size=[3,5,5,7]')
-    assert cfg.model.backbone.attention == dict(type='se_mm.ECALayer', k_size=[3, 5, 5, 7])
-    assert cfg.work_dir.endswith('retinanet_r50_fpn_1x_coco_eca')
-    with torch.device('meta'):
-        assert parameters(cfg.model.backbone) == PLAIN + 80
 
 
 def test_published_eca_weights_are_taken_where_they_fit(retinanet):

@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS
 
-from se_mm import SeMmError
+from se_mm import SELayer, SeMmError
 from se_mm.config.load import load_config
 from se_mm.swap import plan_swap, swap_backbone, write_twin
 from se_mm.swap.config_file import without_scopes
@@ -196,6 +196,7 @@ def test_a_stage_in_the_head_is_said_to_stay_plain():
     [
         dict(type='se_mm.SEResNet'),
         dict(plugins=[dict(cfg=dict(type='se_mm.SELayer'), position='after_conv3')]),
+        dict(plugins=[dict(cfg=dict(type=SELayer), position='after_conv3')]),
     ],
 )
 def test_a_network_with_se_is_left_alone(backbone):
@@ -252,12 +253,6 @@ def test_initialisations_with_other_keys_are_replaced_whole(tmp_path):
     write_twin(plan_swap(cfg), cfg, str(mine), tmp_path / 'twin.py')
     assert '_delete_=True' in (tmp_path / 'twin.py').read_text()
     assert set(Config.fromfile(tmp_path / 'twin.py').model.backbone.init_cfg) == {'type', 'checkpoint'}
-
-
-def test_the_flag_gives_the_twin_a_folder_of_its_own():
-    cfg = load_config(RETINANET, se=True)
-    assert cfg.model.backbone.type == 'se_mm.SEResNet'
-    assert cfg.work_dir == 'work_dirs/retinanet_r50_fpn_1x_coco_se'
 
 
 SWIN = 'mmdet::swin/retinanet_swin-t-p4-w7_fpn_1x_coco.py'

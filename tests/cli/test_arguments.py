@@ -1,0 +1,43 @@
+"""What several tools share: the config with the command line laid over it."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from se_mm.cli.arguments import add_config_arguments, config_of
+
+RETINANET = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
+
+
+def given(*words, no_pretrained=False):
+    parser = argparse.ArgumentParser()
+    add_config_arguments(parser)
+    return config_of(parser.parse_args(words, argparse.Namespace(no_pretrained=no_pretrained)))
+
+
+@pytest.mark.parametrize(
+    ('words', 'layer', 'work_dir'),
+    [
+        (['--se'], None, 'work_dirs/retinanet_r50_fpn_1x_coco_se'),
+        (
+            ['--attention', 'eca,k_size=[3,5,5,7]'],
+            dict(type='se_mm.ECALayer', k_size=[3, 5, 5, 7]),
+            'work_dirs/retinanet_r50_fpn_1x_coco_eca',
+        ),
+        (['--se', '--cfg-options', 'work_dir=mine'], None, 'mine'),
+    ],
+)
+def test_a_twin_has_a_folder_of_its_own(words, layer, work_dir):
+    cfg = given(RETINANET, *words)
+    assert cfg.model.backbone.type == 'se_mm.SEResNet'
+    assert cfg.model.backbone.get('attention') == layer
+    assert cfg.work_dir == work_dir
+
+
+def test_a_twin_without_weights_announces_none(capfd):
+    assert given(RETINANET, '--se', no_pretrained=True).model.backbone.init_cfg is None
+    out = ''.join(capfd.readouterr())
+    assert 'timm://' not in out
+    assert 'torchvision://' not in out
