@@ -1,4 +1,4 @@
-"""The one exception of se_mm that speaks to the user rather than to a debugger."""
+"""The exception for mistakes of the user."""
 
 from __future__ import annotations
 
@@ -17,12 +17,17 @@ class SeMmError(Exception):
     The tools print it alone and leave with exit status 2; any other exception is a bug
     and keeps its traceback.
 
+    Attributes:
+        is_reported: whether another process reports it.
+
     Example:
         >>> raise SeMmError('reduction is 0; expected a positive integer')
         Traceback (most recent call last):
         ...
         se_mm.errors.SeMmError: reduction is 0; expected a positive integer
     """
+
+    is_reported = False
 
 
 def listed(names: Sequence[str], most: int = 10) -> str:
@@ -33,4 +38,4 @@ def listed(names: Sequence[str], most: int = 10) -> str:
         'conv1, bn1 and 1 more'
     """
     more = f' and {len(names) - most} more' if len(names) > most else ''
-    return ', '.join(names[:most]) + more
+    return ', '.join(map(str, names[:most])) + more

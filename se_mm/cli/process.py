@@ -31,7 +31,8 @@ def own(main: Callable[[], None]) -> None:
     except SeMmError as error:
         if os.environ.get(TRACEBACK_VARIABLE):
             traceback.print_exc()
-        print(f'error: {error}', file=sys.stderr)
+        if not error.is_reported:
+            print(f'error: {error}', file=sys.stderr)
         sys.exit(USER_ERROR)
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)

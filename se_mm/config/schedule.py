@@ -15,9 +15,8 @@ from .loaders import datasets_of, type_name
 from .scene_layout import class_folders
 from .tree import nodes
 
-#: Hooks that count epochs from the start, and the arguments that do; those of the second kind count from the end.
-_FROM_START = ('switch_epoch', 'begin_epoch', 'action_epoch', 'begin_iter', 'start_epoch')
-_FROM_END = ('num_last_epochs',)
+#: Arguments of hooks that count epochs.
+_EPOCHS = ('switch_epoch', 'begin_epoch', 'action_epoch', 'begin_iter', 'start_epoch', 'num_last_epochs')
 #: The largest share of the training that a warm-up by iterations may take.
 _MOST_WARMUP = 0.1
 #: The least part of an epoch in a schedule by iterations, where it cannot be said how many they are.
@@ -189,10 +188,7 @@ def _scale_loop(loop: MutableMapping[str, Any], factor: float, new: int) -> None
 def _scale_hooks(cfg: Config, factor: float, new: int) -> None:
     hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or [])]
     for _, node in nodes(hooks):
-        for key in _FROM_START:
-            if isinstance(node.get(key), int) and node[key] > 0:
-                node[key] = min(max(round(node[key] * factor), 1), max(new - 1, 1))
-        for key in _FROM_END:
+        for key in _EPOCHS:
             if isinstance(node.get(key), int) and node[key] > 0:
                 node[key] = min(max(round(node[key] * factor), 1), max(new - 1, 1))
     checkpoint = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
@@ -204,7 +200,7 @@ def _count_iterations(cfg: Config, new: int) -> None:
     """Turns a config that counts epochs into one that counts iterations."""
     loop = cfg.train_cfg
     hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or [])]
-    counting = sorted({type_name(node) for _, node in nodes(hooks) if any(map(node.get, (*_FROM_START, *_FROM_END)))})
+    counting = sorted({type_name(node) for _, node in nodes(hooks) if any(map(node.get, _EPOCHS))})
     counting = counting or (['train_cfg.dynamic_intervals'] if loop.get('dynamic_intervals') else [])
     if counting:
         raise SeMmError(f'--iters: {", ".join(counting)} of this config counts epochs; use --epochs')

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict
-from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 
 from ..config.loaders import LOADERS as DATA_LOADERS
@@ -18,6 +16,7 @@ from ..datasets.transforms.loading import guard_images
 from ..datasets.validation import skipped
 from ..errors import SeMmError
 from ..utils.paths import existing_file
+from ..utils.processes import of_main_process
 from ..weights.files import read_checkpoint
 from .hooks.checkpoint import latest_checkpoint, why_not_resumable
 
@@ -92,17 +91,7 @@ def _use_mixed_precision(cfg: Config) -> None:
 
 
 def _resume(cfg: Config, checkpoint: str) -> None:
-    """Resumes from the checkpoint that the main process finds: file systems may differ between processes."""
-    outcome: list[Any] = [None]
-    if is_main_process():
-        try:
-            outcome = [_what_to_resume(cfg.work_dir, checkpoint)]
-        except SeMmError as error:
-            outcome = [error]
-    broadcast_object_list(outcome)
-    if isinstance(outcome[0], SeMmError):
-        raise outcome[0]
-    found, seed = outcome[0]
+    found, seed = of_main_process(lambda: _what_to_resume(cfg.work_dir, checkpoint))
     cfg.resume = bool(found)
     if not found:
         print_log(f'--resume: no checkpoint in {cfg.work_dir} to go on from; the training starts', level=30)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -13,9 +15,14 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from ...config.coco_layout import files_below
+from ...errors import SeMmError
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 _EXIF_ORIENTATION = 0x0112
+#: The share of files that may be broken.
+MOST_BROKEN = 0.1
+#: Of broken files so many are named.
+SHOWN = 20
 
 
 class Box(NamedTuple):
@@ -113,6 +120,48 @@ def picture_size(path: Path) -> tuple[int, int]:
     with Image.open(path) as image:
         width, height = image.size
         return (height, width) if image.getexif().get(_EXIF_ORIENTATION, 1) >= 5 else (width, height)
+
+
+def sizes_or_reasons(root: Path, files: Sequence[str]) -> list[tuple[int, int] | str]:
+    """The sizes of pictures below a folder; for each that cannot be read the reason."""
+
+    def look(file: str) -> tuple[int, int] | str:
+        path = root / file
+        try:
+            return picture_size(path)
+        except Exception as error:  # decoders raise as they like
+            return 'is empty (0 bytes)' if path.is_file() and not path.stat().st_size else f'is no picture ({error})'
+
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(look, files))
+
+
+def check_arguments(root: Path, val: float) -> None:
+    """Refuses a folder that does not exist and a share that leaves nothing.
+
+    Raises:
+        SeMmError: for either.
+    """
+    if not root.is_dir():
+        raise SeMmError(f'folder {root.absolute()} does not exist')
+    if not 0 < val < 1:
+        raise SeMmError(f'--val is {val}; expected a share above 0 and below 1, as 0.2')
+
+
+def set_aside(files: Sequence[str], val: float, seed: int) -> set[str]:
+    """The files of the validation set, at least one and not all, chosen by a hash of seed and name.
+
+    Example:
+        >>> sorted(set_aside(['a.jpg', 'b.jpg', 'c.jpg', 'd.jpg', 'e.jpg'], val=0.4, seed=0))
+        ['a.jpg', 'd.jpg']
+    """
+    ordered = sorted(files, key=lambda file: hashlib.sha256(f'{seed}:{file}'.encode()).digest())
+    return set(ordered[: min(max(round(val * len(files)), 1), len(files) - 1)])
+
+
+def how_to_train(root: Path) -> str:
+    """The command that trains on a prepared folder, for the user."""
+    return f'train with: se-mm train CONFIG --data-root {root} --classes'
 
 
 def checked_box(box: Box, width: int, height: int) -> tuple[Box | None, str | None]:

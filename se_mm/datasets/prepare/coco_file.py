@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...config.coco_layout import find_coco, read_coco
+from ...config.coco_layout import find_coco
 from ..validation import coco_json
 from .annotated import Box, Picture, PictureIndex, Reading
 
@@ -16,10 +16,8 @@ def read(root: Path, index: PictureIndex) -> Reading | None:
         return None
     reading = Reading('COCO JSON', files=len(found), classes=[])
     for split, file in sorted(found.items(), key=lambda entry: str(entry[0])):
-        content = read_coco(root / file.file) or {}
-        inspection = coco_json.inspect(
-            coco_json.read(root / file.file), {category['id'] for category in content['categories']}
-        )
+        content = coco_json.read(root / file.file)
+        inspection = coco_json.inspect(content, {category['id'] for category in content['categories']})
         reading.broken += [(f'{file.file}: {name}', why) for name, why in inspection.taken_out]
         names = {category['id']: category['name'] for category in content['categories']}
         reading.classes += [name for name in names.values() if name not in reading.classes]

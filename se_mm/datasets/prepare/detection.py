@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +12,24 @@ from ...config.coco_layout import find_coco
 from ...errors import SeMmError, listed
 from ...utils.atomic import write_atomic
 from . import coco_file, csv_table, voc, yolo
-from .annotated import Picture, PictureIndex, Reader, Reading, checked_box, picture_size
+from .annotated import (
+    MOST_BROKEN,
+    SHOWN,
+    Picture,
+    PictureIndex,
+    Reader,
+    Reading,
+    check_arguments,
+    checked_box,
+    how_to_train,
+    set_aside,
+    sizes_or_reasons,
+)
 
 #: In the order in which they are looked for.
 READERS: dict[str, Reader] = {'coco': coco_file.read, 'voc': voc.read, 'yolo': yolo.read, 'csv': csv_table.read}
 #: What a file of ours says of itself.
 MADE_BY = 'made by se_mm tools/prepare_data.py'
-#: The share of files that may be broken.
-MOST_BROKEN = 0.1
-SHOWN = 20
 
 
 def prepare_detection(root: Path, val: float = 0.2, seed: int = 0, kind: str | None = None) -> list[str]:
@@ -46,10 +53,7 @@ def prepare_detection(root: Path, val: float = 0.2, seed: int = 0, kind: str | N
             of a single file) cannot be used, no box can be used, or a file that is not ours is
             in the way.
     """
-    if not root.is_dir():
-        raise SeMmError(f'folder {root.absolute()} does not exist')
-    if not 0 < val < 1:
-        raise SeMmError(f'--val is {val}; expected a share above 0 and below 1, as 0.2')
+    check_arguments(root, val)
     targets = {split: root / 'annotations' / f'instances_{split}.json' for split in ('train', 'val', 'test')}
     if done := _already_done(root, targets):
         return done
@@ -71,7 +75,7 @@ def prepare_detection(root: Path, val: float = 0.2, seed: int = 0, kind: str | N
                 f'{target}: {len(part)} images, {len(content["annotations"])} boxes, '
                 f'{len(classes)} classes ({count}{more})'
             )
-    return [*lines, f'train with: se-mm train CONFIG --data-root {root} --classes']
+    return [*lines, how_to_train(root)]
 
 
 def _already_done(root: Path, targets: dict[str, Path]) -> list[str]:
@@ -82,7 +86,7 @@ def _already_done(root: Path, targets: dict[str, Path]) -> list[str]:
     """
     there = [target for target in targets.values() if target.exists()]
     ours = [target for target in there if _description(target).startswith(MADE_BY)]
-    hint = f'train with: se-mm train CONFIG --data-root {root} --classes'
+    hint = how_to_train(root)
     if there and ours == there:
         if not {targets['train'], targets['val']} <= set(there):
             for target in there:  # of a preparation that was interrupted; read as a source it would be half of one
@@ -147,8 +151,7 @@ def _check(root: Path, reading: Reading) -> tuple[dict[str, tuple[int, int]], li
         The sizes of the pictures, and what was found.
     """
     reading.pictures.sort(key=lambda picture: picture.file)
-    with ThreadPoolExecutor(8) as pool:
-        sizes = list(pool.map(lambda picture: _size_or_why(root / picture.file), reading.pictures))
+    sizes = sizes_or_reasons(root, [picture.file for picture in reading.pictures])
     usable, found, known = {}, Counter(), set(reading.classes or ())
     examples: dict[str, str] = {}
     for picture, size in zip(reading.pictures, sizes, strict=True):
@@ -183,13 +186,6 @@ def _check(root: Path, reading: Reading) -> tuple[dict[str, tuple[int, int]], li
     return usable, lines
 
 
-def _size_or_why(path: Path) -> tuple[int, int] | str:
-    try:
-        return picture_size(path)
-    except Exception as error:  # decoders raise as they like
-        return 'is empty (0 bytes)' if path.is_file() and not path.stat().st_size else f'is no picture ({error})'
-
-
 def _split(pictures: Sequence[Picture], val: float, seed: int) -> list[str]:
     """Gives every picture a split."""
     counts = Counter(picture.split for picture in pictures)
@@ -204,11 +200,10 @@ def _split(pictures: Sequence[Picture], val: float, seed: int) -> list[str]:
     free = [picture for picture in pictures if picture.split != 'test']
     if len(free) < 2:
         raise SeMmError(f'{len(free)} pictures with annotations; expected two at the least, to train and to validate')
-    ordered = sorted(free, key=lambda picture: hashlib.sha256(f'{seed}:{picture.file}'.encode()).digest())
-    aside = min(max(round(val * len(free)), 1), len(free) - 1)
-    for i, picture in enumerate(ordered):
-        picture.split = 'val' if i < aside else 'train'
-    return [f'no split: {aside} of {len(free)} pictures are set aside for validation (--val {val} --seed {seed})']
+    aside = set_aside([picture.file for picture in free], val, seed)
+    for picture in free:
+        picture.split = 'val' if picture.file in aside else 'train'
+    return [f'no split: {len(aside)} of {len(free)} pictures are set aside for validation (--val {val} --seed {seed})']
 
 
 def _coco(part: Sequence[tuple[Picture, int, int]], classes: Sequence[str], description: str) -> dict[str, Any]:

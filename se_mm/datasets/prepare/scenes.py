@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 
 from ...config.scene_layout import LISTS, class_folders, find_scenes
 from ...errors import SeMmError, listed
 from ...utils.atomic import write_atomic
-from .annotated import PictureIndex, picture_size
-from .detection import MOST_BROKEN, SHOWN
+from .annotated import (
+    MOST_BROKEN,
+    SHOWN,
+    PictureIndex,
+    check_arguments,
+    how_to_train,
+    set_aside,
+    sizes_or_reasons,
+)
 
 
 def prepare_scenes(root: Path, val: float = 0.2, seed: int = 0) -> list[str]:
@@ -31,11 +38,7 @@ def prepare_scenes(root: Path, val: float = 0.2, seed: int = 0) -> list[str]:
     Raises:
         SeMmError: if there are no folders of classes, or more than a tenth of the pictures is broken.
     """
-    if not root.is_dir():
-        raise SeMmError(f'folder {root.absolute()} does not exist')
-    if not 0 < val < 1:
-        raise SeMmError(f'--val is {val}; expected a share above 0 and below 1, as 0.2')
-    hint = f'train with: se-mm train CONFIG --data-root {root} --classes'
+    check_arguments(root, val)
     found = find_scenes(root)
     if found is None:
         raise SeMmError(
@@ -44,23 +47,25 @@ def prepare_scenes(root: Path, val: float = 0.2, seed: int = 0) -> list[str]:
     if found.has_lists:
         return [
             f'{", ".join(str(root / name) for name in LISTS.values())}: there already; delete meta/ to make anew',
-            hint,
+            how_to_train(root),
         ]
-    pictures = {name: PictureIndex(root / found.train / name).files for name in found.classes}
+    pictures = {
+        name: [
+            PurePosixPath(found.train, name, file).as_posix() for file in PictureIndex(root / found.train / name).files
+        ]
+        for name in found.classes
+    }
     empty = [name for name, files in pictures.items() if not files]
     if empty:
         raise SeMmError(f'{root / found.train}: no picture in {listed(empty)}')
-    broken = _broken(
-        root, [PurePosixPath(found.train, name, file).as_posix() for name, files in pictures.items() for file in files]
-    )
-    total = sum(map(len, pictures.values()))
-    lines = [f'{root}: {total} pictures in {len(pictures)} folders of classes ({listed(found.classes)})']
-    lines += (
-        [f'{len(broken)} files are no pictures:', *(f'  {name} {why}' for name, why in broken[:SHOWN])]
-        if broken
-        else []
-    )
-    if len(broken) > MOST_BROKEN * total:
+    every = list(chain.from_iterable(pictures.values()))
+    sizes = sizes_or_reasons(root, every)
+    broken = {file: reason for file, reason in zip(every, sizes, strict=True) if isinstance(reason, str)}
+    lines = [f'{root}: {len(every)} pictures in {len(pictures)} folders of classes ({listed(found.classes)})']
+    if broken:
+        lines.append(f'{len(broken)} files are no pictures:')
+        lines += [f'  {name} {why}' for name, why in islice(broken.items(), SHOWN)]
+    if len(broken) > MOST_BROKEN * len(every):
         raise SeMmError('\n'.join(lines))
     if found.val is not None:
         other = class_folders(root / found.val)
@@ -68,33 +73,23 @@ def prepare_scenes(root: Path, val: float = 0.2, seed: int = 0) -> list[str]:
             differ = sorted(set(other) ^ set(found.classes))
             raise SeMmError(f'{root}: {found.train} and {found.val} have not the same classes: {listed(differ)}')
         count = len(PictureIndex(root / found.val).files)
-        return [*lines, f'split: {found.train}, {found.val} ({count} pictures); nothing to write', hint]
-    unusable = {name for name, _ in broken}
+        return [*lines, f'split: {found.train}, {found.val} ({count} pictures); nothing to write', how_to_train(root)]
+    usable = {name: [file for file in files if file not in broken] for name, files in pictures.items()}
+    counts = _write_lists(root, found.train, usable, val, seed)
+    return [*lines, f'no validation set: {counts} pictures (--val {val} --seed {seed})', how_to_train(root)]
+
+
+def _write_lists(root: Path, train: str, pictures: Mapping[str, Sequence[str]], val: float, seed: int) -> str:
+    """Writes the lists of both splits, and returns how many pictures each has."""
     split: dict[str, list[str]] = {'train': [], 'val': []}
     for label, (name, files) in enumerate(pictures.items()):
-        whole = [PurePosixPath(found.train, name, file).as_posix() for file in files]
-        whole = [file for file in whole if file not in unusable]
-        ordered = sorted(whole, key=lambda file: hashlib.sha256(f'{seed}:{file}'.encode()).digest())
-        aside = min(max(round(val * len(whole)), 1), len(whole) - 1)
-        if aside < 1:
-            raise SeMmError(f'{root / found.train / name} has {len(whole)} pictures; expected two or more')
-        for i, file in enumerate(ordered):
-            split['val' if i < aside else 'train'].append(f'{file} {label}\n')
+        if len(files) < 2:
+            raise SeMmError(f'{root / train / name} has {len(files)} pictures; expected two or more')
+        aside = set_aside(files, val, seed)
+        for file in files:
+            split['val' if file in aside else 'train'].append(f'{file} {label}\n')
     (root / 'meta').mkdir(exist_ok=True)
-    write_atomic(root / 'meta/classes.txt', ''.join(f'{name}\n' for name in found.classes))
+    write_atomic(root / 'meta/classes.txt', ''.join(f'{name}\n' for name in pictures))
     for name, entries in split.items():
         write_atomic(root / LISTS[name], ''.join(sorted(entries)))
-    counts = ', '.join(f'{LISTS[name]} {len(entries)}' for name, entries in split.items())
-    return [*lines, f'no validation set: {counts} pictures (--val {val} --seed {seed})', hint]
-
-
-def _broken(root: Path, files: list[str]) -> list[tuple[str, str]]:
-    def why(file: str) -> str | None:
-        try:
-            picture_size(root / file)
-        except Exception as error:  # decoders raise as they like
-            return 'is empty (0 bytes)' if not (root / file).stat().st_size else f'is no picture ({error})'
-        return None
-
-    with ThreadPoolExecutor(8) as pool:
-        return [(file, reason) for file, reason in zip(files, pool.map(why, files), strict=True) if reason]
+    return ', '.join(f'{LISTS[name]} {len(entries)}' for name, entries in split.items())

@@ -16,7 +16,7 @@ from mmengine.config import Config, ConfigDict
 
 from ...config.load import DATA_ROOT_VARIABLE
 from ...config.tree import nodes
-from ...errors import SeMmError
+from ...errors import SeMmError, listed
 from ...utils.atomic import write_atomic
 from . import coco_json, skipped
 
@@ -85,7 +85,7 @@ def summary(entries: Sequence[Sequence[str]]) -> str:
     """Entries of :func:`left_out` by reason, with a few names of each."""
     counts = Counter(reason for _, reason in entries)
     examples = {reason: [name for name, why in entries if why == reason] for reason in counts}
-    return '; '.join(f'{counts[reason]} {reason} ({few(names, 3)})' for reason, names in examples.items())
+    return '; '.join(f'{counts[reason]} {reason} ({listed(names, 3)})' for reason, names in examples.items())
 
 
 def note(entries: Sequence[Sequence[str]], split: str, work_dir: str) -> None:
@@ -141,8 +141,8 @@ def _check_classes(
     missing = [name for name in wanted if name not in in_file]
     if missing:
         raise SeMmError(
-            f"{ann_file}: the config's classes {few(missing)} are not among its {len(in_file)} categories "
-            f'({few(in_file)}); take those with --classes {" ".join(map(shlex.quote, in_file[:10]))}'
+            f"{ann_file}: the config's classes {listed(missing, 5)} are not among its {len(in_file)} categories "
+            f'({listed(in_file, 5)}); take those with --classes {" ".join(map(shlex.quote, in_file[:10]))}'
             f'{" ..." if len(in_file) > 10 else ""} (--classes alone takes all of the file)'
         )
     # mmdet numbers the labels in the order of the file's categories and names them in the order of the config's.
@@ -154,7 +154,7 @@ def _check_classes(
         )
     ignored = [name for name in in_file if name not in wanted]
     if ignored:
-        print(f'{ann_file}: boxes of {len(ignored)} other categories are left out ({few(ignored)})')
+        print(f'{ann_file}: boxes of {len(ignored)} other categories are left out ({listed(ignored, 5)})')
 
 
 def _check_images(content: dict[str, list[dict[str, Any]]], folder: Path, ann_file: Path) -> None:
@@ -169,13 +169,9 @@ def _check_images(content: dict[str, list[dict[str, Any]]], folder: Path, ann_fi
     if not absent:
         return
     count = len(content['images'])
-    what = f'{ann_file} names {count} images, of which {len(absent)} are not in {folder.absolute()}: {few(absent, 3)}'
+    what = (
+        f'{ann_file} names {count} images, of which {len(absent)} are not in {folder.absolute()}: {listed(absent, 3)}'
+    )
     if len(absent) > MOST_ABSENT * count:
         raise SeMmError(what)
     print(f'{what}; in the training others take their place')
-
-
-def few(names: Sequence[str], most: int = 5) -> str:
-    """The first few names, and how many more there are."""
-    shown = ', '.join(str(name) for name in names[:most])
-    return shown if len(names) <= most else f'{shown}, ... {len(names) - most} more'

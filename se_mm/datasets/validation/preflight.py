@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import io
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout, suppress
@@ -15,13 +14,13 @@ from xml.etree import ElementTree
 
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset
-from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.registry import DATASETS
 
 from ...config.loaders import datasets_of
-from ...errors import USER_ERROR, SeMmError
+from ...config.tree import dotted, nodes
+from ...errors import SeMmError, listed
+from ...utils.processes import of_main_process
 from . import coco_check, skipped, verdicts, voc_check
-from .coco_check import few
 
 CLASS_HEADS = ('bbox_head', 'mask_head', 'head')
 
@@ -42,26 +41,17 @@ def check(cfg: Config, splits: Sequence[str]) -> None:
     ``work_dir/annotations``; what was left out is noted in ``work_dir/skipped_data.jsonl``. A large
     COCO file that needed no repair is not read again until it changes (:mod:`.verdicts`).
     """
-    outcome: list[Any] = [None, {}]
-    if is_main_process():
-        try:
-            if not cfg.get('resume'):
-                with suppress(OSError):
-                    skipped.forget(Path(cfg.work_dir, skipped.FILE), splits)
-            _check(cfg, splits, outcome[1])
-        except SeMmError as error:
-            outcome[0] = error
-    broadcast_object_list(outcome)
-    error, repaired = outcome
-    if error and not is_main_process():
-        sys.exit(USER_ERROR)  # the main process says it
-    if error:
-        raise error
+    repaired = of_main_process(lambda: _check(cfg, splits))
     if repaired:
         coco_check.use_repaired(cfg, repaired)
 
 
-def _check(cfg: Config, splits: Sequence[str], repaired: dict[str, str]) -> None:
+def _check(cfg: Config, splits: Sequence[str]) -> dict[str, str]:
+    """The annotation files that were repaired, and their copies."""
+    if not cfg.get('resume'):
+        with suppress(OSError):
+            skipped.forget(Path(cfg.work_dir, skipped.FILE), splits)
+    repaired: dict[str, str] = {}
     said: set[str] = set()
     for split in splits:
         loader = cfg.get(f'{split}_dataloader')
@@ -79,6 +69,7 @@ def _check(cfg: Config, splits: Sequence[str], repaired: dict[str, str]) -> None
             if verdict.said not in said:
                 said.add(verdict.said)
                 print(verdict.said)
+    return repaired
 
 
 def _check_coco(
@@ -178,7 +169,7 @@ def _build(cfg: Config, dataset_cfg: ConfigDict, split: str, dataset_class: type
         raise SeMmError(f'{split} data: nothing is left after filtering ({dataset_cfg.get("filter_cfg")})')
     some = [dataset.get_data_info(i).get('img_path') for i in (0, len(dataset) // 2, len(dataset) - 1)]
     if all(isinstance(path, str) and '://' not in path and not Path(path).is_file() for path in some):
-        raise SeMmError(f'{split} data: the images that are named are not there: {few(some)}')
+        raise SeMmError(f'{split} data: the images that are named are not there: {listed(some, 5)}')
     return dataset
 
 
@@ -188,14 +179,14 @@ def _check_folders_of_classes(dataset: Any, split: str) -> None:
     classes = tuple(dataset.metainfo.get('classes') or ())
     if folders and folders != classes and all(len(name) == 1 for name in folders):
         raise SeMmError(
-            f'{split} data: {dataset.img_prefix} holds letters ({few(folders)}), not classes; the official form of '
-            "Places365 is read by type='se_mm.Places365'"
+            f'{split} data: {dataset.img_prefix} holds letters ({listed(folders, 5)}), not classes; the official '
+            "form of Places365 is read by type='se_mm.Places365'"
         )
     named_by_config = type(dataset).__name__ == 'CustomDataset'  # ImageNet and others know what their folders are
     if folders and named_by_config and folders != classes:
         raise SeMmError(
-            f'{split} data: the folders of {dataset.img_prefix} ({few(folders)}) are not the classes of the config '
-            f'({few(classes)}) in the same order; --classes takes the names of the folders'
+            f'{split} data: the folders of {dataset.img_prefix} ({listed(folders, 5)}) are not the classes of the '
+            f'config ({listed(classes, 5)}) in the same order; --classes takes the names of the folders'
         )
 
 
@@ -203,7 +194,7 @@ def _describe(dataset: Any, dataset_cfg: ConfigDict, classes: Sequence[str]) -> 
     source = coco_check.ann_file_of(dataset_cfg)
     labels = Counter(_labels(dataset))
     kind = 'boxes' if 'instances' in dataset.get_data_info(0) else 'labels'
-    counts = few([f'{name} {labels[i]}' for i, name in enumerate(classes)])
+    counts = listed([f'{name} {labels[i]}' for i, name in enumerate(classes)], 5)
     return f'{source}: {len(dataset)} images, {sum(labels.values())} {kind}, {len(classes)} classes ({counts})'
 
 
@@ -221,20 +212,11 @@ def _labels(dataset: Any) -> Iterator[int]:
 def _check_heads(model: Any, classes: Sequence[str], split: str) -> None:
     if 'language_model' in model:
         return  # it names its classes in words
-    for where, num_classes in _head_classes(model, 'model'):
-        if classes and num_classes != len(classes):
+    for keys, node in nodes(model, ('model',)):
+        part = next(key for key in reversed(keys) if isinstance(key, str))
+        count, where = node.get('num_classes'), dotted(keys)
+        if part in CLASS_HEADS and isinstance(count, int) and classes and count != len(classes):
             raise SeMmError(
-                f'{where}.num_classes is {num_classes}, but the {split} data have {len(classes)} classes '
-                f'({few(classes)}); set {where}.num_classes={len(classes)}'
+                f'{where}.num_classes is {count}, but the {split} data have {len(classes)} classes '
+                f'({listed(classes, 5)}); set {where}.num_classes={len(classes)}'
             )
-
-
-def _head_classes(node: Any, path: str, inside_head: bool = False) -> Iterator[tuple[str, int]]:
-    if isinstance(node, (list, tuple)):
-        for i, item in enumerate(node):
-            yield from _head_classes(item, f'{path}.{i}', inside_head)
-    elif isinstance(node, dict):
-        if inside_head and isinstance(node.get('num_classes'), int):
-            yield path, node['num_classes']
-        for key, value in node.items():
-            yield from _head_classes(value, f'{path}.{key}', key in CLASS_HEADS)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-_SHOWN = 5
+from ...errors import listed
 
 
 def unreadable(dataset_cfg: Mapping[str, Any]) -> str:
@@ -29,6 +29,5 @@ def unreadable(dataset_cfg: Mapping[str, Any]) -> str:
             ElementTree.parse(file)
         except ElementTree.ParseError as error:
             broken.append(f'{file.name} ' + (f'is no XML: {error}' if file.stat().st_size else 'is empty (0 bytes)'))
-    more = ', ...' if len(broken) > _SHOWN else ''
-    what = f'{len(broken)} of {len(files)} XML files in {folder} cannot be read: {", ".join(broken[:_SHOWN])}{more}'
+    what = f'{len(broken)} of {len(files)} XML files in {folder} cannot be read: {listed(broken, 5)}'
     return f'{what}; remove them from the lists in ImageSets/Main, or fetch them again'

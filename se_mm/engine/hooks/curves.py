@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import broadcast_object_list, is_main_process, master_only
+from mmengine.dist import is_main_process, master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ...registry import HOOKS
 from ...utils.atomic import write_atomic
+from ...utils.processes import of_main_process
 from ...visualization.backends import record_picture
 from ...visualization.curves import draw_curves, print_table
 from ..loops import EpochBasedTrainLoop
@@ -36,9 +37,9 @@ class CurvesHook(Hook):
             self.validations = [entry for entry in json.loads(file.read_text()) if entry['iter'] <= runner.iter]
         elif is_main_process():
             file.unlink(missing_ok=True)  # of an earlier training in this folder
-        due = [runner.iter and _is_due(runner) and not any(entry['iter'] == runner.iter for entry in self.validations)]
-        broadcast_object_list(due)  # the file may be on the disk of the main process alone
-        if due[0]:
+        if of_main_process(
+            lambda: runner.iter and _is_due(runner) and all(entry['iter'] != runner.iter for entry in self.validations)
+        ):
             runner.logger.info(f'iteration {runner.iter} was not validated before the training was cut off: now')
             runner.val_loop.run()
 

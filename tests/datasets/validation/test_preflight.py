@@ -63,7 +63,7 @@ def absent_images(content):
         (degenerate_boxes, 'has no usable box: .* with a side below one pixel'),
         (other_classes, "config's classes disc, box, triangle are not among its 3 categories .cat, dog, cow"),
         (other_order, 'stand in another order .* name them in its order: --classes triangle box disc'),
-        (absent_images, 'names 8 images, of which 8 are not in .*: gone_0.jpg, gone_1.jpg, gone_2.jpg, ... 5 more'),
+        (absent_images, 'names 8 images, of which 8 are not in .*: gone_0.jpg, gone_1.jpg, gone_2.jpg and 5 more'),
     ],
 )
 def test_preflight_refuses_annotations(data, tmp_path, change, message):
