@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 #: Exit status of a tool after a mistake of the user.
 USER_ERROR = 2
+#: After Ctrl-C, as of a shell.
+INTERRUPTED = 130
 #: Set in the environment: what led to a message is shown before it.
 TRACEBACK_VARIABLE = 'SE_MM_TRACEBACK'
 

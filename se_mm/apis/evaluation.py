@@ -40,9 +40,7 @@ def deploy(model: nn.Module) -> None:
     Raises:
         SeMmError: if it has none.
     """
-    from ..models.hosts.attention_host import (
-        AttentionHost,  # brings mmdet with it, which the other tools do without for a while
-    )
+    from ..models.hosts.attention_host import AttentionHost  # imports mmdet, which is slow
 
     backbones = {name: module for name, module in model.named_modules() if isinstance(module, AttentionHost)}
     if not backbones:

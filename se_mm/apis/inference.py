@@ -17,6 +17,7 @@ import torch
 from mmengine.config import Config
 from tqdm import tqdm
 
+from ..datasets.prepare.annotated import IMAGE_SUFFIXES
 from ..datasets.transforms.loading import LoadImageFromFile, UnreadableImageError
 from ..errors import SeMmError, listed
 from ..evaluation.predictions import best_classes, coco_results
@@ -28,7 +29,6 @@ from ..weights.files import read_checkpoint
 from .evaluation import check_attention, deploy, mismatch
 from .exported import ExportedModel
 
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 #: Smaller pictures are drawn so high, in pixels, so that a label can be read.
 LEAST_HEIGHT = 400
 
@@ -248,7 +248,7 @@ def _read(path: str) -> np.ndarray:
 
 
 def _check_any(images: Sequence[str]) -> None:
-    """Before a model is built: whether there is a picture for it."""
+    """Refuses pictures of which none can be read, before a model is built."""
     wrong = []
     for path in images:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import errno
+import logging
 import os
 import re
 import sysconfig
@@ -30,7 +31,7 @@ _SE_MM = Path(__file__).parents[1]
 _LIBRARIES = {Path(path) for path in sysconfig.get_paths().values()}
 
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG)
+_NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG)
 
 
 def build_runner(cfg: Config, prepare: Callable[[Config], None]) -> Runner:
@@ -105,7 +106,7 @@ def test(runner: Runner) -> dict[str, float]:
 
 
 class _StartHook(Hook):
-    """Refuses a training of nothing, and knows whether the set-up is over."""
+    """Refuses a training without iterations, and records when the set-up is over."""
 
     priority = 'LOWEST'
     is_over = False
@@ -120,7 +121,9 @@ class _StartHook(Hook):
         if runner.val_loop is not None and not (isinstance(loop.val_interval, int) and loop.val_interval > 0):
             raise SeMmError(f'train_cfg.val_interval is {loop.val_interval!r}; expected a whole number above 0')
         if loop.iter >= loop.max_iters:
-            print_log(f'the training is at its end already: {loop.iter} of {loop.max_iters} iterations', level=30)
+            print_log(
+                f'the training is at its end already: {loop.iter} of {loop.max_iters} iterations', level=logging.WARNING
+            )
 
     def before_val_epoch(self, runner: Runner) -> None:
         Reader.of(runner.val_dataloader, runner.seed, runner.rank)
@@ -148,7 +151,7 @@ def _run(runner: Runner, run: Callable[[], Any]) -> Any:
             raise
         raise _explained(error, runner.cfg) from error
     except Exception as error:
-        if start.is_over and not (isinstance(error, OSError) and error.errno in _NO_ROOM):
+        if start.is_over and not (isinstance(error, OSError) and error.errno in _NOT_WRITABLE):
             raise
         raise _explained(error, runner.cfg) from error
 
@@ -157,7 +160,7 @@ def _explained(error: Exception, cfg: Config) -> Exception:
     """A mistake in what the user gave as one message; a bug, of ours or in a user's own module, as it is."""
     if isinstance(error, SeMmError):
         return error
-    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+    if isinstance(error, OSError) and error.errno in _NOT_WRITABLE:
         return SeMmError(f'work_dir {cfg.work_dir} cannot be written to: {error.strerror}')
     if mistake := unexpected_argument(error, cfg) or unknown_optimizer(cfg):
         return mistake

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .arguments import CONFIG_HELP, add_data_arguments, config_of
+from .arguments import add_model_arguments, add_study_arguments, config_of
 
 EXAMPLES = """\
   %(prog)s CONFIG work_dirs/CONFIG/epoch_12.pth --data-root DIR --out gates/
@@ -24,26 +24,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--cam', metavar='PICTURE', help='show which places and channels a detection in it depends on')
     parser.add_argument('--box', type=int, default=0, metavar='N', help='that detection, 0 for the best (0)')
     add_study_arguments(parser)
-
-
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """The config, the checkpoint, and the data that it is analysed on."""
-    parser.add_argument('config', help=f'that the checkpoint was trained with: {CONFIG_HELP}')
-    parser.add_argument('checkpoint', help='a checkpoint that a training wrote, or its URL')
-    add_data_arguments(parser, classes=False)
-    parser.add_argument('--batch-size', type=int, metavar='N', help='pictures a batch')
-    parser.add_argument('--workers', type=int, metavar='N', help='processes that load data (0: none beside this one)')
-    # The classes are those of the checkpoint, and one process does it all.
-    parser.set_defaults(classes=None, launcher='none')
-
-
-def add_study_arguments(parser: argparse.ArgumentParser) -> None:
-    """What studies with the metric share."""
-    parser.add_argument('--metric', metavar='NAME', help='that is compared (default: mAP, or top-1)')
-    parser.add_argument(
-        '--calibration', type=int, default=256, metavar='N', help='training pictures for the mean gates (256)'
-    )
-    parser.add_argument('--seed', type=int, default=0, help='of the choice of pictures and channels (0)')
 
 
 def run(args: argparse.Namespace) -> None:

@@ -81,6 +81,36 @@ def add_data_arguments(parser: argparse.ArgumentParser, classes: bool = True) ->
     )
 
 
+def add_checkpoint_arguments(parser: argparse.ArgumentParser, also: str = '') -> None:
+    """A trained model: its config and its checkpoint.
+
+    Args:
+        parser: gets the arguments.
+        also: what the first of them may be beside a config, for ``--help``.
+    """
+    parser.add_argument('config', help=f'that the checkpoint was trained with: {CONFIG_HELP}{also}')
+    parser.add_argument('checkpoint', help='a checkpoint that a training wrote, or its URL')
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """The config, the checkpoint, and the data that it is analysed on."""
+    add_checkpoint_arguments(parser)
+    add_data_arguments(parser, classes=False)
+    parser.add_argument('--batch-size', type=int, metavar='N', help='pictures a batch')
+    parser.add_argument('--workers', type=int, metavar='N', help='processes that load data (0: none beside this one)')
+    # The classes are those of the checkpoint, and one process does it all.
+    parser.set_defaults(classes=None, launcher='none')
+
+
+def add_study_arguments(parser: argparse.ArgumentParser) -> None:
+    """What studies with the metric share."""
+    parser.add_argument('--metric', metavar='NAME', help='that is compared (default: mAP, or top-1)')
+    parser.add_argument(
+        '--calibration', type=int, default=256, metavar='N', help='training pictures for the mean gates (256)'
+    )
+    parser.add_argument('--seed', type=int, default=0, help='of the choice of pictures and channels (0)')
+
+
 def config_of(args: argparse.Namespace, checkpoint: str | None = None) -> Config:
     """The config with the command line laid over it; ``--explain`` ends the process with its answer.
 

@@ -16,9 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from ..compat.environment import report
     from ..config import pretrained
     from ..config.load import load_config
-    from ..utils.environment import report
 
     lines, works = pretrained.status(load_config(args.weights)) if args.weights else report()
     print('\n'.join(lines))

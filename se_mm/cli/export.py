@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .arguments import CONFIG_HELP, add_data_arguments, config_of
+from .arguments import add_checkpoint_arguments, add_data_arguments, config_of
 
 EXAMPLES = """\
   %(prog)s CONFIG work_dirs/CONFIG/epoch_12.pth --data-root DIR -o exported/
@@ -14,8 +14,7 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('config', help=f'that the checkpoint was trained with: {CONFIG_HELP}')
-    parser.add_argument('checkpoint', help='a checkpoint that a training wrote, or its URL')
+    add_checkpoint_arguments(parser)
     parser.add_argument('-o', '--out', type=Path, required=True, help='a folder; the file is called as the config')
     parser.add_argument('--to', choices=['onnx', 'openvino', 'torch'], default='onnx', help='default: onnx')
     precision = parser.add_mutually_exclusive_group()

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from ..errors import SeMmError
-from .arguments import CONFIG_HELP, add_data_arguments, config_of
+from .arguments import add_checkpoint_arguments, add_data_arguments, config_of
 
 EXAMPLES = """\
   %(prog)s CONFIG work_dirs/CONFIG/epoch_12.pth image.jpg folder/ --out seen/
@@ -16,10 +16,7 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        'config', help=f'that the checkpoint was trained with: {CONFIG_HELP}; or an exported file, which needs none'
-    )
-    parser.add_argument('checkpoint', help='a checkpoint that a training wrote, or its URL')
+    add_checkpoint_arguments(parser, also='; or an exported file, which needs none')
     parser.add_argument('images', nargs='*', help='picture files, or folders of them')
     parser.add_argument(
         '--out',

@@ -9,11 +9,10 @@ import sys
 import traceback
 from collections.abc import Callable
 
+from mmengine.dist import is_distributed
 from torch import distributed
 
-from ..errors import TRACEBACK_VARIABLE, USER_ERROR, SeMmError
-
-INTERRUPTED = 130
+from ..errors import INTERRUPTED, TRACEBACK_VARIABLE, USER_ERROR, SeMmError
 
 
 def own(main: Callable[[], None]) -> None:
@@ -25,7 +24,7 @@ def own(main: Callable[[], None]) -> None:
     try:
         set_up()
         main()
-        if _in_process_group():
+        if is_distributed():
             distributed.barrier()
             distributed.destroy_process_group()  # on success only: NCCL waits for the other processes
     except SeMmError as error:
@@ -48,13 +47,8 @@ def set_up() -> None:
     quiet()
 
 
-def _in_process_group() -> bool:
-    return distributed.is_available() and distributed.is_initialized()
-
-
 def _end_workers() -> None:
     """Kills data loader workers: they ignore SIGTERM, and one that hangs would keep this process from ending."""
-    if hasattr(signal, 'SIGCHLD'):
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler reports a killed worker as a failure
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler reports a killed worker as a failure
     for worker in multiprocessing.active_children():
         worker.kill()

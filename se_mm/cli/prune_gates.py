@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .analyze_gates import add_model_arguments, add_study_arguments
-from .arguments import config_of
+from .arguments import add_model_arguments, add_study_arguments, config_of
 
 EXAMPLES = """\
   %(prog)s CONFIG work_dirs/CONFIG/epoch_12.pth --data-root DIR --budget 0.001 --out pruned/

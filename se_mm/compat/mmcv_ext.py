@@ -1,4 +1,4 @@
-"""Stands torchvision's kernels in for mmcv's compiled operators where those are missing.
+"""Replaces mmcv's compiled operators by torchvision's where they are missing.
 
 ``mmcv.ops`` imports the extension module ``mmcv._ext`` at its first line, and
 ``mmdet.models`` imports ``mmcv.ops``: without a compiler, a detector cannot even be imported.

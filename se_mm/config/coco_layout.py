@@ -82,7 +82,7 @@ def find_coco(root: str | Path) -> dict[str | None, CocoFile]:
 
     Returns:
         A file for each of ``'train'``, ``'val'`` and ``'test'`` that is there; under ``None`` one
-        whose name speaks of no split.
+        whose name does not say its split.
 
     Raises:
         SeMmError: if the pictures of a file are nowhere below the root.

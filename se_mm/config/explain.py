@@ -43,7 +43,7 @@ def explain(path: str, cfg: Config, key: str) -> list[str]:
         close += sorted(name for name in known if name.rpartition('.')[2] == last and name not in close)[:3]
         hint = f'; did you mean {", ".join(close)}?' if close else ''
         raise SeMmError(f'--explain {key}: the config has no such key{hint}')
-    if final is not MISSING and _plain(final) != _plain(before):
+    if final is not MISSING and _comparable(final) != _comparable(before):
         lines.append(f'the command line: {_shown(final)}')
     return [f'{key} = {_shown(final)}', *(f'  {line}' for line in lines)]
 
@@ -58,11 +58,11 @@ def _history(path: str, keys: list[str]) -> Iterator[tuple[str, Any]]:
         value = find(read_config(file), keys)
         inherited = value if value is not MISSING else inherited
     value = find(read_config(path), keys)
-    if _plain(value) != _plain(inherited):
+    if _comparable(value) != _comparable(inherited):
         yield path, value
 
 
-def _plain(value: Any) -> Any:
+def _comparable(value: Any) -> Any:
     return repr(value.to_dict() if hasattr(value, 'to_dict') else value)
 
 

@@ -11,14 +11,17 @@ LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 EVALUATORS = ('val_evaluator', 'test_evaluator')
 
 
-def datasets_of(loader: Mapping[str, Any]) -> Iterator[ConfigDict]:
-    """The data sets of a loader that read files, inside whatever wraps them (repeat, concatenate, mix).
+def datasets_of(loader: Mapping[str, Any] | None) -> Iterator[ConfigDict]:
+    """The data sets of a loader that read files, inside whatever wraps them (repeat, concatenate, mix);
+    none where there is no loader.
 
     Example:
         >>> loader = ConfigDict(dataset=dict(type='RepeatDataset', times=2, dataset=dict(type='CocoDataset')))
         >>> [dataset.type for dataset in datasets_of(loader)]
         ['CocoDataset']
     """
+    if not loader:
+        return
     inner = loader.get('dataset', loader.get('datasets'))
     if inner is None:
         yield loader
@@ -30,7 +33,7 @@ def datasets_of(loader: Mapping[str, Any]) -> Iterator[ConfigDict]:
 def datasets_in(cfg: Config) -> Iterator[tuple[str, ConfigDict]]:
     """Each data set of a config with its split: ``'train'``, ``'val'`` or ``'test'``."""
     for loader in LOADERS:
-        for dataset in datasets_of(cfg.get(loader) or {'datasets': []}):
+        for dataset in datasets_of(cfg.get(loader)):
             yield loader.partition('_')[0], dataset
 
 

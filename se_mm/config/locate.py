@@ -53,13 +53,13 @@ def locate(name: str) -> str:
     return str(file)
 
 
-def closest(path: str, known: set[str], most: int = 3) -> list[str]:
-    """The known paths that are most like one, those of the same name in another folder first."""
+def closest(path: str, known: set[str]) -> list[str]:
+    """Up to three known paths that are most like one, those of the same name in another folder first."""
     name = path.rpartition('/')[2]
     same = sorted(config for config in known if config.rpartition('/')[2] == name)
     by_name = {config.rpartition('/')[2]: config for config in sorted(known)}
-    names = [by_name[found] for found in difflib.get_close_matches(name, by_name, most, cutoff=0.7)]
-    return list(dict.fromkeys([*same, *names, *difflib.get_close_matches(path, known, most, cutoff=0.7)]))[:most]
+    names = [by_name[found] for found in difflib.get_close_matches(name, by_name, cutoff=0.7)]
+    return list(dict.fromkeys([*same, *names, *difflib.get_close_matches(path, known, cutoff=0.7)]))[:3]
 
 
 def _configs_of(package: str) -> Path | None:
@@ -72,7 +72,7 @@ def _configs_of(package: str) -> Path | None:
 
 
 def _beside(path: Path) -> str:
-    """Files of a like name in the folder, and a word on configs that a package ships."""
+    """Files of a like name in the folder, or the package that ships it."""
     folder = path.parent
     close = difflib.get_close_matches(path.name, [p.name for p in folder.glob('*.py')], 2) if folder.is_dir() else []
     if close:

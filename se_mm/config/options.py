@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,7 +27,9 @@ def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
     """
     for key in options:
         if find(cfg, key.split('.')) is MISSING:
-            print_log(f'--cfg-options: {key} is new, the config has no such key', logger='current', level=30)
+            print_log(
+                f'--cfg-options: {key} is new, the config has no such key', logger='current', level=logging.WARNING
+            )
     try:
         cfg.merge_from_dict(dict(options))
     except (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:

@@ -118,7 +118,7 @@ def _drop_missing_members(cfg: Config) -> list[str]:
 def _fit_boxes(cfg: Config, root: Path) -> list[str]:
     found = find_coco(root)
     train, val = found.get('train'), found.get('val') or found.get('test')
-    if not found or not (train or val):
+    if not (train or val):
         others = files_below(root, ('.xml', '.csv', '.txt', '.json', '.yaml'))
         if not others:
             return []  # nothing of the user's own: what the config names is missing

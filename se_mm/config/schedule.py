@@ -115,7 +115,7 @@ def _inside(milestones: list[int], factor: float, new: int) -> list[int]:
 
 
 def _drop_empty_schedulers(cfg: Config) -> None:
-    """Those of no length, and those whose steps have no place; mmengine refuses them."""
+    """Drops schedulers of no length and those without steps, which mmengine refuses."""
 
     def lasts(scheduler: Any) -> bool:
         return scheduler.get('begin', 0) < scheduler.get('end', math.inf) and scheduler.get('milestones', True) != []

@@ -1,1 +1,1 @@
-"""Data sets and their transforms: Places365, and the set that the demo draws."""
+"""Places365 and CIFAR; transforms, preparation, validation."""

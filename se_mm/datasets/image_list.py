@@ -48,7 +48,7 @@ class ImageList:
 
     @classmethod
     def of_paths(cls, paths: Sequence[str], labels: Sequence[int]) -> ImageList:
-        """The list of paths that are at hand."""
+        """The list of paths in memory."""
         encoded = [path.encode() for path in paths]
         lengths = np.array([len(path) for path in encoded], np.uint16)
         ends = np.cumsum(lengths.astype(np.int64) + 1)

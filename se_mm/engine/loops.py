@@ -13,6 +13,7 @@ from mmengine.runner import IterBasedTrainLoop as _IterBasedTrainLoop
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from ..compat.loops import FromIteration
 from ..registry import LOOPS
 from .repeatable import Reader, RepeatableBatchSampler
 
@@ -75,32 +76,16 @@ class IterBasedTrainLoop(_IterBasedTrainLoop):
     """
 
     def __init__(self, runner: Runner, dataloader: DataLoader | Mapping[str, Any], **kwargs: Any) -> None:
+        if kwargs.pop('fast_forward_on_resume', False):
+            print_log(
+                'fast_forward_on_resume is ignored: a resumed training reads no batch that it was trained on',
+                logger='current',
+            )
         super().__init__(runner, _build_loader(runner, dataloader), **kwargs)
 
     def run(self) -> Any:
-        self.dataloader_iterator = _FromIteration(self.dataloader, self._iter)
+        self.dataloader_iterator = FromIteration(self.dataloader, self._iter)
         return super().run()
-
-
-class _FromIteration:
-    """The batches of an endless loader from an iteration on; skipping the ones before reads nothing."""
-
-    def __init__(self, loader: DataLoader, iteration: int) -> None:
-        loader.batch_sampler.go_to(iteration, skip=iteration)
-        self.loader = loader
-        self.batches = None
-        self.to_skip = iteration
-
-    def skip_iter(self, count: int) -> None:
-        self.to_skip -= count
-
-    def __next__(self) -> Any:
-        if self.to_skip > 0:  # mmengine 0.10.7 draws what it skips
-            self.to_skip -= 1
-            return None
-        if self.batches is None:
-            self.batches = iter(self.loader)
-        return next(self.batches)
 
 
 def _build_loader(runner: Runner, dataloader: DataLoader | Mapping[str, Any]) -> DataLoader:

@@ -131,7 +131,7 @@ def _with_own_numbers(batches: Iterable[list[int]], seed: int | None) -> Iterato
     own = np.random.RandomState(seed or 0).get_state()
     iterator = iter(batches)
     while True:
-        everybodys = np.random.get_state()
+        outer = np.random.get_state()
         np.random.set_state(own)
         try:
             batch = next(iterator)
@@ -139,7 +139,7 @@ def _with_own_numbers(batches: Iterable[list[int]], seed: int | None) -> Iterato
             return
         finally:
             own = np.random.get_state()
-            np.random.set_state(everybodys)
+            np.random.set_state(outer)
         yield batch
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 
 import torch
@@ -94,14 +95,16 @@ def _resume(cfg: Config, checkpoint: str) -> None:
     found, seed = of_main_process(lambda: _what_to_resume(cfg.work_dir, checkpoint))
     cfg.resume = bool(found)
     if not found:
-        print_log(f'--resume: no checkpoint in {cfg.work_dir} to go on from; the training starts', level=30)
+        print_log(
+            f'--resume: no checkpoint in {cfg.work_dir} to go on from; the training starts', level=logging.WARNING
+        )
         return
     cfg.load_from = found
     without_pretrained(cfg.model)  # what it would load is replaced at once, and need not be fetched
     if seed is not None:
         asked_for = cfg.randomness.seed
         if asked_for not in (None, seed):
-            print_log(f'the seed stays {seed}, that of {found}; {asked_for} is not used', level=30)
+            print_log(f'the seed stays {seed}, that of {found}; {asked_for} is not used', level=logging.WARNING)
         cfg.randomness.seed = seed
 
 
@@ -163,10 +166,12 @@ def _repeat_exactly(cfg: Config) -> None:
     loop.setdefault('type', LOOPS[0] if by_epoch else LOOPS[1])
     name = type_name(loop)
     if name not in LOOPS:
-        print_log(f'train_cfg.type is {name}: a resumed training is not the same as one that went through', level=30)
+        print_log(
+            f'train_cfg.type is {name}: a resumed training is not the same as one that went through',
+            level=logging.WARNING,
+        )
         return
     loop.type = f'se_mm.{name}'
-    loop.pop('fast_forward_on_resume', None)
     loader.batch_sampler = ConfigDict(
         type='se_mm.RepeatableBatchSampler',
         drop_last=loader.pop('drop_last', False),

@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.config import Config
 
 from ..errors import SeMmError
+from ..utils.paths import make_folder
 
 
 def add_outputs(cfg: Config, out: str | None, sheet: str | None, confusion: str | None = None) -> None:
@@ -55,10 +56,7 @@ def _check_png(option: str, path: str) -> None:
 def _make_folder(option: str, path: str) -> None:
     if Path(path).is_dir():
         raise SeMmError(f'{option} {path} is a folder; expected the name of a file to write')
-    try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SeMmError(f'{option} {path} cannot be written: {error}') from error
+    make_folder(Path(path).parent, f'{option} {Path(path).parent}')
 
 
 def _add_hook(cfg: Config, hook: str, path: str) -> None:

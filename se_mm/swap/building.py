@@ -32,7 +32,7 @@ def check_it_builds(cfg: Config, keys: Keys) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """What went wrong in a constructor: mmengine wraps it, and a bare assertion says it in its line of code."""
+    """The first error of a chain, which mmengine wraps; of an assertion without a message the line of code."""
     while error.__context__ is not None:
         error = error.__context__
     if str(error):

@@ -51,7 +51,7 @@ def write_twin(swap: Swap, cfg: Config, original: str, file: Path) -> None:
 
 
 def without_scopes(node: Any) -> Any:
-    """A config's values without the note of their scope, which mmengine leaves in what comes from a package."""
+    """A config's values without ``_scope_``, which mmengine adds to what comes from a package."""
     if isinstance(node, Config):
         node = node._cfg_dict
     if isinstance(node, dict):
@@ -99,7 +99,7 @@ def _without_lists(swap: Swap, cfg: Config) -> Iterator[Change]:
 
 
 def _replacing(cfg: Config, change: Change) -> Change:
-    """A dictionary that stands for another one takes none of its keys."""
+    """The change with ``_delete_`` where its dictionary must not inherit the keys of the old one."""
     if not isinstance(change.value, dict):
         return change
     try:
@@ -120,7 +120,7 @@ def _literal(value: Any) -> str:
 
 
 def _lines(name: str, node: dict[Any, Any] | Change, level: int = 0) -> list[str]:
-    """A value as lines of Python, each comment above what it speaks of; mmengine breaks the long ones."""
+    """A value as lines of Python, each comment above its value; mmengine breaks long lines."""
     inner, comma = ('=', ',') if level else (' = ', '')
     if isinstance(node, Change):
         text = f'{name} = {_literal(node.value)}'

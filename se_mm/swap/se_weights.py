@@ -40,19 +40,15 @@ def _tagged(model: str, *tags: str) -> tuple[SEWeights, ...]:
 #: By depth, groups, width of a group, style, and whether it is a ResNet-D (deep stem, average downsampling): those
 #: of the plain weights' recipe are taken where there are any, else the first.
 PUBLISHED = {
-    (50, 1, None, 'pytorch', False): tuple(
-        SEWeights(f'timm://seresnet50.{tag}_in1k') for tag in ('ra2', 'a1', 'a2', 'a3')
-    ),
+    (50, 1, None, 'pytorch', False): _tagged('seresnet50', 'ra2', 'a1', 'a2', 'a3'),
     (50, 1, None, 'caffe', False): (SEWeights('timm://legacy_seresnet50.in1k', 'caffe'),),
     (101, 1, None, 'caffe', False): (SEWeights('timm://legacy_seresnet101.in1k', 'caffe'),),
     (152, 1, None, 'caffe', False): (SEWeights('timm://legacy_seresnet152.in1k', 'caffe'),),
-    (152, 1, None, 'pytorch', True): (SEWeights('timm://seresnet152d.ra2_in1k'),),
-    (50, 32, 4, 'pytorch', False): tuple(
-        SEWeights(f'timm://seresnext50_32x4d.{tag}_in1k') for tag in ('racm', 'gluon')
-    ),
-    (101, 32, 4, 'pytorch', False): (SEWeights('timm://seresnext101_32x4d.gluon_in1k'),),
-    (101, 64, 4, 'pytorch', False): (SEWeights('timm://seresnext101_64x4d.gluon_in1k'),),
-    (101, 32, 8, 'pytorch', False): (SEWeights('timm://seresnext101_32x8d.ah_in1k'),),
+    (152, 1, None, 'pytorch', True): _tagged('seresnet152d', 'ra2'),
+    (50, 32, 4, 'pytorch', False): _tagged('seresnext50_32x4d', 'racm', 'gluon'),
+    (101, 32, 4, 'pytorch', False): _tagged('seresnext101_32x4d', 'gluon'),
+    (101, 64, 4, 'pytorch', False): _tagged('seresnext101_64x4d', 'gluon'),
+    (101, 32, 8, 'pytorch', False): _tagged('seresnext101_32x8d', 'ah'),
 }
 #: The same for ECA.
 PUBLISHED_ECA = {

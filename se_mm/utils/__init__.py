@@ -1,1 +1,1 @@
-"""Files and paths."""
+"""Files, paths and processes."""

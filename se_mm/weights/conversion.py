@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
+import io
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from ..errors import SeMmError, listed
+from ..utils.atomic import write_atomic
 from .families import CAFFE, CAFFE_DEEP, MMPRETRAIN, PLAIN, STANDARD_ATTENTION, TIMM, TIMM_DEEP, Family, family_of
 from .files import read_checkpoint
 from .loading import ATTENTION, EXCITATION, in_our_form, stated_variant
@@ -123,16 +123,15 @@ def _to_theirs(key: str, names: Family) -> str:
 
 
 def _write(target: Path, state_dict: OrderedDict[str, Tensor], variant: dict[str, str], raw: bool) -> None:
-    aside = target.with_name(f'{target.name}.partial')
+    if target.suffix == '.safetensors':
+        content = save({key: value.contiguous() for key, value in state_dict.items()}, metadata=variant or None)
+    else:
+        state_dict._metadata = {'': {'se_mm': variant}} if variant else {}
+        buffer = io.BytesIO()
+        torch.save(state_dict if raw else {'state_dict': state_dict, 'meta': {}}, buffer)
+        content = buffer.getvalue()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        if target.suffix == '.safetensors':
-            save_file({key: value.contiguous() for key, value in state_dict.items()}, aside, metadata=variant or None)
-        else:
-            state_dict._metadata = {'': {'se_mm': variant}} if variant else {}
-            torch.save(state_dict if raw else {'state_dict': state_dict, 'meta': {}}, aside)
-        aside.replace(target)
-    except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors wrap the system's errors
-        with contextlib.suppress(OSError):
-            aside.unlink()
+        write_atomic(target, content)
+    except OSError as error:
         raise SeMmError(f'{target} cannot be written: {error}') from error

@@ -110,7 +110,7 @@ class Family:
         return key
 
     def known_variant(self, weights: Mapping[str, Tensor], *files: str) -> dict[str, str]:
-        """What is known of weights that say nothing of themselves.
+        """The known variant of weights that do not name one.
 
         Args:
             weights: of a network, under our names or theirs.

@@ -112,7 +112,7 @@ def _locate(
 
 
 def stated_variant(weights: Mapping[str, Any], root: str) -> Mapping[str, str]:
-    """What a network saved of itself in the metadata of a state dict; empty where it said nothing."""
+    """The variant in the metadata of a state dict; empty where there is none."""
     metadata = getattr(weights, '_metadata', None) or {}
     stated = {name: data['se_mm'] for name, data in metadata.items() if 'se_mm' in data}
     sole = next(iter(stated.values())) if len(stated) == 1 else {}
@@ -181,7 +181,7 @@ def _start_attention(network: Network, weights: dict[str, Tensor], own: Mapping[
 
 
 def _keep_what_the_config_adds(network: Network, weights: dict[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
-    """Plugins and what else no published classifier has, as they are."""
+    """The modules that no published classifier has, such as plugins; they stay as they are."""
     plugins = tuple(network.plugin_names())
     added = [key for key in own if _ADDED.search(key) or (plugins and key.startswith(plugins))]
     if any(key in weights for key in added):

@@ -35,7 +35,7 @@ _ON_HUB = re.compile(
 
 @dataclass(frozen=True)
 class Published:
-    """A checkpoint that somebody hosts.
+    """A published checkpoint.
 
     Attributes:
         name: as the config gives it.
@@ -95,10 +95,10 @@ class Published:
         """Whether a file has the published hash; without one, any file is."""
         return not self.sha256 or digest_of(file).startswith(self.sha256)
 
-    def is_reachable(self, timeout: float = 10) -> bool:
+    def is_reachable(self) -> bool:
         """Whether the URL answers."""
         try:
-            with urlopen(Request(self.source, method='HEAD'), timeout=timeout):
+            with urlopen(Request(self.source, method='HEAD'), timeout=10):
                 return True
         except (OSError, ValueError):
             return False
@@ -142,10 +142,10 @@ class OnHub(Published):
         found = try_to_load_from_cache(**self._place)
         return Path(found) if isinstance(found, str) else None
 
-    def is_reachable(self, timeout: float = 10) -> bool:
+    def is_reachable(self) -> bool:
         from huggingface_hub import hf_hub_url
 
-        return Published(self.name, hf_hub_url(**self._place)).is_reachable(timeout)
+        return Published(self.name, hf_hub_url(**self._place)).is_reachable()
 
     def by_hand(self) -> str:
         return f'run `hf download {self._place["repo_id"]}` elsewhere and copy its cache (HF_HOME)'

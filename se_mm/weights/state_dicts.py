@@ -13,8 +13,7 @@ from ..errors import SeMmError
 from .families import RESNETS
 
 #: Where projects keep the weights; the first that is there is taken. Averaged weights come before the last step's.
-AVERAGED = ('state_dict_ema', 'model_ema', 'ema')
-_WRAPPERS = (*AVERAGED, 'state_dict', 'model', 'ema_state_dict', 'net', 'module')
+_WRAPPERS = ('state_dict_ema', 'model_ema', 'ema', 'state_dict', 'model', 'ema_state_dict', 'net', 'module')
 LANDMARKS = {family.landmark for family in RESNETS}
 
 

@@ -14,7 +14,8 @@ from support.small import draw_scenes, draw_shapes, run, scene_config
 from support.small import train_with as train
 from support.small import trained_with as trained
 
-from se_mm.engine.hooks.preemption import INTERRUPTED_STATUS, PREEMPTED_STATUS, PreemptionHook
+from se_mm.engine.hooks.preemption import PREEMPTED_STATUS, PreemptionHook
+from se_mm.errors import INTERRUPTED
 
 EPOCHS = """
 _base_ = '{repository}/configs/demo/faster_rcnn_se_r18_shapes.py'
@@ -163,7 +164,7 @@ def test_interrupted(scenes, whole, tmp_path):
     fault = f"dict(type='SignalAt', iteration=7, number={int(signal.SIGINT)}, group=True)"
     stopped = train(ITERATIONS, scenes, tmp_path / 'a', '--seed', '3', checkpoint=never, fault=fault, fresh=True)
     said = stopped.stdout + stopped.stderr
-    assert stopped.returncode == INTERRUPTED_STATUS, said[-2000:]
+    assert stopped.returncode == INTERRUPTED, said[-2000:]
     assert 'Ctrl-C: iteration 7 is saved to' in said
     assert 'the same command with --resume' in said
     assert 'Traceback' not in said

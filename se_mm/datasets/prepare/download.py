@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from ...errors import SeMmError
 from ...utils.hashing import digest_of
+from ...utils.paths import make_folder
 
 _BLOCK = 1 << 20
 _PATIENCE = 5
@@ -35,10 +36,7 @@ def download(url: str, target: Path, md5: str | None = None, wait: float = 2.0) 
     if target.is_file():
         return target
     part = target.with_name(f'{target.name}.part')
-    try:
-        part.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SeMmError(f'folder {part.parent} cannot be made: {error}') from error
+    make_folder(part.parent, str(part.parent))
     failures, have = 0, part.stat().st_size if part.is_file() else 0
     with tqdm(unit='B', unit_scale=True, unit_divisor=1024, initial=have, desc=target.name) as progress:
         while True:

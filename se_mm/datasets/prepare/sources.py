@@ -105,7 +105,7 @@ def archives(data: str, parts: Sequence[str]) -> list[Archive]:
 
 
 def report(data: str, root: Path, parts: Sequence[str]) -> tuple[list[str], bool]:
-    """A line for each piece of the data: what should be where, and whether it is; and whether all is there."""
+    """A line for each part of the data with its place and whether it is there; and whether all of them are."""
     lines, complete = [], True
     found = {part: layout for part in parts if data == 'places365' and (layout := _layout(root, part))}
     lines += [f'there    {part}: {layout}' for part, layout in found.items()]
@@ -171,7 +171,7 @@ def _move_into(source: Path, target: Path) -> None:
             entry.replace(there)
 
 
-def broken_images(data: str, root: Path, parts: Sequence[str], workers: int = 16) -> tuple[int, list[str]]:
+def broken_images(data: str, root: Path, parts: Sequence[str]) -> tuple[int, list[str]]:
     """Reads the header of every picture that the lists name, in parallel, with a progress bar.
 
     Returns:
@@ -181,7 +181,7 @@ def broken_images(data: str, root: Path, parts: Sequence[str], workers: int = 16
         SeMmError: if a list is missing or damaged.
     """
     count, broken = 0, []
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(16) as pool:
         for part in parts:
             paths = list(_images(data, root, part))
             count += len(paths)

@@ -20,7 +20,7 @@ from ...config.loaders import datasets_of
 from ...config.tree import dotted, nodes
 from ...errors import SeMmError, listed
 from ...utils.processes import of_main_process
-from . import coco_check, skipped, verdicts, voc_check
+from . import check_results, coco_check, skipped, voc_check
 
 CLASS_HEADS = ('bbox_head', 'mask_head', 'head')
 
@@ -39,7 +39,7 @@ def check(cfg: Config, splits: Sequence[str]) -> None:
 
     COCO files with unusable entries are replaced in the config by repaired copies in
     ``work_dir/annotations``; what was left out is noted in ``work_dir/skipped_data.jsonl``. A large
-    COCO file that needed no repair is not read again until it changes (:mod:`.verdicts`).
+    COCO file that needed no repair is not read again until it changes (:mod:`.check_results`).
     """
     repaired = of_main_process(lambda: _check(cfg, splits))
     if repaired:
@@ -54,32 +54,31 @@ def _check(cfg: Config, splits: Sequence[str]) -> dict[str, str]:
     repaired: dict[str, str] = {}
     said: set[str] = set()
     for split in splits:
-        loader = cfg.get(f'{split}_dataloader')
-        for dataset_cfg in datasets_of(loader) if loader else ():
+        for dataset_cfg in datasets_of(cfg.get(f'{split}_dataloader')):
             dataset_class = _dataset_class(cfg, dataset_cfg)
             if isinstance(dataset_class, type) and not issubclass(dataset_class, BaseDataset):
                 print(f'{split}: {dataset_class.__name__} is no data set of mmengine and is not checked')
                 continue
             writes_only = split == 'test' and _writes_only(cfg.get('test_evaluator'))
             if _reads_coco_json(dataset_class) and not writes_only:
-                verdict = _check_coco(cfg, dataset_cfg, dataset_class, split, repaired)
+                result = _check_coco(cfg, dataset_cfg, dataset_class, split, repaired)
             else:
-                verdict = _check_dataset(cfg, dataset_cfg, split)
-            _check_heads(cfg.model, verdict.classes, split)
-            if verdict.said not in said:
-                said.add(verdict.said)
-                print(verdict.said)
+                result = _check_dataset(cfg, dataset_cfg, split)
+            _check_heads(cfg.model, result.classes, split)
+            if result.said not in said:
+                said.add(result.said)
+                print(result.said)
     return repaired
 
 
 def _check_coco(
     cfg: Config, dataset_cfg: ConfigDict, dataset_class: type, split: str, repaired: dict[str, str]
-) -> verdicts.Verdict:
+) -> check_results.CheckResult:
     ann_file, images = coco_check.check_paths(dataset_cfg, dataset_class, split)
     kind = f'{dataset_class.__module__}.{dataset_class.__qualname__}'
-    cache = verdicts.cache_file(ann_file, images, dataset_cfg, kind, split)
-    verdict = verdicts.load(cache)
-    if verdict is None:
+    cache = check_results.cache_file(ann_file, images, dataset_cfg, kind, split)
+    result = check_results.load(cache)
+    if result is None:
         with redirect_stdout(io.StringIO()) as said:
             inspection = coco_check.check(dataset_cfg, dataset_class, split)
         left_out = coco_check.left_out(inspection, split)
@@ -90,15 +89,15 @@ def _check_coco(
                 repaired[str(ann_file)] = coco_check.write_repaired(ann_file, inspection, split, cfg.work_dir)
             dataset_cfg = copy.deepcopy(dataset_cfg)
             dataset_cfg.ann_file = repaired[str(ann_file)]
-        verdict = _check_dataset(cfg, dataset_cfg, split, _parsed(dataset_class, inspection.content))
-        verdict.said, verdict.left_out = said.getvalue() + verdict.said, left_out
+        result = _check_dataset(cfg, dataset_cfg, split, _parsed(dataset_class, inspection.content))
+        result.said, result.left_out = said.getvalue() + result.said, left_out
         if not inspection.repaired:
-            verdicts.save(cache, verdict)
+            check_results.save(cache, result)
     else:
-        verdict.said += ' (unchanged since it was checked)'
-    if verdict.left_out:
-        coco_check.note(verdict.left_out, split, cfg.work_dir)
-    return verdict
+        result.said += ' (unchanged since it was checked)'
+    if result.left_out:
+        coco_check.note(result.left_out, split, cfg.work_dir)
+    return result
 
 
 def _parsed(dataset_class: type, content: dict[str, list[dict[str, Any]]]) -> type:
@@ -116,10 +115,10 @@ def _parsed(dataset_class: type, content: dict[str, list[dict[str, Any]]]) -> ty
 
 def _check_dataset(
     cfg: Config, dataset_cfg: ConfigDict, split: str, dataset_class: type | None = None
-) -> verdicts.Verdict:
+) -> check_results.CheckResult:
     dataset = _build(cfg, dataset_cfg, split, dataset_class)
     classes = list(dataset.metainfo.get('classes') or ())
-    return verdicts.Verdict(f'{split}: {_describe(dataset, dataset_cfg, classes)}', classes)
+    return check_results.CheckResult(f'{split}: {_describe(dataset, dataset_cfg, classes)}', classes)
 
 
 def _dataset_class(cfg: Config, dataset_cfg: ConfigDict) -> type:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -46,7 +47,7 @@ class AtomicBackend(LocalBackend):
             if path.parent.resolve() == Path(folder).resolve():
                 path.unlink(missing_ok=True)
             else:
-                print_log(f'{path} is not removed: it is outside of {folder}', logger='current', level=30)
+                print_log(f'{path} is not removed: it is outside of {folder}', logger='current', level=logging.WARNING)
         self.removed.clear()
 
 
@@ -141,7 +142,7 @@ def latest_checkpoint(work_dir: str | Path, say: bool = True) -> str | None:
         if not wrong:
             return str(path)
         if say:
-            print_log(f'{path} is passed over: {wrong}', logger='current', level=30)
+            print_log(f'{path} is passed over: {wrong}', logger='current', level=logging.WARNING)
     return None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -144,14 +144,13 @@ def first_non_finite(runner: Runner, data_batch: Any) -> str | None:
             found.append(f'the output of {names[module]}' if inside else f'the input of {names[module]}')
 
     seed_all(runner.seed, get_rank(), runner.iter, 0)
-    with _watched(model, watch), torch.no_grad(), runner.optim_wrapper.optim_context(model):
-        try:
-            data = model.data_preprocessor(data_batch, True)
-            if not all_finite(list(_tensors(data))):
-                found.append('the data')  # and on: in a distributed run the others run the model too
-            model(**data, mode='loss') if isinstance(data, dict) else model(*data, mode='loss')
-        except Exception:  # whatever follows from what is not finite
-            return found[0] if found else None
+    computing = runner.optim_wrapper.optim_context(model)
+    # Suppressed is whatever follows from what is not finite.
+    with _watched(model, watch), torch.no_grad(), computing, suppress(Exception):
+        data = model.data_preprocessor(data_batch, True)
+        if not all_finite(list(_tensors(data))):
+            found.append('the data')  # and on: in a distributed run the others run the model too
+        model(**data, mode='loss') if isinstance(data, dict) else model(*data, mode='loss')
     return found[0] if found else None
 
 

@@ -28,7 +28,7 @@ class ConfusionHook(Hook):
         path: the PNG to write.
     """
 
-    priority = 'HIGHEST'  # before the hooks that log the metrics: a matrix is none
+    priority = 'HIGHEST'  # before the hooks that log metrics, which take numbers only
 
     def __init__(self, path: str) -> None:
         self.path = Path(path)

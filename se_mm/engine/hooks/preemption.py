@@ -14,15 +14,13 @@ from mmengine.dist import all_reduce, barrier, get_comm_device
 from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 
-from ...errors import SeMmError
+from ...errors import INTERRUPTED, SeMmError
 from ...registry import HOOKS
 from .checkpoint import CheckpointHook
 from .curves import CurvesHook
 
 #: Exit status after a checkpoint was saved on SIGTERM (75, "temporary failure, try again" in sysexits.h).
-PREEMPTED_STATUS = getattr(os, 'EX_TEMPFAIL', 75)
-#: Exit status after Ctrl-C, as of a shell.
-INTERRUPTED_STATUS = 130
+PREEMPTED_STATUS = os.EX_TEMPFAIL
 #: Launchers pass Ctrl-C on to processes that have it from the terminal: within so many seconds it is the same one.
 SAME_KEY = 1.0
 
@@ -99,4 +97,4 @@ class PreemptionHook(Hook):
             f'(the same command with --resume, and --work-dir {runner.work_dir})'
         )
         barrier()  # launchers kill the others as soon as one exits, and the main process may still be writing
-        raise SystemExit(PREEMPTED_STATUS if name == 'SIGTERM' else INTERRUPTED_STATUS)
+        raise SystemExit(PREEMPTED_STATUS if name == 'SIGTERM' else INTERRUPTED)

@@ -6,20 +6,21 @@ import json
 import os
 from pathlib import Path
 
+import mmdet.datasets  # noqa: F401  prints when it is first imported
 import pytest
 from support.helpers import REPOSITORY
 
 from se_mm import SeMmError
 from se_mm.config.load import load_config
 from se_mm.datasets.prepare import shapes
-from se_mm.datasets.validation import coco_json, preflight, verdicts
+from se_mm.datasets.validation import check_results, coco_json, preflight
 
 
 @pytest.fixture
 def check(tmp_path, monkeypatch, capsys):
     """Checks a config with given options; returns what was said and which files were read how often."""
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
-    monkeypatch.setattr(verdicts, 'LARGE', 0)
+    monkeypatch.setattr(check_results, 'LARGE', 0)
     monkeypatch.setattr(shapes, 'SPLITS', dict(shapes.SPLITS, train=6, val=2))
     shapes.draw(tmp_path / 'data', seed=1)
     reads: list[str] = []
@@ -51,7 +52,7 @@ def test_an_unchanged_file_is_read_once(check):
     assert again == first.replace(')\n', ') (unchanged since it was checked)\n')
 
 
-def test_what_the_verdict_depends_on(check):
+def test_what_the_result_depends_on(check):
     check()
     content = check.train_file.read_text()
     check.train_file.write_text(content + ' ')  # another size
@@ -87,7 +88,7 @@ def test_a_file_that_is_refused_or_repaired_is_read_each_time(check):
             check()
 
 
-def test_a_damaged_cache_is_no_verdict(check, tmp_path):
+def test_a_damaged_cache_is_no_result(check, tmp_path):
     check()
     for file in (tmp_path / 'cache').rglob('*.json'):
         file.write_text('{"said": 1')

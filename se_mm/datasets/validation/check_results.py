@@ -19,7 +19,7 @@ LARGE = 1 << 20
 
 
 @dataclass
-class Verdict:
+class CheckResult:
     """The outcome of a check that had nothing to refuse or to repair.
 
     Attributes:
@@ -34,9 +34,9 @@ class Verdict:
 
 
 def cache_file(ann_file: Path, image_folder: Path, dataset_cfg: Mapping[str, Any], *others: str) -> Path | None:
-    """Where the verdict on a data set is kept; ``None`` for a small annotation file.
+    """Where the result of a check is kept; ``None`` for a small annotation file.
 
-    The name is a hash of all that the verdict depends on: path, size and modification time of the
+    The name is a hash of all that it depends on: path, size and modification time of the
     file, the modification time of the image folder, the config of the data set, and ``others``.
     """
     file, folder = ann_file.stat(), image_folder.stat()
@@ -49,16 +49,16 @@ def cache_file(ann_file: Path, image_folder: Path, dataset_cfg: Mapping[str, Any
     return cache / 'se_mm' / 'preflight' / f'{digest[:32]}.json'
 
 
-def load(file: Path | None) -> Verdict | None:
-    """The verdict in a file; ``None`` where there is none or it cannot be read."""
+def load(file: Path | None) -> CheckResult | None:
+    """The result in a file; ``None`` where there is none or it cannot be read."""
     with suppress(OSError, ValueError, TypeError):
-        return Verdict(**json.loads(file.read_text())) if file else None
+        return CheckResult(**json.loads(file.read_text())) if file else None
     return None
 
 
-def save(file: Path | None, verdict: Verdict) -> None:
-    """Keeps a verdict, where the cache can be written to."""
+def save(file: Path | None, result: CheckResult) -> None:
+    """Keeps a result, where the cache can be written to."""
     if file:
         with suppress(OSError):
             file.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(file, json.dumps(asdict(verdict)))
+            write_atomic(file, json.dumps(asdict(result)))

@@ -10,8 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-from ..compat import mmcv_ext
 from ..version import __version__
+from . import mmcv_ext
 
 DISTRIBUTIONS = {
     'onedl': ('onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection', 'onedl-mmpretrain'),
@@ -85,7 +85,7 @@ def _version(distribution: str) -> str:
 
 
 def _stand_ins() -> list[str]:
-    from ..compat.ops import OPERATORS
+    from .ops import OPERATORS
 
     names = (name.split('_forward')[0] for name in OPERATORS if 'backward' not in name and not name.startswith('get_'))
     return sorted(set(names))
