@@ -12,6 +12,7 @@ from mmcv.transforms import Compose
 from torch import Tensor, nn
 
 from ..compat.compiled import eager, original
+from ..config.loaders import type_name
 from ..errors import SeMmError
 
 
@@ -105,7 +106,7 @@ def batch_of_picture(path: str, pipeline: Sequence[Any]) -> dict[str, list[Any]]
     Raises:
         SeMmError: if the file cannot be read.
     """
-    steps = [step for step in pipeline if not str(step['type']).endswith('LoadAnnotations')]
+    steps = [step for step in pipeline if not type_name(step).endswith('LoadAnnotations')]
     try:
         result = Compose(steps)(dict(img_path=path, img_id=0))
     except (OSError, ValueError, AssertionError) as error:  # what mmcv raises for a file that is no picture

@@ -1,4 +1,4 @@
-"""From a picture file to the input of an exported model, with numpy and OpenCV alone."""
+"""From a picture file to the input of an exported model, with numpy, OpenCV and Pillow."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from ..config.loaders import type_name
 from ..errors import SeMmError
 
 _CV2 = {'bilinear': cv2.INTER_LINEAR, 'nearest': cv2.INTER_NEAREST, 'bicubic': cv2.INTER_CUBIC, 'area': cv2.INTER_AREA}
@@ -36,9 +37,9 @@ def describe_resizing(pipeline: Sequence[Mapping[str, Any]]) -> list[dict[str, A
     """
     steps: list[dict[str, Any]] = []
     for transform in pipeline:
-        kind = str(transform['type']).rpartition('.')[2]
-        how = {name: transform.get(name) or default for name, default in (('interpolation', 'bilinear'),)}
-        how['backend'] = transform.get('backend') or 'cv2'
+        kind = type_name(transform)
+        defaults = {'interpolation': 'bilinear', 'backend': 'cv2'}
+        how = {name: transform.get(name) or default for name, default in defaults.items()}
         if kind == 'Resize' and transform.get('scale') is not None:
             steps.append({'resize': _pair(transform['scale']), 'keep_ratio': bool(transform.get('keep_ratio')), **how})
         elif kind == 'ResizeEdge' and transform.get('edge', 'short') in ('short', 'long'):

@@ -10,6 +10,7 @@ import cv2
 from mmengine.config import Config, ConfigDict
 from mmengine.visualization import Visualizer
 
+from ..config.loaders import type_name
 from ..errors import SeMmError
 
 #: The name in ``--log``: mmengine's backend, and the packages of which one has to be installed.
@@ -44,7 +45,7 @@ def add_log_backends(cfg: Config, names: Sequence[str]) -> None:
             )
         visualizer = cfg.setdefault('visualizer', ConfigDict(type='Visualizer'))
         present = visualizer.get('vis_backends') or [ConfigDict(type='LocalVisBackend')]
-        if not any(str(entry.get('type')).endswith(backend) for entry in present):
+        if not any(type_name(entry) == backend for entry in present):
             visualizer.vis_backends = [*present, ConfigDict(type=backend)]
 
 

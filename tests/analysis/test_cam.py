@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from mmcv.transforms import LoadAnnotations
 from mmdet.structures import DetDataSample
 from mmengine.registry import MODELS
 from support.helpers import REPOSITORY, randomize
@@ -73,6 +75,17 @@ def test_a_picture_of_it_has_the_box_and_every_map(detector, batch, tmp_path):
     image = np.zeros((96, 80, 3), np.uint8)
     draw_cam(image, found.box, 'disc', found.maps, found.channels, found.sizes, tmp_path / 'cam.png')
     assert (tmp_path / 'cam.png').stat().st_size > 10_000
+
+
+@pytest.mark.parametrize('load', ['mmcv.LoadAnnotations', LoadAnnotations])
+def test_a_picture_needs_no_annotations(load, tmp_path):
+    cv2.imwrite(str(tmp_path / 'one.png'), np.zeros((7, 5, 3), np.uint8))
+    pipeline = [
+        dict(type='mmcv.LoadImageFromFile'),
+        dict(type=load),
+        dict(type='mmdet.PackDetInputs', meta_keys=('img_id',)),
+    ]
+    assert batch_of_picture(str(tmp_path / 'one.png'), pipeline)['inputs'][0].shape == (3, 7, 5)
 
 
 def test_what_cannot_be_explained_is_one_message(detector, batch, tmp_path):

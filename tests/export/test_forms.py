@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmcv.ops import batched_nms
+from mmdet.datasets.transforms import Resize
 from mmdet.models import DetDataPreprocessor
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from mmengine.dataset import Compose
@@ -125,6 +126,7 @@ def test_pixels_are_those_of_the_models_preprocessor(theirs):
     [
         ('mmdet', [dict(type='Resize', scale=(333, 200), keep_ratio=True)]),
         ('mmdet', [dict(type='Resize', scale=(96, 64), keep_ratio=False)]),
+        ('mmdet', [dict(type=Resize, scale=(96, 64), keep_ratio=True)]),  # as in mmengine's new configs
         ('mmpretrain', [dict(type='ResizeEdge', scale=73, edge='short'), dict(type='CenterCrop', crop_size=64)]),
         (
             'mmpretrain',
