@@ -261,5 +261,5 @@ def _crop_of(cfg: Config) -> tuple[int, int] | None:
                 if isinstance(value, int):
                     return value, value
                 if value:
-                    return (value[0], value[1]) if key == 'crop_size' else (value[1], value[0])
+                    return value[1], value[0]  # both transforms take (width, height)
     return None

@@ -102,7 +102,15 @@ def test_what_is_not_counted_is_said(name, said):
     assert any(line.startswith(said) for line in found.said)
 
 
-def test_a_classifiers_size_is_that_of_its_test():
+@pytest.mark.parametrize(
+    ('step', 'size'),
+    [
+        (dict(type='CenterCrop', crop_size=160), (160, 160)),
+        (dict(type='CenterCrop', crop_size=(96, 160)), (160, 96)),
+        (dict(type='Resize', scale=(96, 160)), (160, 96)),
+    ],
+)
+def test_a_classifiers_size_is_that_of_its_test(step, size):
     cfg = Config(
         dict(
             default_scope='mmpretrain',
@@ -112,11 +120,11 @@ def test_a_classifiers_size_is_that_of_its_test():
                 neck=dict(type='GlobalAveragePooling'),
                 head=dict(type='LinearClsHead', num_classes=10, in_channels=512),
             ),
-            test_dataloader=dict(dataset=dict(pipeline=[dict(type='CenterCrop', crop_size=160)])),
+            test_dataloader=dict(dataset=dict(pipeline=[step])),
         )
     )
     found = complexity_of(cfg)
-    assert found.size == (160, 160)
+    assert found.size == size
     backbone = found.parts[0]
     assert found.whole.macs == backbone.macs + 512 * 10
     assert found.whole.parameters == backbone.parameters + 512 * 10 + 10
