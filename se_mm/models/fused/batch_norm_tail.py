@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch.nn import functional
 
 from ..attention.operators import accumulated_in, no_autocast
 from .eager import is_watched
+from .gradients import recorded_gradients, through_small
 
 
 def takes_batch_statistics(norm: nn.Module) -> bool:
@@ -97,16 +99,12 @@ class _BatchNormTail(torch.autograd.Function):
         buffer = torch.sub(v, _per_channel(mu, v)).mul_(grad)
         of_slope = buffer.sum((2, 3), dtype=accumulated_in(v))
         of_offset = grad.sum((2, 3), dtype=accumulated_in(v))
-        with torch.enable_grad(), no_autocast(v):  # through the small tensors once more
-            small = [t if t is None else t.detach().requires_grad_() for t in (means, r, gamma, beta, *weights)]
-            slope, offset = _slope_and_offset(*small[:4], ctx.excitation, *small[4:])
-            inputs = [tensor for tensor in small if tensor is not None]
-            sums = (of_slope.to(slope), of_offset.to(offset))
-            found = iter(torch.autograd.grad((slope, offset), inputs, sums))
-        of_means, of_r, *of_small = [None if tensor is None else next(found) for tensor in small]
+        with no_autocast(v):
+            (slope, _), (of_means, of_r, *of_small) = through_small(
+                partial(_slope_and_offset, ctx.excitation), (means, r, gamma, beta, *weights), (of_slope, of_offset)
+            )
         grad_v = None
         if ctx.needs_input_grad[0]:
-            slope = slope.detach()
             positions = v.size(2) * v.size(3)
             # r depends on v through the variance, and each v - mu on all v through mu.
             of_centred = -of_r * r.pow(3) / (len(v) * positions)
@@ -121,14 +119,14 @@ def _differentiable_backward(
     ctx: Any, grad: Tensor, v: Tensor, out: Tensor, gamma: Tensor, beta: Tensor, weights: list[Tensor | None]
 ) -> tuple[Tensor | None, ...]:
     """The backward as plain operators that autograd records."""
+
+    def branch(v: Tensor, gamma: Tensor, beta: Tensor, *weights: Tensor | None) -> Tensor:
+        u = functional.batch_norm(v, None, None, gamma, beta, True, 0.0, ctx.eps)
+        return u * ctx.excitation(u.mean((2, 3), keepdim=True, dtype=accumulated_in(u)), *weights).to(u.dtype)
+
     grad = grad * (out > 0)
-    u = functional.batch_norm(v, None, None, gamma, beta, True, 0.0, ctx.eps)
-    s = ctx.excitation(u.mean((2, 3), keepdim=True, dtype=accumulated_in(u)), *weights).to(u.dtype)
-    inputs = (v, None, gamma, beta, None, None, *weights)
-    wanted = [i for i, tensor in enumerate(inputs) if tensor is not None and ctx.needs_input_grad[i]]
-    found = torch.autograd.grad(u * s, [inputs[i] for i in wanted], grad, create_graph=True)
-    gradients = dict(zip(wanted, found, strict=True))
-    return tuple(grad if i == 1 else gradients.get(i) for i in range(len(inputs)))
+    of_v, of_gamma, of_beta, *of_weights = recorded_gradients(branch, (v, gamma, beta, *weights), grad)
+    return of_v, grad, of_gamma, of_beta, None, None, *of_weights
 
 
 def _momentum(norm: nn.BatchNorm2d) -> float:
@@ -140,7 +138,7 @@ def _momentum(norm: nn.BatchNorm2d) -> float:
 
 
 def _slope_and_offset(
-    means: Tensor, r: Tensor, gamma: Tensor, beta: Tensor, excitation: Callable[..., Tensor], *weights: Tensor | None
+    excitation: Callable[..., Tensor], means: Tensor, r: Tensor, gamma: Tensor, beta: Tensor, *weights: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """What ``v - mu`` is multiplied by and what is added to it, (N, C) each."""
     s = excitation((gamma * r * means + beta)[..., None, None], *weights).flatten(1)

@@ -11,6 +11,7 @@ from torch.nn import functional
 from ..attention.operators import no_autocast
 from .eager import is_watched
 from .frozen_norm import frozen_affine, is_frozen
+from .gradients import recorded_gradients
 
 
 def folded_affine(conv: nn.Module, norm: nn.Module) -> tuple[Tensor, Tensor] | None:
@@ -130,12 +131,12 @@ def _differentiable_backward(
     ctx: Any, grad: Tensor, x: Tensor, out: Tensor | None, weight: Tensor, a: Tensor, b: Tensor
 ) -> tuple[Tensor | None, ...]:
     """The backward as plain operators that autograd records."""
+
+    def convolved(x: Tensor, *folded: Tensor) -> Tensor:
+        return functional.conv2d(x, *_folded(*folded, x.dtype), *ctx.geometry)
+
     grad = grad if out is None else grad * (out > 0)
-    inputs = [tensor.view_as(tensor) for tensor in (x, weight, a, b)]  # b may have been made from a
-    u = functional.conv2d(inputs[0], *_folded(*inputs[1:], x.dtype), *ctx.geometry)
-    wanted = [i for i in range(4) if ctx.needs_input_grad[i]]
-    found = dict(zip(wanted, torch.autograd.grad(u, [inputs[i] for i in wanted], grad, create_graph=True), strict=True))
-    return *(found.get(i) for i in range(4)), None, None
+    return *recorded_gradients(convolved, (x, weight, a, b), grad), None, None
 
 
 def _folded(weight: Tensor, a: Tensor, b: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..attention.operators import accumulated_in
+from .gradients import recorded_gradients, through_small
 
 
 def fused_tail(
@@ -90,9 +91,9 @@ class _FusedTail(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        v, out, *small = ctx.saved_tensors
+        v, out, mean, a, b, *weights = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph=True
-            return _differentiable_backward(ctx, grad, v, out, *small)
+            return _differentiable_backward(ctx, grad, v, out, a, b, weights)
         kernels = _kernels(v)
         if kernels:
             grad, *sums = kernels.relu_gradient_and_sums(grad, out, v)
@@ -100,24 +101,14 @@ class _FusedTail(torch.autograd.Function):
             grad = torch.ops.aten.threshold_backward(grad, out, 0)
             product = grad * v
             sums = [product.sum((2, 3), keepdim=True, dtype=accumulated_in(v))]
-            if small[1] is not None:
+            if a is not None:
                 sums.append(grad.sum((2, 3), keepdim=True, dtype=accumulated_in(v)))
-
-        with torch.enable_grad():  # through the small tensors once more: mean, a, b and the weights
-            small = [
-                tensor if tensor is None else tensor.detach().requires_grad_(tensor.is_floating_point())
-                for tensor in small
-            ]
-            slope_and_offset = _slope_and_offset(ctx.excitation, *small)
-            inputs = [tensor for tensor in small if tensor is not None]
-            found = torch.autograd.grad(
-                slope_and_offset, inputs, [total.to(part) for total, part in zip(sums, slope_and_offset, strict=False)]
-            )
-        of_inputs = iter(found)
-        of_mean, *of_small = [None if tensor is None else next(of_inputs) for tensor in small]
+        (slope, *_), (of_mean, *of_small) = through_small(
+            partial(_slope_and_offset, ctx.excitation), (mean, a, b, *weights), sums
+        )
         grad_v = None
         if ctx.needs_input_grad[0]:
-            of_each, slope = of_mean / (v.size(2) * v.size(3)), slope_and_offset[0].detach()
+            of_each = of_mean / (v.size(2) * v.size(3))
             if kernels:
                 grad_v = kernels.affine(grad, slope, of_each)
             else:
@@ -126,20 +117,18 @@ class _FusedTail(torch.autograd.Function):
 
 
 def _differentiable_backward(
-    ctx: Any, grad: Tensor, v: Tensor, out: Tensor, mean: Tensor, a: Tensor | None, b: Tensor | None, *weights: Any
+    ctx: Any, grad: Tensor, v: Tensor, out: Tensor, a: Tensor | None, b: Tensor | None, weights: list[Tensor | None]
 ) -> tuple[Tensor | None, ...]:
     """The backward as plain operators that autograd records."""
+
+    def branch(v: Tensor, *small: Tensor | None) -> Tensor:
+        mean = v.mean((2, 3), keepdim=True, dtype=accumulated_in(v))
+        slope, *offset = (part.to(v.dtype) for part in _slope_and_offset(ctx.excitation, mean, *small))
+        return slope * v + offset[0] if offset else slope * v
+
     grad = grad * (out > 0)
-    # Aliases: b is made from a, and its own gradient counts in its own place.
-    v, a, b, *weights = (None if tensor is None else tensor.view_as(tensor) for tensor in (v, a, b, *weights))
-    mean = v.mean((2, 3), keepdim=True, dtype=accumulated_in(v))
-    slope, *offset = (part.to(v.dtype) for part in _slope_and_offset(ctx.excitation, mean, a, b, *weights))
-    u = slope * v + offset[0] if offset else slope * v
-    inputs = (v, None, None, None, a, b, *weights)
-    wanted = [i for i, tensor in enumerate(inputs) if tensor is not None and ctx.needs_input_grad[i]]
-    found = torch.autograd.grad(u, [inputs[i] for i in wanted], grad, create_graph=True)
-    gradients = dict(zip(wanted, found, strict=True))
-    return tuple(grad if i == 1 else gradients.get(i) for i in range(len(inputs)))
+    of_v, *of_small = recorded_gradients(branch, (v, a, b, *weights), grad)
+    return of_v, grad, None, None, *of_small
 
 
 def _kernels(v: Tensor) -> ModuleType | None:

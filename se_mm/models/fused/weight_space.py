@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch.nn import functional
 from torch.nn.grad import conv2d_weight
 
 from ..attention.operators import accumulated_in, no_autocast
+from .gradients import recorded_gradients, through_small
 
 #: A map of fewer positions is quicker through oneDNN's convolution than through a product of matrices, on a CPU.
 _FEW_POSITIONS = 2048
@@ -66,7 +68,8 @@ def weight_space_tail(
     Example:
         >>> z = torch.tensor([1.0, 3.0]).view(1, 1, 1, 2)
         >>> one = torch.ones(1)
-        >>> out = weight_space_tail(z, torch.ones(1, 1, 1, 2), one.view(1, 1, 1, 1), (one, 0 * one), torch.div, (4,))
+        >>> shortcut, weight, affine = torch.ones(1, 1, 1, 2), one.view(1, 1, 1, 1), (one, 0 * one)
+        >>> out = weight_space_tail(z, shortcut, weight, affine, lambda mean: mean / 4, ())
         >>> out.flatten()  # the squeeze is 2, s = 1/2
         tensor([1.5000, 2.5000])
     """
@@ -90,7 +93,7 @@ class _WeightSpaceTail(torch.autograd.Function):
     ) -> Tensor:
         mean = z.mean((2, 3), dtype=accumulated_in(z))
         with no_autocast(z):
-            slope, offset = _slope_and_offset(mean, weight, a, b, excitation, *weights)
+            slope, offset = _slope_and_offset(excitation, mean, weight, a, b, *weights)
             out = _affine_map(_matrices(slope, weight, z.dtype), z, offset.to(z.dtype), shortcut, overwrite).relu_()
         if out is shortcut:
             ctx.mark_dirty(shortcut)
@@ -101,8 +104,8 @@ class _WeightSpaceTail(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         z, out, weight, a, b, mean, *weights = ctx.saved_tensors
-        if torch.is_grad_enabled():  # a graph of the backward is wanted
-            return _differentiable_gradients(ctx, grad * (out > 0), z, weight, a, b, weights)
+        if torch.is_grad_enabled():  # create_graph=True
+            return _differentiable_backward(ctx, grad, z, out, (weight, a, b, *weights))
         wants_z, _, wants_weight = ctx.needs_input_grad[:3]
         layout = _layout_of(out)
         grad = torch.ops.aten.threshold_backward(grad.contiguous(memory_format=layout), out, 0)
@@ -110,48 +113,36 @@ class _WeightSpaceTail(torch.autograd.Function):
             of_offset = grad.sum((2, 3), dtype=accumulated_in(grad))
             of_matrices = _outer_product(grad, z).to(mean.dtype)  # (N, C, K)
             of_slope = (of_matrices * weight.flatten(1)).sum(-1)  # einsum is one small product for each channel
-            with torch.enable_grad():  # through the small tensors once more
-                small = [_leaf(tensor) for tensor in (mean, weight, a, b, *weights)]
-                slope, offset = _slope_and_offset(*small[:4], ctx.excitation, *small[4:])
-                inputs = [tensor for tensor in small if isinstance(tensor, Tensor)]
-                found = torch.autograd.grad(
-                    (slope, offset), inputs, (of_slope.to(slope), of_offset.to(offset)), allow_unused=True
-                )
-            of_inputs = iter(found)
-            of_mean, of_weight, *of_small = [next(of_inputs) if isinstance(t, Tensor) else None for t in small]
+            (slope, _), (of_mean, of_weight, *of_small) = through_small(
+                partial(_slope_and_offset, ctx.excitation), (mean, weight, a, b, *weights), (of_slope, of_offset)
+            )
             if wants_weight:
-                product = (slope.detach()[..., None] * of_matrices).sum(0)
-                of_weight += product.view_as(weight)
+                of_weight += (slope[..., None] * of_matrices).sum(0).view_as(weight)
             del of_matrices
             grad_z = None
             if wants_z:
                 of_each = (of_mean / (z.size(2) * z.size(3))).to(z.dtype)
-                grad_z = _affine_map(_matrices(slope.detach(), weight, z.dtype).mT, grad, of_each)
+                grad_z = _affine_map(_matrices(slope, weight, z.dtype).mT, grad, of_each)
         return grad_z, grad, of_weight, *of_small[:2], None, None, *of_small[2:]
 
 
-def _differentiable_gradients(
-    ctx: Any, grad: Tensor, z: Tensor, weight: Tensor, a: Tensor, b: Tensor, weights: list[Tensor | None]
+def _differentiable_backward(
+    ctx: Any, grad: Tensor, z: Tensor, out: Tensor, small: tuple[Tensor | None, ...]
 ) -> tuple[Tensor | None, ...]:
-    """The gradients by differentiable operators: the branch once more, and autograd through it."""
-    aliases = [t.view_as(t) if isinstance(t, Tensor) else t for t in (z, weight, a, b, *weights)]
-    z, weight, a, b, *weights = aliases
-    mean = z.mean((2, 3), dtype=accumulated_in(z))
-    slope, offset = _slope_and_offset(mean, weight, a, b, ctx.excitation, *weights)
-    branch = slope[..., None, None].to(z.dtype) * functional.conv2d(z, weight.to(z.dtype)) + offset[..., None, None]
-    wanted = [t for t in aliases if isinstance(t, Tensor) and t.requires_grad]
-    found = torch.autograd.grad(branch.to(grad.dtype), wanted, grad, create_graph=True)
-    of = iter(found)
-    grads = [next(of) if isinstance(t, Tensor) and t.requires_grad else None for t in aliases]
-    return grads[0], grad, *grads[1:4], None, None, *grads[4:]
+    """The backward as plain operators that autograd records."""
 
+    def branch(z: Tensor, weight: Tensor, *small: Tensor | None) -> Tensor:
+        slope, offset = _slope_and_offset(ctx.excitation, z.mean((2, 3), dtype=accumulated_in(z)), weight, *small)
+        v = functional.conv2d(z, weight.to(z.dtype))
+        return (slope[..., None, None].to(z.dtype) * v + offset[..., None, None]).to(grad.dtype)
 
-def _leaf(tensor: Any) -> Any:
-    return tensor.detach().requires_grad_() if isinstance(tensor, Tensor) else tensor
+    grad = grad * (out > 0)
+    of_z, of_weight, of_a, of_b, *of_weights = recorded_gradients(branch, (z, *small), grad)
+    return of_z, grad, of_weight, of_a, of_b, None, None, *of_weights
 
 
 def _slope_and_offset(
-    mean: Tensor, weight: Tensor, a: Tensor, b: Tensor, excitation: Callable[..., Tensor], *weights: Tensor | None
+    excitation: Callable[..., Tensor], mean: Tensor, weight: Tensor, a: Tensor, b: Tensor, *weights: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """What the gate makes of the norm's affine map, (N, C) each."""
     squeezed = torch.addcmul(b, functional.linear(mean.to(weight.dtype), weight.flatten(1)), a)
