@@ -9,6 +9,19 @@ from torch import Tensor, nn
 from ...errors import SeMmError
 
 
+def zero(layer: nn.Module) -> None:
+    """Sets the weight of a layer, and its bias where it has one, to zero.
+
+    Example:
+        >>> layer = nn.Linear(2, 1)
+        >>> zero(layer)
+        >>> [parameter.tolist() for parameter in layer.parameters()]
+        [[[0.0, 0.0]], [0.0]]
+    """
+    for parameter in layer.parameters(recurse=False):
+        nn.init.zeros_(parameter)
+
+
 class Attention(nn.Module):
     """A layer that rescales a map (N, C, H, W) and keeps its shape and dtype.
 

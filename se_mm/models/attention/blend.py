@@ -36,7 +36,6 @@ class Blend(Attention):
     def forward(self, u: Tensor) -> Tensor:
         return u + self.alpha.to(u.dtype) * (self.layer(u) - u)
 
-    @torch.no_grad()
     def zero_init_gate(self) -> float:
-        self.alpha.zero_()
+        nn.init.zeros_(self.alpha)
         return 1.0

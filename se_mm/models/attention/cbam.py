@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import SeMmError
-from .base import Attention
+from .base import Attention, zero
 from .gates import maximum, mean
 from .operators import accumulated_in, no_autocast, squeeze_channels
 
@@ -69,15 +69,11 @@ class CBAM(Attention):
         u = u * self.channel(u)
         return u * self.spatial(u)
 
-    @torch.no_grad()
     def zero_init_gate(self) -> float:
-        nn.init.zeros_(self.channel.fc2.weight)
-        if self.channel.fc2.bias is not None:
-            nn.init.zeros_(self.channel.fc2.bias)
+        zero(self.channel.fc2)
         # The scale of the norm and not the convolution: normalising a map of zeros would
         # magnify the first step of the convolution to unit variance.
-        nn.init.zeros_(self.spatial.conv.bn.weight)
-        nn.init.zeros_(self.spatial.conv.bn.bias)
+        zero(self.spatial.conv.bn)
         return 0.25
 
 

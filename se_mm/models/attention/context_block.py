@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from ...errors import SeMmError
-from .base import Attention
+from .base import Attention, zero
 from .global_context import POOLINGS, context_of
 from .operators import no_autocast
 
@@ -31,6 +30,7 @@ class ContextBlock(Attention):
         SeMmError: for another ``pooling_type`` or ``fusion_types``.
 
     Example:
+        >>> import torch
         >>> block, u = ContextBlock(32), torch.randn(1, 32, 5, 5)
         >>> torch.equal(block(u), u)  # the last layer starts at zero
         True
@@ -69,12 +69,10 @@ class ContextBlock(Attention):
                 out = out + _applied(self.channel_add_conv, context).to(u.dtype)
         return out
 
-    @torch.no_grad()
     def zero_init_gate(self) -> float:
         for bottleneck in (self.channel_add_conv, self.channel_mul_conv):
             if bottleneck is not None:
-                nn.init.zeros_(bottleneck[-1].weight)
-                nn.init.zeros_(bottleneck[-1].bias)
+                zero(bottleneck[-1])
         return 1.0 if self.channel_mul_conv is None else 0.5
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .base import Attention
+from .base import Attention, zero
 from .operators import accumulated_in, no_autocast
 
 
@@ -57,10 +57,7 @@ class CoordAtt(Attention):
         s_h, s_w = self.gates(u)
         return u * s_w * s_h
 
-    @torch.no_grad()
     def zero_init_gate(self) -> float:
-        for conv in (self.conv_h, self.conv_w):
-            conv.weight.zero_()
-            if conv.bias is not None:
-                conv.bias.zero_()
+        zero(self.conv_h)
+        zero(self.conv_w)
         return 0.25

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ...errors import SeMmError
-from .base import Attention
+from .base import Attention, zero
 from .gates import mean
 from .operators import no_autocast
 
@@ -50,9 +49,8 @@ class ECALayer(Attention):
     def gate_of_mean(self) -> tuple[Callable[..., Tensor], tuple[Tensor | None, ...]]:
         return eca_gate, (self.conv.weight,)
 
-    @torch.no_grad()
     def zero_init_gate(self) -> float:
-        self.conv.weight.zero_()
+        zero(self.conv)
         return 0.5
 
 

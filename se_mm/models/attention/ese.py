@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .base import Attention
+from .base import Attention, zero
 from .gates import mean
 from .operators import no_autocast
 
@@ -36,10 +35,8 @@ class ESELayer(Attention):
     def gate_of_mean(self) -> tuple[Callable[..., Tensor], tuple[Tensor | None, ...]]:
         return ese_gate, (self.fc.weight, self.fc.bias)
 
-    @torch.no_grad()
     def zero_init_gate(self) -> float:
-        self.fc.weight.zero_()
-        self.fc.bias.zero_()
+        zero(self.fc)
         return 0.5
 
 

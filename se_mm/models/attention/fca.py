@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...errors import SeMmError
-from .base import Attention
+from .base import Attention, zero
 from .operators import accumulated_in, excitation, squeeze_channels
 
 #: Frequencies of a 7 x 7 spectrum, row and column, as the authors' code ranks them.
@@ -83,11 +83,8 @@ class FcaLayer(Attention):
     def gate(self, u: Tensor) -> Tensor:
         return excitation(self.squeeze(u), self.fc1.weight, self.fc1.bias, self.fc2.weight, self.fc2.bias).to(u.dtype)
 
-    @torch.no_grad()
     def zero_init_gate(self) -> float:
-        nn.init.zeros_(self.fc2.weight)
-        if self.fc2.bias is not None:
-            nn.init.zeros_(self.fc2.bias)
+        zero(self.fc2)
         return 0.5
 
     def extra_repr(self) -> str:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import SeMmError
-from .base import Attention
+from .base import Attention, zero
 from .gates import mean
 from .operators import accumulated_in, no_autocast
 
@@ -56,10 +56,8 @@ class GlobalContext(Attention):
         with no_autocast(u):
             return self.mlp_scale(context.to(self.mlp_scale.fc1.weight.dtype)).sigmoid().to(u.dtype)
 
-    @torch.no_grad()
     def zero_init_gate(self) -> float:
-        self.mlp_scale.fc2.weight.zero_()
-        self.mlp_scale.fc2.bias.zero_()
+        zero(self.mlp_scale.fc2)
         return 0.5
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ...errors import SeMmError
-from .base import Attention
+from .base import Attention, zero
 from .gates import AT_ZERO, GATES, SQUEEZES, named
 from .operators import excitation, no_autocast, squeeze_channels
 
@@ -45,6 +44,7 @@ class SELayer(Attention):
             ``gate`` is none of these.
 
     Example:
+        >>> import torch
         >>> layer = SELayer(256)
         >>> layer.fc1.weight.shape, layer.fc2.weight.shape
         (torch.Size([16, 256, 1, 1]), torch.Size([256, 16, 1, 1]))
@@ -95,7 +95,6 @@ class SELayer(Attention):
         function = excitation if self.gate_type == 'sigmoid' else partial(excitation, gate=self._gate)
         return function, (self.fc1.weight, self.fc1.bias, self.fc2.weight, self.fc2.bias)
 
-    @torch.no_grad()
     def zero_init_gate(self) -> float:
         """Zero-initialises fc2: each gate is exactly 1/2, where the sigmoid is steepest, whatever the input.
 
@@ -104,9 +103,7 @@ class SELayer(Attention):
         """
         if self.gate_type not in AT_ZERO:
             raise SeMmError(f"SELayer with gate='{self.gate_type}' is 0 at zero weights, and nothing would pass")
-        self.fc2.weight.zero_()
-        if self.fc2.bias is not None:
-            self.fc2.bias.zero_()
+        zero(self.fc2)
         return AT_ZERO[self.gate_type]
 
     def extra_repr(self) -> str:
