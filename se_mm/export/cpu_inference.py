@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..models.fused import is_eager, is_recorded, is_watched
-from ..models.hosts.made_classes import Made, made_class
+from ..models.hosts.made_classes import Made, put_before
 from ..models.hosts.residual_units import StandardUnit, is_plain_block, is_pointwise
 
 _LAYOUT = torch.channels_last
@@ -38,14 +38,14 @@ def fuse_for_cpu(backbone: nn.Module) -> int:
     if not units or not operators_work():
         return 0
     for unit in units:
-        _change_class(unit, FusedUnit)
+        put_before(unit, FusedUnit)
         unit.packed = {}
     for stage in stages:
         if isinstance(stage, nn.Sequential):
-            _change_class(stage, FusedStage)
+            put_before(stage, FusedStage)
     plain_stem = not getattr(backbone, 'deep_stem', False) and type(getattr(backbone, 'relu', None)) is nn.ReLU
     if plain_stem and _is_folded(backbone.conv1, backbone.norm1):
-        _change_class(backbone.conv1, FusedStem)
+        put_before(backbone.conv1, FusedStem)
         backbone.relu = nn.Identity()
     return len(units)
 
@@ -209,8 +209,3 @@ def _is_folded(conv: nn.Module, norm: nn.Module) -> bool:
 def _gate_of(unit: nn.Module) -> tuple[Callable[..., Tensor], tuple[Tensor | None, ...]] | None:
     gate_of_mean = getattr(getattr(unit, 'se', None), 'gate_of_mean', None)
     return gate_of_mean() if gate_of_mean else None
-
-
-def _change_class(module: nn.Module, addition: type[Made]) -> None:
-    additions, plain = getattr(type(module), 'made_of', ((), type(module)))
-    module.__class__ = made_class((addition, *additions), plain)

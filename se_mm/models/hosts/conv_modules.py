@@ -7,20 +7,11 @@ from collections.abc import Iterator
 from torch import nn
 
 from ...weights.host_families import SHUFFLENETS, VGGS
-from .sites import HostAdapter, Part, Site
-from .then_attention import attach, why_not_scaled
+from .sites import Part, Site
+from .then_attention import ThenAttentionAdapter, why_not_scaled
 
 
-class _ConvModuleAdapter(HostAdapter):
-    """A host whose attention stands behind ConvModules, of hidden width C // r."""
-
-    se_divisor = 1
-
-    def insert(self, site: Site, attention: nn.Module, position: str = 'standard') -> None:
-        attach(site, attention)
-
-
-class VGGAdapter(_ConvModuleAdapter):
+class VGGAdapter(ThenAttentionAdapter):
     """mmpretrain's VGG, with norms and without: behind the activation of every convolution (section 3.3)."""
 
     classes = ('mmpretrain.models.backbones.vgg.VGG',)
@@ -36,7 +27,7 @@ class VGGAdapter(_ConvModuleAdapter):
                 yield _behind(name, host.features[start + block], stage, block)
 
 
-class ShuffleNetV1Adapter(_ConvModuleAdapter):
+class ShuffleNetV1Adapter(ThenAttentionAdapter):
     """mmpretrain's ShuffleNetV1: behind the norm at the end of each branch, before the addition or concatenation."""
 
     classes = ('mmpretrain.models.backbones.shufflenet_v1.ShuffleNetV1',)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from torch import nn
 
 from ...weights.host_families import BN_INCEPTIONS, INCEPTION_RESNET_V2S, INCEPTION_V3S
-from .sites import HostAdapter, Part, Site
-from .then_attention import attach, plain_name, why_not_scaled
+from .made_classes import plain_class
+from .sites import Part, Site
+from .then_attention import ThenAttentionAdapter, why_not_scaled
 
 
 @dataclass(frozen=True)
@@ -98,13 +99,11 @@ def concatenation_sites(units: list[Unit]) -> Iterator[Site]:
         yield Site(unit.name, unit.module, unit.stage, block, channels, tuple(parts))
 
 
-class _InceptionAdapter(HostAdapter):
-    """A host whose attention stands behind whole modules, of hidden width C // r."""
+class _InceptionAdapter(ThenAttentionAdapter):
+    """A host whose attention stands behind whole modules, with feature maps of five sizes."""
 
-    se_divisor = 1
-
-    def insert(self, site: Site, attention: nn.Module, position: str = 'standard') -> None:
-        attach(site, attention)
+    def num_stages(self, host: nn.Module) -> int:
+        return 5
 
 
 class InceptionV3Adapter(_InceptionAdapter):
@@ -119,15 +118,12 @@ class InceptionV3Adapter(_InceptionAdapter):
     )
     families = INCEPTION_V3S
 
-    def num_stages(self, host: nn.Module) -> int:
-        return 5
-
     def sites(self, host: nn.Module, position: str = 'standard') -> Iterator[Site]:
         names = [name for name, _ in host.named_children() if name.startswith('Mixed_')]
         units = []
         for name in names:
             module = getattr(host, name)
-            branches = INCEPTION_V3[plain_name(module)]
+            branches = INCEPTION_V3[plain_class(module).__name__]
             passed = getattr(module, branches.starts[0]).conv.in_channels if branches.passes else 0
             ends = tuple(_conv_and_norm(f'{name}.{end}', getattr(module, end)) for end in branches.ends)
             starts = tuple(f'{name}.{start}.conv' for start in branches.starts)
@@ -144,9 +140,6 @@ class InceptionResNetV2Adapter(_InceptionAdapter):
 
     classes = ('se_mm.models.backbones.timm_hosts.TimmInceptionResNetV2',)
     families = INCEPTION_RESNET_V2S
-
-    def num_stages(self, host: nn.Module) -> int:
-        return 5
 
     def sites(self, host: nn.Module, position: str = 'standard') -> Iterator[Site]:
         blocks: list[tuple[str, nn.Module, int]] = []
@@ -169,9 +162,6 @@ class BNInceptionAdapter(_InceptionAdapter):
 
     classes = ('se_mm.models.backbones.bninception.BNInception',)
     families = BN_INCEPTIONS
-
-    def num_stages(self, host: nn.Module) -> int:
-        return 5
 
     def sites(self, host: nn.Module, position: str = 'standard') -> Iterator[Site]:
         units = []

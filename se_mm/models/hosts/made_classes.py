@@ -20,6 +20,28 @@ def made_class(additions: tuple[type[Made], ...], plain: type[nn.Module]) -> typ
     return type(f'{additions[0].prefix}{plain.__name__}', (*additions, plain), members)
 
 
+def plain_class(module: nn.Module) -> type[nn.Module]:
+    """The class of a module in its library, with additions or without.
+
+    Example:
+        >>> conv = nn.Conv2d(1, 1, 1)
+        >>> put_before(conv, Made)
+        >>> type(conv).__name__, plain_class(conv).__name__
+        ('SEConv2d', 'Conv2d')
+    """
+    return _made_of(module)[1]
+
+
+def put_before(module: nn.Module, *additions: type[Made]) -> None:
+    """Puts additions before the class of a module, and before those that are there, in place."""
+    present, plain = _made_of(module)
+    module.__class__ = made_class((*additions, *present), plain)
+
+
+def _made_of(module: nn.Module) -> tuple[tuple[type[Made], ...], type[nn.Module]]:
+    return getattr(type(module), 'made_of', ((), type(module)))
+
+
 class Made(nn.Module):
     """Can be pickled although its class has no name in a module: by what the class was made of."""
 

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from ...errors import SeMmError
 from ...weights.host_families import MOBILENETS_V1
-from .made_classes import Made
-from .sites import HostAdapter, Part, Site
-from .then_attention import attach, plain_name, why_not_scaled
+from .made_classes import Made, plain_class
+from .sites import Part, Site
+from .then_attention import ThenAttentionAdapter, why_not_scaled
 
 
 class PointwiseThenAttention(Made):
@@ -21,7 +21,7 @@ class PointwiseThenAttention(Made):
         return self.se(self.bn2(self.conv_pw(x)))
 
 
-class MobileNetV1Adapter(HostAdapter):
+class MobileNetV1Adapter(ThenAttentionAdapter):
     """timm's MobileNet v1: at the end of each block, behind the activation of the pointwise convolution.
 
     This is the place that gives the paper's 4.7 million parameters (table 3). A constant gate is
@@ -31,15 +31,16 @@ class MobileNetV1Adapter(HostAdapter):
     """
 
     classes = ('se_mm.models.backbones.timm_hosts.TimmMobileNetV1',)
-    se_divisor = 1
     families = MOBILENETS_V1
+    addition = PointwiseThenAttention
 
     def check(self, host: nn.Module) -> None:
         for stage in host.blocks:
             for block in stage:
-                if plain_name(block) != 'DepthwiseSeparableConv' or block.has_skip or not block.has_pw_act:
+                kind = plain_class(block).__name__
+                if kind != 'DepthwiseSeparableConv' or block.has_skip or not block.has_pw_act:
                     raise SeMmError(
-                        f'{host.architecture} has blocks that are not those of MobileNet v1 ({plain_name(block)}); '
+                        f'{host.architecture} has blocks that are not those of MobileNet v1 ({kind}); '
                         'leave out the arguments that change them'
                     )
 
@@ -64,6 +65,3 @@ class MobileNetV1Adapter(HostAdapter):
             else:
                 behind = (Part(f'{blocks[i + 1][0]}.conv_dw.weight'),)  # which reads one channel and makes it
                 yield Site(name, block, stage, number, block.conv_pw.out_channels, behind)
-
-    def insert(self, site: Site, attention: nn.Module, position: str = 'standard') -> None:
-        attach(site, attention, PointwiseThenAttention)

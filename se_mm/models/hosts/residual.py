@@ -7,18 +7,17 @@ from collections.abc import Iterator
 from torch import nn
 
 from ...errors import SeMmError
-from .made_classes import made_class
+from .made_classes import plain_class, put_before
 from .residual_units import (
     PLAIN_BLOCKS,
     POSITIONS,
-    AttentionUnit,
     BasicShape,
     NormThenAttention2,
     NormThenAttention3,
     last_conv_of,
     last_norm_name_of,
 )
-from .sites import HostAdapter, Part, Site
+from .sites import HostAdapter, Part, Site, full_name
 from .then_attention import why_not_scaled
 
 
@@ -63,29 +62,28 @@ class ResidualAdapter(HostAdapter):
                 "name: cfg=dict(type='se_mm.SELayer', postfix='_plugin')"
             )
         plain = type(site.parent)
-        shape = PLAIN_BLOCKS.get(_full_name(plain))
+        shape = PLAIN_BLOCKS.get(full_name(plain))
         if shape is None:
             if position != 'standard':
                 raise SeMmError(
                     f'attention_position {position!r} needs the blocks of ResNet or ResNeXt; {plain.__name__} has a '
                     "forward of its own, and takes 'standard'"
                 )
-            additions = (NormThenAttention3 if hasattr(plain, 'norm3') else NormThenAttention2,)
+            put_before(site.parent, NormThenAttention3 if hasattr(plain, 'norm3') else NormThenAttention2)
         else:
-            additions = (POSITIONS[position], shape)
-        site.parent.__class__ = made_class(additions, plain)
+            put_before(site.parent, POSITIONS[position], shape)
         site.parent.se = attention
 
 
 def _site(name: str, unit: nn.Module, stage: int, block: int, position: str) -> Site:
-    plain = _plain_class(unit)
+    plain = plain_class(unit)
     if not hasattr(plain, 'norm2'):
         raise SeMmError(
             f'{plain.__name__} is no residual block that attention can be put into: it has neither norm2 nor norm3, '
             "which end the residual branch of mmdet's and mmpretrain's blocks"
         )
     if position == 'conv2':
-        if PLAIN_BLOCKS.get(_full_name(plain)) is BasicShape:
+        if PLAIN_BLOCKS.get(full_name(plain)) is BasicShape:
             raise SeMmError("attention_position 'conv2' needs bottlenecks (50 layers and more)")
         if getattr(unit, 'after_conv2_plugin_names', ()):
             obstacle = 'plugins at after_conv2 stand between the norm and the attention'
@@ -116,11 +114,3 @@ def _behind_norm(
     obstacle = why_not_scaled(f'{name}.{norm}', getattr(unit, norm), activation)
     affine = () if obstacle else (Part(f'{name}.{norm}.weight'), Part(f'{name}.{norm}.bias'))
     return Site(name, unit, stage, block, channels, affine, obstacle)
-
-
-def _plain_class(unit: nn.Module) -> type[nn.Module]:
-    return type(unit).made_of[1] if isinstance(unit, AttentionUnit) else type(unit)
-
-
-def _full_name(cls: type) -> str:
-    return f'{cls.__module__}.{cls.__qualname__}'

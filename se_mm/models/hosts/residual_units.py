@@ -29,11 +29,12 @@ from ..fused import (
     weight_space_tail,
 )
 from .made_classes import Made
+from .sites import full_name
 
 
 def is_plain_block(block: nn.Module) -> bool:
     """Whether a block is one of the libraries' own, without attention."""
-    return f'{type(block).__module__}.{type(block).__qualname__}' in PLAIN_BLOCKS
+    return full_name(type(block)) in PLAIN_BLOCKS
 
 
 def last_conv_of(block: nn.Module) -> nn.Module:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -85,6 +86,18 @@ class Site:
     obstacle: str = ''
 
 
+def units_per_stage(sites: Iterable[Site], num_stages: int) -> list[int]:
+    """The number of units of each stage; a unit of a Shake-Shake network has two sites.
+
+    Example:
+        >>> sites = [Site('', nn.Identity(), stage, block, 8) for stage, block in ((0, 0), (0, 0), (0, 1), (2, 0))]
+        >>> units_per_stage(sites, 3)
+        [2, 0, 1]
+    """
+    counts = Counter(stage for stage, _ in {(site.stage, site.block) for site in sites})
+    return [counts[stage] for stage in range(num_stages)]
+
+
 class HostAdapter(ABC):
     """What se_mm knows of one family of hosts.
 
@@ -139,8 +152,27 @@ def find_adapter(host: nn.Module | type[nn.Module]) -> HostAdapter | None:
     from .families import ADAPTERS
 
     cls = host if isinstance(host, type) else type(host)
-    names = {f'{base.__module__}.{base.__qualname__}' for base in cls.__mro__}
-    return next((adapter for adapter in ADAPTERS if names.intersection(adapter.classes)), None)
+    return next((adapter for adapter in ADAPTERS if inherits(cls, adapter.classes)), None)
+
+
+def full_name(cls: type) -> str:
+    """The name of a class with its module, by which it is known without an import.
+
+    Example:
+        >>> full_name(nn.Conv2d)
+        'torch.nn.modules.conv.Conv2d'
+    """
+    return f'{cls.__module__}.{cls.__qualname__}'
+
+
+def inherits(cls: type, names: Collection[str]) -> bool:
+    """Whether a class is, or inherits from, one of some classes by their full names.
+
+    Example:
+        >>> inherits(nn.Conv2d, ['torch.nn.modules.module.Module'])
+        True
+    """
+    return any(full_name(base) in names for base in cls.__mro__)
 
 
 def check_position(adapter: HostAdapter, position: str, host: str) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from .made_classes import Made, made_class
-from .sites import Site
+from .made_classes import Made, put_before
+from .sites import HostAdapter, Site
 
 #: Activations that a factor passes through.
 _HOMOGENEOUS = (nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.Identity)
@@ -20,26 +20,20 @@ class ThenAttention(Made):
         return self.se(super().forward(x))
 
 
-def attach(site: Site, attention: nn.Module, addition: type[Made] = ThenAttention) -> None:
-    """Puts attention into the parent of a site, in place."""
-    parent = site.parent
-    additions, plain = getattr(parent, 'made_of', ((), type(parent)))
-    parent.__class__ = made_class((addition, *additions), plain)
-    parent.se = attention
+class ThenAttentionAdapter(HostAdapter):
+    """A host whose attention stands behind modules, of hidden width C // r."""
 
+    se_divisor = 1
+    #: What the class of such a module gets.
+    addition: type[Made] = ThenAttention
 
-def plain_name(module: nn.Module) -> str:
-    """The name of a module's class in its library, with attention or without.
-
-    Example:
-        >>> plain_name(nn.ReLU())
-        'ReLU'
-    """
-    return getattr(module, 'made_of', ((), type(module)))[1].__name__
+    def insert(self, site: Site, attention: nn.Module, position: str = 'standard') -> None:
+        put_before(site.parent, self.addition)
+        site.parent.se = attention
 
 
 def why_not_scaled(name: str, norm: nn.Module | None, activation: nn.Module | None) -> str:
-    """Why a factor on a norm's scale and shift is none on its activation's output; empty where it is.
+    """Why scaling a norm does not scale its activation's output; empty if it does.
 
     Args:
         name: of the norm in the host.
