@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ from tqdm import tqdm
 
 from ..errors import SeMmError, listed
 from ..models.hosts.attention_host import AttentionHost
-from ..models.hosts.sites import Site, rescaled
+from ..models.hosts.sites import Site, rescaled, units_per_stage
 from .gates import Gate
 from .removal import replaced
 
@@ -179,10 +178,9 @@ def blocks_left(host: AttentionHost, frozen: Iterable[Gate]) -> list[list[int] |
     left = [s.name for s in host.attention_sites() if (s.stage, s.block) in gone and s.name not in names]
     if left:
         raise SeMmError(f'the gates of a unit go together: name {listed(left)} too')
-    every = {(site.stage, site.block) for site in host.adapter.sites(host, host.attention_position)}
-    units = Counter(stage for stage, _ in every)
     kept = [[b for b in blocks if (stage, b) not in gone] for stage, blocks in enumerate(host.attention_blocks)]
-    return [None if len(blocks) == units[stage] else blocks for stage, blocks in enumerate(kept)]
+    units = units_per_stage(host.adapter.sites(host, host.attention_position), len(kept))
+    return [None if len(blocks) == count else blocks for blocks, count in zip(kept, units, strict=True)]
 
 
 def largest_difference(before: Sequence[Tensor], after: Sequence[Tensor]) -> float:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,7 +16,7 @@ from ...weights.loadable import Loadable
 from ..attention import SELayer
 from .arguments import attention_class, attention_config, block_indices, build_attention, check_lists, stage_indices
 from .made_classes import Made
-from .sites import HostAdapter, Site, check_position, find_adapter, rescaled
+from .sites import HostAdapter, Site, check_position, find_adapter, rescaled, units_per_stage
 
 SE_INITS = ('default', 'identity')
 STEM_POOLS = ('torch', 'caffe')
@@ -89,33 +88,24 @@ class AttentionHost(Loadable, Made):
         super().__init__(**kwargs)
         self.adapter = _adapter_of(self)
         self.families = self.adapter.families
-        if attention_class(config['type']) is SELayer:
-            config.setdefault('divisor', self.adapter.se_divisor)
         check_position(self.adapter, attention_position, type(self).__name__)
-        if stem_pool not in self.adapter.stem_pools:
-            raise SeMmError(f'{type(self).__name__} has no stem_pool {stem_pool!r}: leave it out')
-        if stem_pool == 'caffe' and not hasattr(self, 'maxpool'):
-            raise SeMmError(f'{type(self).__name__} has no pooling in its stem: leave stem_pool out')
-        num_stages = self.adapter.num_stages(self)
-        name = 'attention_stages' if se_stages is None else 'se_stages'
-        chosen = attention_stages if se_stages is None else se_stages
-        self.attention_stages = stage_indices(chosen, num_stages, name)
-        every_site = list(self.adapter.sites(self, attention_position))
-        units = Counter(stage for stage, _ in {(site.stage, site.block) for site in every_site})
-        check_lists(config, [units[stage] for stage in range(num_stages)])
-        self.attention_blocks = block_indices(attention_blocks, [units[stage] for stage in range(num_stages)])
         self.attention_position = attention_position
         self.se_init = se_init
         self.fold_norms = fold_norms
         self.stem_pool = stem_pool
-        for site in every_site:
-            if self._carries(site):
-                layer = build_attention(config, site, num_stages)
-                self.adapter.insert(site, layer, attention_position)
-                if not fold_norms and hasattr(site.parent, 'fold_norms'):
-                    site.parent.fold_norms = False
+        self._check_stem_pool()
+        num_stages = self.adapter.num_stages(self)
+        name = 'attention_stages' if se_stages is None else 'se_stages'
+        chosen = attention_stages if se_stages is None else se_stages
+        self.attention_stages = stage_indices(chosen, num_stages, name)
+        sites = list(self.adapter.sites(self, attention_position))
+        units = units_per_stage(sites, num_stages)
+        check_lists(config, units)
+        self.attention_blocks = block_indices(attention_blocks, units)
+        self._insert(config, filter(self._carries, sites))
         if se_init == 'identity':
-            self._check_identity_start()
+            for site in self.attention_sites():
+                _constant_layer(site)  # refuses a layer without one
         if stem_pool == 'caffe':
             self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True)
         if hasattr(self, '_freeze_stages'):
@@ -128,6 +118,22 @@ class AttentionHost(Loadable, Made):
 
     def _carries(self, site: Site) -> bool:
         return site.stage in self.attention_stages and site.block in self.attention_blocks[site.stage]
+
+    def _check_stem_pool(self) -> None:
+        if self.stem_pool not in self.adapter.stem_pools:
+            raise SeMmError(f'{type(self).__name__} has no stem_pool {self.stem_pool!r}: leave it out')
+        if self.stem_pool == 'caffe' and not hasattr(self, 'maxpool'):
+            raise SeMmError(f'{type(self).__name__} has no pooling in its stem: leave stem_pool out')
+
+    def _insert(self, config: dict[str, Any], sites: Iterable[Site]) -> None:
+        """Puts a layer of its own at each of some sites."""
+        if attention_class(config['type']) is SELayer:
+            config.setdefault('divisor', self.adapter.se_divisor)
+        for site in sites:
+            layer = build_attention(config, site, self.adapter.num_stages(self))
+            self.adapter.insert(site, layer, self.attention_position)
+            if not self.fold_norms and hasattr(site.parent, 'fold_norms'):
+                site.parent.fold_norms = False
 
     def _dump_init_info(self) -> None:
         """mmengine prints two lines for each parameter where no log file takes them, as in a notebook."""
@@ -215,10 +221,6 @@ class AttentionHost(Loadable, Made):
         for name, module in self.named_modules():
             for position in ('after_conv1', 'after_conv2', 'after_conv3'):
                 yield from (f'{name}.{plugin}.' for plugin in getattr(module, f'{position}_plugin_names', ()))
-
-    def _check_identity_start(self) -> None:
-        for site in self.attention_sites():
-            _constant_layer(site)
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], *args: Any
