@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..models.attention.base import fusible_gate
 from ..models.fused import is_eager, is_recorded, is_watched
 from ..models.hosts.made_classes import Made, put_before
 from ..models.hosts.residual_units import StandardUnit, is_plain_block, is_pointwise
@@ -44,7 +45,7 @@ def fuse_for_cpu(backbone: nn.Module) -> int:
         if isinstance(stage, nn.Sequential):
             put_before(stage, FusedStage)
     plain_stem = not getattr(backbone, 'deep_stem', False) and type(getattr(backbone, 'relu', None)) is nn.ReLU
-    if plain_stem and _is_folded(backbone.conv1, backbone.norm1):
+    if plain_stem and _is_folded(backbone.conv1, backbone.norm1) and not is_watched(backbone.conv1, backbone.relu):
         put_before(backbone.conv1, FusedStem)
         backbone.relu = nn.Identity()
     return len(units)
@@ -57,7 +58,7 @@ class FusedStage(Made):
         before = None
         for unit in self:
             own = isinstance(before, FusedUnit) and not is_watched(*before.modules())
-            unseen = own and isinstance(unit, FusedUnit)
+            unseen = own and isinstance(unit, FusedUnit) and not is_watched(unit)
             x = unit(x, overwrite=True) if unseen else unit(x)
             before = unit
         return x
@@ -80,8 +81,8 @@ class FusedUnit(Made):
     dtypes, export, autocast and hooks take the forward of the unit.
     """
 
-    #: Weights in the layout that oneDNN chose for them at the first image.
-    packed: dict[str, Tensor]
+    #: Weights and their versions, and the same in the layout that oneDNN chose for them at the first image.
+    packed: dict[str, tuple[Tensor, int | None, Tensor]]
 
     def forward(self, x: Tensor, overwrite: bool = False) -> Tensor:
         """The output of the unit.
@@ -125,9 +126,15 @@ class FusedUnit(Made):
         return out
 
     def _convolved(self, name: str, conv: nn.Conv2d, x: Tensor, activation: str = 'relu') -> Tensor:
-        if name not in self.packed:
-            self.packed[name] = packed(conv, x)
-        return convolved(x, self.packed[name], conv, activation)
+        weight = conv.weight
+        version = None if weight.is_inference() else weight._version
+        if name not in self.packed or self.packed[name][0] is not weight or self.packed[name][1] != version:
+            self.packed[name] = weight, version, packed(conv, x)
+        return convolved(x, self.packed[name][2], conv, activation)
+
+    def _apply(self, *args: Any, **kwargs: Any) -> nn.Module:
+        self.packed = {}  # of another dtype, or on another device
+        return super()._apply(*args, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, 'packed': {}}  # a tensor in oneDNN's layout cannot be written to a file
@@ -207,5 +214,4 @@ def _is_folded(conv: nn.Module, norm: nn.Module) -> bool:
 
 
 def _gate_of(unit: nn.Module) -> tuple[Callable[..., Tensor], tuple[Tensor | None, ...]] | None:
-    gate_of_mean = getattr(getattr(unit, 'se', None), 'gate_of_mean', None)
-    return gate_of_mean() if gate_of_mean else None
+    return fusible_gate(getattr(unit, 'se', None))

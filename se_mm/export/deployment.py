@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..errors import SeMmError
+from ..models.fused import is_watched
 from .cpu_inference import fuse_for_cpu
 
 #: Largest error that folding may make, relative to the largest value of a map.
@@ -23,7 +24,7 @@ TOLERANCE = 1e-4
 def fold_norms(network: nn.Module) -> int:
     """Folds each BatchNorm into the convolution that stands before it, in place.
 
-    Plain convolutions only: what standardises its weights or deforms its input keeps its norm.
+    Plain convolutions only: what standardises its weights, deforms its input or has hooks keeps its norm.
 
     Args:
         network: in evaluation.
@@ -50,7 +51,8 @@ def fold_norms(network: nn.Module) -> int:
 def _convolutions_with_norms(network: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
     for parent in network.modules():
         for (conv_name, conv), (norm_name, norm) in pairwise(parent.named_children()):
-            if type(conv) is nn.Conv2d and isinstance(norm, _BatchNorm) and norm.running_var is not None:
+            is_pair = type(conv) is nn.Conv2d and isinstance(norm, _BatchNorm) and norm.running_var is not None
+            if is_pair and not is_watched(conv, norm):
                 yield parent, conv_name, norm_name
 
 
@@ -67,8 +69,8 @@ def deploy(backbone: nn.Module, compiled: bool = False) -> None:
     Raises:
         SeMmError: if folding changes its outputs: its modules do not stand in the order in which they run.
     """
-    backbone.eval()
     _check_folding(backbone)
+    backbone.eval()
     fold_norms(backbone)
     backbone.requires_grad_(False)
     if next(backbone.parameters()).device.type == 'cpu':
@@ -103,7 +105,8 @@ def fold_checked(part: nn.Module, name: str) -> int:
 
 
 def _check_folding(backbone: nn.Module) -> None:
-    trial = copy.deepcopy(backbone).double()  # in which rounding cannot look like a wrong order, or hide one
+    # In float64 rounding cannot look like a wrong order, or hide one; not every device has it.
+    trial = copy.deepcopy(backbone).cpu().double().eval()
     weight = next(trial.parameters())
     generator = torch.Generator().manual_seed(0)
     # 96 pixels: Inception takes no less than 75.

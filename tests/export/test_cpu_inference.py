@@ -10,7 +10,7 @@ import torch
 from support.helpers import randomize
 from torch import nn
 
-from se_mm import SEResNet, SEResNeXt, SETwin
+from se_mm import SELayer, SEResNet, SEResNeXt, SETwin
 from se_mm.export import cpu_inference
 from se_mm.export.cpu_inference import FusedUnit
 
@@ -79,9 +79,36 @@ def test_what_a_hook_saw_is_not_written_over():
     seen = []
     for name in ('layer1.0', 'layer2.1', 'layer2.2', 'layer3.5'):
         deployed.get_submodule(name).register_forward_hook(lambda m, args, out: seen.append((out, out.clone())))
+    deployed.layer3[2].register_forward_pre_hook(lambda m, args: seen.append((args[0], args[0].clone())))
+    deployed.layer3[3].register_forward_hook(lambda m, args, out: seen.append((args[0], args[0].clone())))
     deployed(torch.randn(1, 3, 96, 96))
-    assert len(seen) == 4
+    assert len(seen) == 6
     assert all(torch.equal(given, copied) for given, copied in seen)
+
+
+@torch.no_grad()
+def test_weights_that_are_changed_after_the_first_image_are_used():
+    _, deployed = pair()
+    x = torch.randn(1, 3, 64, 96)
+    before = deployed(x)
+    for parameter in deployed.layer2.parameters():
+        parameter.mul_(1.1)
+    deployed.layer3[1].conv1 = copy.deepcopy(deployed.layer3[1].conv1)
+    deployed.layer3[1].conv1.weight.neg_()
+    found = deployed(x)
+    assert (found[2] - before[2]).abs().max() > 1e-2 * before[2].abs().max()
+    assert_alike(found, copy.deepcopy(deployed)(x))  # a copy lays out its weights anew
+
+
+@torch.no_grad()
+def test_a_subclass_of_the_layer_is_obeyed():
+    class Doubled(SELayer):
+        def gate(self, u):
+            return 2 * super().gate(u)
+
+    network = randomize(SEResNet(50, attention=dict(type=Doubled))).eval()
+    x = torch.randn(1, 3, 64, 96)
+    assert_alike(copy.deepcopy(network).deploy()(x), network(x))
 
 
 @torch.no_grad()

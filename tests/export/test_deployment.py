@@ -115,6 +115,16 @@ def test_a_model_without_se_has_nothing_to_deploy():
     assert model[0].is_deployed
 
 
+def test_a_convolution_with_a_hook_keeps_its_norm():
+    network = randomize(SEResNet(18)).eval()
+    network.layer2[0].conv1.register_forward_hook(lambda module, args, output: 2 * output)
+    deployed = copy.deepcopy(network).deploy()
+    assert isinstance(deployed.layer2[0].bn1, nn.BatchNorm2d)
+    with torch.no_grad():
+        for ours, theirs in zip(deployed(image()), network(image()), strict=True):
+            assert (ours - theirs).abs().max() <= 1e-4 * theirs.abs().max()
+
+
 @pytest.mark.parametrize('deployed', [False, True])
 def test_what_a_hook_was_given_stays_as_it_was(deployed):
     network = randomize(SEResNet(50)).eval()

@@ -22,6 +22,28 @@ def zero(layer: nn.Module) -> None:
         nn.init.zeros_(parameter)
 
 
+#: What a subclass may override of a layer that multiplies.
+_PARTS = ('forward', 'gate', 'squeeze', 'excitation')
+
+
+def fusible_gate(layer: nn.Module | None) -> tuple[Callable[..., Tensor], tuple[Tensor | None, ...]] | None:
+    """:meth:`Attention.gate_of_mean` of a layer; ``None`` where a subclass overrides a part that it stands for.
+
+    Example:
+        >>> from se_mm.layers import SELayer
+        >>> class Doubled(SELayer):
+        ...     def gate(self, u):
+        ...         return 2 * super().gate(u)
+        >>> fusible_gate(SELayer(8)) is None, fusible_gate(Doubled(8)) is None, fusible_gate(None) is None
+        (False, True, True)
+    """
+    bases = type(layer).__mro__
+    definer = next((i for i, base in enumerate(bases) if 'gate_of_mean' in vars(base)), None)
+    if definer is None or any(part in vars(base) for base in bases[:definer] for part in _PARTS):
+        return None
+    return layer.gate_of_mean()
+
+
 class Attention(nn.Module):
     """A layer that rescales a map (N, C, H, W) and keeps its shape and dtype.
 

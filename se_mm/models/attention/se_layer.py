@@ -90,7 +90,7 @@ class SELayer(Attention):
         return self.excitation(self.squeeze(u)).to(u.dtype)
 
     def gate_of_mean(self) -> tuple[Callable[..., Tensor], tuple[Tensor | None, ...]] | None:
-        if self.squeeze_type != 'avg':
+        if self.squeeze_type != 'avg' or not type(self.fc1) is type(self.fc2) is nn.Conv2d:
             return None
         function = excitation if self.gate_type == 'sigmoid' else partial(excitation, gate=self._gate)
         return function, (self.fc1.weight, self.fc1.bias, self.fc2.weight, self.fc2.bias)

@@ -16,14 +16,17 @@ from .gradients import recorded_gradients, through_small
 
 
 def takes_batch_statistics(norm: nn.Module) -> bool:
-    """Whether a norm is a plain ``BatchNorm2d`` in training mode that nobody watches.
+    """Whether a norm is a plain ``BatchNorm2d`` in training mode, with scale and shift, that nobody watches.
 
     Example:
         >>> norm = nn.BatchNorm2d(4)
         >>> takes_batch_statistics(norm), takes_batch_statistics(norm.eval())
         (True, False)
     """
-    return type(norm) is nn.BatchNorm2d and norm.training and norm.affine and not is_watched(norm)
+    if type(norm) is not nn.BatchNorm2d or not norm.training or is_watched(norm):
+        return False
+    is_affine = norm.weight is not None and norm.bias is not None
+    return is_affine and (norm.track_running_stats or norm.running_mean is None)
 
 
 def batch_norm_tail(
@@ -132,7 +135,7 @@ def _differentiable_backward(
 def _momentum(norm: nn.BatchNorm2d) -> float:
     """The weight of this batch in the running statistics; counts the batch, as ``BatchNorm2d.forward`` does."""
     if norm.num_batches_tracked is None:
-        return 0.0
+        return norm.momentum or 0.0
     norm.num_batches_tracked.add_(1)
     return 1.0 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
 

@@ -33,7 +33,7 @@ def is_eager(v: Tensor) -> bool:
 
 
 def is_watched(*modules: nn.Module) -> bool:
-    """Whether somebody relies on a module being called: hooks of any kind, pruning, parametrizations.
+    """Whether somebody relies on a module being called: hooks, pruning, parametrizations, a ``forward`` of its own.
 
     Example:
         >>> layer = nn.Linear(2, 2)
@@ -49,5 +49,6 @@ def is_watched(*modules: nn.Module) -> bool:
         or module._backward_hooks
         or module._backward_pre_hooks
         or 'parametrizations' in module._modules
+        or 'forward' in vars(module)  # replaced on the instance, as libraries do to wrap a module
         for module in modules
     )

@@ -11,8 +11,10 @@ from .eager import is_eager, is_recorded, is_watched
 
 def is_frozen(norm: nn.Module) -> bool:
     """Whether a norm is a BatchNorm with frozen statistics that nobody watches, and so an affine map."""
-    frozen = isinstance(norm, _BatchNorm) and not norm.training and norm.running_var is not None
-    return frozen and not is_watched(norm)
+    if not isinstance(norm, _BatchNorm) or norm.training or norm.running_var is None:
+        return False
+    own_forward = type(norm).forward not in (_BatchNorm.forward, nn.SyncBatchNorm.forward)
+    return not own_forward and not is_watched(norm)
 
 
 def frozen_affine(norm: nn.Module) -> tuple[Tensor, Tensor] | None:
@@ -26,10 +28,10 @@ def frozen_affine(norm: nn.Module) -> tuple[Tensor, Tensor] | None:
     if not is_frozen(norm):
         return None
     a = torch.rsqrt(norm.running_var + norm.eps)
-    if norm.weight is None:
-        return a, -norm.running_mean * a
-    a = a * norm.weight
-    return a, norm.bias - norm.running_mean * a
+    if norm.weight is not None:
+        a = a * norm.weight
+    b = -norm.running_mean * a
+    return a, b if norm.bias is None else norm.bias + b
 
 
 def normalized(norm: nn.Module, v: Tensor) -> Tensor:

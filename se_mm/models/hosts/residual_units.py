@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from ..attention.base import fusible_gate
 from ..attention.gates import mean
 from ..fused import (
     batch_norm_tail,
@@ -128,7 +129,8 @@ class PlainUnit(AttentionUnit):
     def convolved(self, i: int, x: Tensor) -> Tensor:
         """The i-th convolution with its norm; in place where nobody watches what comes between them."""
         conv, norm = getattr(self, f'conv{i}'), getattr(self, f'norm{i}')
-        return norm(conv(x)) if is_watched(conv) else normalized(norm, conv(x))
+        v = conv(x)
+        return norm(v) if v is x or is_watched(conv) else normalized(norm, v)  # an Identity gives x itself
 
     def after_conv(self, conv: int, u: Tensor) -> Tensor:
         """What mmdet's plugins after the n-th convolution make of a map."""
@@ -165,13 +167,13 @@ class StandardUnit(PlainUnit):
         shortcut, norm = self.shortcut(x), self.last_norm
         # On a GPU the kernels of the fused tail are for inference too.
         if v.is_cuda or is_recorded(v, shortcut, *norm.parameters(), *weights):
-            if takes_batch_statistics(norm):
+            if takes_batch_statistics(norm) and v.numel():
                 return batch_norm_tail(v, shortcut, norm, function, weights)
             affine = frozen_affine(norm)
             if affine is None:
                 v, norm = norm(v), None
             return fused_tail(v, shortcut, affine, norm, function, weights)
-        u = normalized(norm, v)
+        u = norm(v) if v is x else normalized(norm, v)
         s = function(mean(u) if z is None else z, *weights).to(u.dtype)
         return residual_tail(u, shortcut, s, self.relu)
 
@@ -190,8 +192,7 @@ class StandardUnit(PlainUnit):
             return None
         if is_watched(last_conv_of(self), self.last_norm, self.relu, *self.se.modules()):
             return None
-        gate_of_mean = getattr(self.se, 'gate_of_mean', None)
-        return gate_of_mean() if gate_of_mean else None
+        return fusible_gate(self.se)
 
     def _squeeze_before(self, w: Tensor, v: Tensor) -> Tensor | None:
         """z from w, where the last convolution, which gives v, and the norm let a mean through."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from mmdet.models import ResNet
@@ -9,7 +11,7 @@ from support.helpers import randomize
 from torch import nn
 from torch.nn.utils import parametrizations, prune
 
-from se_mm import SEResNet, SETwin
+from se_mm import SELayer, SEResNet, SETwin
 
 
 def network(**arguments):
@@ -49,6 +51,95 @@ def test_full_backward_hooks_are_called():
         model.layer1[0].get_submodule(name).register_full_backward_hook(lambda *_, name=name: seen.append(name))
     model(image())[0].sum().backward()
     assert sorted(seen) == ['bn3', 'se', 'se.fc1', 'se.fc2']
+
+
+def doubled(part: str) -> type[SELayer]:
+    """What a user makes of our layer by overriding one method."""
+    return type('Doubled', (SELayer,), {part: lambda self, u: 2 * getattr(SELayer, part)(self, u)})
+
+
+def by_operators(model):
+    """The same network, whose fused forms are off: each module has a hook."""
+    for module in model.modules():
+        module.register_forward_hook(lambda *_: None)
+    return model
+
+
+@pytest.mark.parametrize('training', [False, True])
+@pytest.mark.parametrize('part', ['forward', 'gate', 'excitation'])
+def test_a_subclass_that_overrides_a_part_of_the_layer_is_obeyed(part, training):
+    arguments = dict(attention=dict(type=doubled(part)), norm_eval=True)
+    with torch.set_grad_enabled(training):
+        found = network(**arguments).train(training)(image())[0]
+        torch.testing.assert_close(found, by_operators(network(**arguments).train(training))(image())[0])
+        assert not torch.allclose(found, network(norm_eval=True).train(training)(image())[0])
+
+
+@pytest.mark.parametrize('training', [False, True])
+@pytest.mark.parametrize('name', ['conv1', 'conv3', 'bn2', 'bn3', 'se', 'relu', 'downsample.0'])
+def test_a_forward_that_was_replaced_on_a_module_is_called(name, training):
+    model = network(norm_eval=True).train(training)
+    module, calls = model.layer1[0].get_submodule(name), []
+    forward = module.forward
+    module.forward = lambda *args: calls.append(name) or forward(*args)
+    with torch.set_grad_enabled(training):
+        model(image())
+    assert len(calls) == (3 if name == 'relu' else 1)
+
+
+def test_a_norm_of_a_users_own_is_called():
+    class Shifted(nn.BatchNorm2d):
+        def forward(self, v):
+            return super().forward(v) + 1
+
+    model = network(norm_eval=True)
+    for unit in model.layer1:
+        unit.bn2.__class__ = unit.bn3.__class__ = Shifted
+    reference = by_operators(copy.deepcopy(model))
+    for training in (False, True):
+        with torch.set_grad_enabled(training):
+            ours, theirs = (each.train(training)(image())[0] for each in (model, reference))
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_a_convolution_that_was_taken_out_does_not_cost_the_shortcut():
+    model = network()
+    model.layer1[1].conv1 = nn.Identity()
+    model.layer1[1].bn1 = nn.BatchNorm2d(32).double().eval()
+    model.layer1[1].bn1.running_mean.fill_(0.5)
+    model.layer1[1].conv2 = nn.Conv2d(32, 8, 3, padding=1).double()
+    model.layer1[1].bn2 = nn.BatchNorm2d(8).double().eval()
+    reference = by_operators(copy.deepcopy(model))
+    with torch.no_grad():
+        torch.testing.assert_close(model(image())[0], reference(image())[0])
+
+
+@pytest.mark.parametrize('norm_eval', [True, False])
+def test_norms_without_a_shift_train(norm_eval):
+    model = network(norm_eval=norm_eval).train()
+    for unit in model.layer1:
+        unit.bn2.bias = unit.bn3.bias = None
+    reference = by_operators(copy.deepcopy(model))
+    ours, theirs = model(image())[0], reference(image())[0]
+    torch.testing.assert_close(ours, theirs)
+    ours.sum().backward(), theirs.sum().backward()
+    for (name, a), b in zip(model.named_parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, msg=name)
+
+
+def test_statistics_that_are_not_tracked_stay():
+    model = network(norm_eval=False).train()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.track_running_stats = False
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    model(image())
+    assert all(torch.equal(buffer, before[name]) for name, buffer in model.named_buffers())
+
+
+def test_an_empty_batch_gives_empty_maps():
+    for norm_eval in (True, False):
+        assert network(norm_eval=norm_eval).train()(image()[:0])[0].shape == (0, 32, 9, 9)
 
 
 @pytest.mark.parametrize('recorded', [False, True])
