@@ -151,3 +151,10 @@ def test_a_config_without_a_checkpoint_hook_saves_every_epoch_as_in_mmengine(sce
     del cfg.default_hooks['checkpoint']
     make_survivable(cfg)
     assert cfg.default_hooks.checkpoint == dict(type='se_mm.CheckpointHook', interval=1)
+
+
+def test_fast_forward_on_resume_is_ignored(scenes, tmp_path):
+    cfg = config(scenes, tmp_path, 1)
+    cfg.train_cfg.fast_forward_on_resume = True
+    assert run(cfg).iter == 1
+    assert 'fast_forward_on_resume is ignored' in next(tmp_path.glob('*/*.log')).read_text()
