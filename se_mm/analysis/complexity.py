@@ -21,6 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..config.loaders import LOADERS, type_name
 from ..config.tree import nodes
 from ..errors import SeMmError
+from ..export.deployment import input_channels
 from ..swap.building import shapes_only
 from ..swap.hosts import scope_of
 
@@ -135,7 +136,7 @@ def complexity_of(cfg: Config, size: tuple[int, int] | None = None) -> Complexit
     backbone = getattr(model, 'backbone', None)
     if backbone is None:
         raise SeMmError(f'{type(model).__name__} has no backbone to count; give the config of a classifier or detector')
-    image = torch.empty(1, _channels_of(backbone), *size, device='meta')
+    image = torch.empty(1, input_channels(backbone), *size, device='meta')
     found = Complexity(size, _style_of(backbone))
     try:
         macs, features = count_macs(backbone, lambda: backbone(image))
@@ -239,11 +240,6 @@ def _listed(modules: nn.Module | None) -> list[nn.Module]:
 def _of_regions(extractor: nn.Module, number: int) -> Tensor:
     height, width = extractor.roi_layers[0].output_size
     return torch.empty(number, extractor.out_channels, height, width, device='meta')
-
-
-def _channels_of(backbone: nn.Module) -> int:
-    conv = next((part for part in backbone.modules() if isinstance(part, nn.Conv2d)), None)
-    return conv.in_channels if conv is not None else 3
 
 
 def _style_of(backbone: nn.Module) -> str:

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 from tqdm import tqdm
 
 from ..errors import SeMmError, listed
+from ..export.deployment import relative_error
 from ..models.hosts.attention_host import AttentionHost
 from ..models.hosts.sites import Site, rescaled, units_per_stage
 from .gates import Gate
@@ -191,5 +193,5 @@ def largest_difference(before: Sequence[Tensor], after: Sequence[Tensor]) -> flo
         >>> largest_difference([torch.tensor([1.0, 4.0])], [torch.tensor([1.0, 3.0])])
         0.25
     """
-    pairs = zip(before, after, strict=True)
-    return max(float((b - a).abs().max() / b.abs().max().clamp_min(1e-12)) for b, a in pairs)
+    errors = [relative_error(b, a) for b, a in zip(before, after, strict=True)]
+    return float(np.max(errors))  # unlike max(), NaN where there is one

@@ -35,13 +35,12 @@ from ..config.pretrained import without_pretrained
 from ..config.tree import MISSING, find
 from ..errors import SeMmError, listed
 from ..evaluation.metrics import share_lost
+from ..export.deployment import TOLERANCE
 from ..utils.atomic import write_atomic
 from ..utils.paths import make_folder
 from ..weights.files import read_checkpoint
 from .gates import GateSession, print_table, say, short_names
 
-#: Largest error that folding may make, relative to the largest value of a map.
-TOLERANCE = 1e-4
 #: Rounds in which the two networks are timed.
 ROUNDS = 15
 

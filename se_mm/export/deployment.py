@@ -110,11 +110,11 @@ def _check_folding(backbone: nn.Module) -> None:
     weight = next(trial.parameters())
     generator = torch.Generator().manual_seed(0)
     # 96 pixels: Inception takes no less than 75.
-    image = torch.randn(1, _input_channels(trial), 96, 96, generator=generator).to(weight)
+    image = torch.randn(1, input_channels(trial), 96, 96, generator=generator).to(weight)
     expected = _features(trial, image)
     fold_norms(trial)
     for i, (before, after) in enumerate(zip(expected, _features(trial, image), strict=True)):
-        error = (after - before).abs().max() / before.abs().max().clamp_min(1e-12)
+        error = relative_error(before, after)
         if not error <= TOLERANCE:
             raise SeMmError(
                 f'{type(backbone).__name__} cannot be deployed: folding its norms changes output {i} by {error:.1e}, '
@@ -122,8 +122,24 @@ def _check_folding(backbone: nn.Module) -> None:
             )
 
 
-def _input_channels(backbone: nn.Module) -> int:
-    return next(module for module in backbone.modules() if isinstance(module, nn.Conv2d)).in_channels
+def relative_error(expected: Tensor, found: Tensor) -> float:
+    """The largest difference of two maps, relative to the largest value of the first.
+
+    Example:
+        >>> relative_error(torch.tensor([1.0, -4.0]), torch.tensor([1.0, -3.0]))
+        0.25
+    """
+    return float((found - expected).abs().max() / expected.abs().max().clamp_min(1e-12))
+
+
+def input_channels(network: nn.Module) -> int:
+    """The channels that the first convolution reads; 3 for a network without one.
+
+    Example:
+        >>> input_channels(nn.Sequential(nn.Conv2d(1, 8, 3))), input_channels(nn.Linear(2, 2))
+        (1, 3)
+    """
+    return next((module.in_channels for module in network.modules() if isinstance(module, nn.Conv2d)), 3)
 
 
 def _features(backbone: nn.Module, image: Tensor) -> tuple[Tensor, ...]:

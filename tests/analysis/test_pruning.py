@@ -151,3 +151,9 @@ def test_what_cannot_be_pruned_is_said_with_what_there_is():
         gates_named(gates, stages=[1])
     with pytest.raises(SeMmError, match=r'--blocks: layer1.0 has no gate; those with gates are layer4.0, layer4.1'):
         gates_named(gates, blocks=['layer1.0'])
+
+
+@pytest.mark.parametrize('maps', [(1.0, float('nan')), (float('nan'), 1.0)])
+def test_a_map_that_is_not_finite_differs(maps):
+    after = [torch.tensor([value]) for value in maps]
+    assert not largest_difference([torch.ones(1), torch.ones(1)], after) <= 1.0
