@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -11,10 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..models.attention.base import fusible_gate
-from ..models.fused import is_eager, is_recorded, is_watched
+from ..models.fused import is_eager, is_plain_conv, is_recorded, is_watched, pays_in_weight_space
 from ..models.hosts.made_classes import Made, put_before
-from ..models.hosts.residual_units import StandardUnit, is_plain_block, is_pointwise
+from ..models.hosts.residual_units import StandardUnit, gate_of, is_plain_block, is_pointwise
 
 _LAYOUT = torch.channels_last
 
@@ -52,7 +50,7 @@ def fuse_for_cpu(backbone: nn.Module) -> int:
 
 
 class FusedStage(Made):
-    """A residual stage in which a unit may write over its input, where the unit before it made it and nobody looks."""
+    """A residual stage whose units may write over what the unit before gave them, where nobody watches that unit."""
 
     def forward(self, x: Tensor) -> Tensor:
         before = None
@@ -109,12 +107,11 @@ class FusedUnit(Made):
     def _add_branch(self, out: Tensor, name: str, z: Tensor) -> Tensor:
         """``out = relu(out + s * conv(z))``, in place."""
         conv = getattr(self, name)
-        gate = _gate_of(self)
+        gate = gate_of(self)
         if gate is None:
             return accumulated(out, z, conv.weight, conv.bias, conv)
         function, weights = gate
-        pointwise = is_pointwise(conv)
-        if not pointwise or z.size(1) > z.size(2) * z.size(3):
+        if not (is_pointwise(conv) and pays_in_weight_space(z)):
             v = self._convolved(name, conv, z, 'none')
             s = function(v.mean((2, 3), keepdim=True), *weights)
             return torch.addcmul(out, v, s, out=out).relu_()
@@ -196,7 +193,7 @@ def _fits(unit: nn.Module) -> bool:
         return False
     if any(getattr(unit, f'after_conv{i}_plugin_names', ()) for i in (1, 2, 3)):
         return False
-    if hasattr(unit, 'se') and _gate_of(unit) is None:
+    if hasattr(unit, 'se') and gate_of(unit) is None:
         return False
     if not all(_is_folded(getattr(unit, name), getattr(unit, f'norm{name[-1]}')) for name in _conv_names(unit)):
         return False
@@ -209,9 +206,4 @@ def _conv_names(unit: nn.Module) -> list[str]:
 
 
 def _is_folded(conv: nn.Module, norm: nn.Module) -> bool:
-    plain = type(conv) is nn.Conv2d and conv.padding_mode == 'zeros' and not isinstance(conv.padding, str)
-    return plain and type(norm) is nn.Identity and conv.bias is not None
-
-
-def _gate_of(unit: nn.Module) -> tuple[Callable[..., Tensor], tuple[Tensor | None, ...]] | None:
-    return fusible_gate(getattr(unit, 'se', None))
+    return is_plain_conv(conv) and type(norm) is nn.Identity and conv.bias is not None

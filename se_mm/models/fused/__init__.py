@@ -2,7 +2,7 @@
 
 from .batch_norm_tail import batch_norm_tail, takes_batch_statistics
 from .eager import is_eager, is_recorded, is_watched
-from .folded_conv import folded_affine, folded_conv, folded_downsample, folds_downsample
+from .folded_conv import folded_affine, folded_conv, folded_downsample, folds_downsample, is_plain_conv
 from .frozen_norm import frozen_affine, is_frozen, normalized
 from .fused_tail import fused_tail
 from .tail import residual_tail
@@ -18,6 +18,7 @@ __all__ = [
     'fused_tail',
     'is_eager',
     'is_frozen',
+    'is_plain_conv',
     'is_recorded',
     'is_watched',
     'normalized',

@@ -89,9 +89,18 @@ def folded_downsample(x: Tensor, downsample: nn.Sequential) -> Tensor:
     return folded_conv(x, conv, folded_affine(conv, norm))
 
 
+def is_plain_conv(conv: nn.Module) -> bool:
+    """Whether a module is torch's convolution, padded with zeros by a number of them.
+
+    Example:
+        >>> is_plain_conv(nn.Conv2d(3, 8, 3, padding=1)), is_plain_conv(nn.Conv2d(3, 8, 3, padding='same'))
+        (True, False)
+    """
+    return type(conv) is nn.Conv2d and conv.padding_mode == 'zeros' and not isinstance(conv.padding, str)
+
+
 def _can_fold(conv: nn.Module, norm: nn.Module) -> bool:
-    plain = type(conv) is nn.Conv2d and conv.padding_mode == 'zeros' and not isinstance(conv.padding, str)
-    return plain and not is_watched(conv) and is_frozen(norm)
+    return is_plain_conv(conv) and not is_watched(conv) and is_frozen(norm)
 
 
 class _FoldedConv(torch.autograd.Function):

@@ -16,6 +16,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from .weight_space import layout_of
+
 #: Elements of a tile.
 _TILE = 2048
 #: Positions that one program sums over, in tiles.
@@ -179,8 +181,8 @@ def check(device: torch.device, dtype: torch.dtype) -> None:
 def _launch(*maps: Tensor) -> tuple[list[Tensor], tuple[int, ...], tuple[int, ...], dict[str, Any]]:
     """The maps in the layout of the first, the grid, the sizes and strides of all of them, and the tile."""
     first = maps[0]
-    channels_last = first.is_contiguous(memory_format=torch.channels_last) and not first.is_contiguous()
-    layout = torch.channels_last if channels_last else torch.contiguous_format
+    layout = layout_of(first)
+    channels_last = layout is torch.channels_last
     n, channels, height, width = first.shape
     positions = height * width
     # From the sizes: a dimension of one element may have any stride.

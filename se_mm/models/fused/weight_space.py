@@ -73,7 +73,7 @@ def weight_space_tail(
         >>> out.flatten()  # the squeeze is 2, s = 1/2
         tensor([1.5000, 2.5000])
     """
-    layout = _layout_of(shortcut)
+    layout = layout_of(shortcut)
     z, shortcut = z.contiguous(memory_format=layout), shortcut.to(z.dtype).contiguous(memory_format=layout)
     return _WeightSpaceTail.apply(z, shortcut, weight, *affine, excitation, overwrite, *weights)
 
@@ -107,7 +107,7 @@ class _WeightSpaceTail(torch.autograd.Function):
         if torch.is_grad_enabled():  # create_graph=True
             return _differentiable_backward(ctx, grad, z, out, (weight, a, b, *weights))
         wants_z, _, wants_weight = ctx.needs_input_grad[:3]
-        layout = _layout_of(out)
+        layout = layout_of(out)
         grad = torch.ops.aten.threshold_backward(grad.contiguous(memory_format=layout), out, 0)
         with no_autocast(z):
             of_offset = grad.sum((2, 3), dtype=accumulated_in(grad))
@@ -155,14 +155,15 @@ def _matrices(slope: Tensor, weight: Tensor, dtype: torch.dtype) -> Tensor:
     return (slope[..., None] * weight.flatten(1)).to(dtype)
 
 
-def _layout_of(x: Tensor) -> torch.memory_format:
+def layout_of(x: Tensor) -> torch.memory_format:
+    """The layout of a map; a map of one position or channel, which has both, is contiguous."""
     channels_last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
     return torch.channels_last if channels_last else torch.contiguous_format
 
 
 def _rows(x: Tensor) -> tuple[Tensor, bool]:
     """A map as matrices, without a copy: (N, H W, C) and True if it is channels-last, else (N, C, H W)."""
-    if _layout_of(x) is torch.channels_last:
+    if layout_of(x) is torch.channels_last:
         return x.permute(0, 2, 3, 1).flatten(1, 2), True
     return x.flatten(2), False
 
@@ -183,7 +184,7 @@ def _affine_map(
         return _convolved(matrices[..., None, None], x, offset, shortcut, overwrite)
     offset = offset[..., None, None]
     if shortcut is None:
-        out = offset.expand(-1, -1, *x.shape[2:]).contiguous(memory_format=_layout_of(x))
+        out = offset.expand(-1, -1, *x.shape[2:]).contiguous(memory_format=layout_of(x))
     else:
         out = shortcut.add_(offset) if overwrite else shortcut + offset
     rows, channels_last = _rows(out)
@@ -200,7 +201,7 @@ def _convolved(kernels: Tensor, x: Tensor, offset: Tensor, shortcut: Tensor | No
         out = functional.conv2d(x, kernels[0], offset[0])
         return out if shortcut is None else out.add_(shortcut)
     size = (len(x), kernels.size(1), *x.shape[2:])
-    out = shortcut if overwrite else x.new_empty(size).contiguous(memory_format=_layout_of(x))
+    out = shortcut if overwrite else x.new_empty(size).contiguous(memory_format=layout_of(x))
     for i in range(len(x)):
         one = slice(i, i + 1)
         branch = functional.conv2d(x[one], kernels[i], offset[i])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -46,6 +47,11 @@ def last_conv_of(block: nn.Module) -> nn.Module:
 def last_norm_name_of(block: nn.Module) -> str:
     """The name of the norm at the end of a block's residual branch (``bn3``)."""
     return block.norm3_name if hasattr(block, 'norm3_name') else block.norm2_name
+
+
+def gate_of(block: nn.Module) -> tuple[Callable[..., Tensor], tuple[Tensor | None, ...]] | None:
+    """The gate of a block as a function of the channel means, as ``Attention.gate_of_mean``; ``None`` without one."""
+    return fusible_gate(getattr(block, 'se', None))
 
 
 def is_pointwise(conv: nn.Module) -> bool:
@@ -184,7 +190,7 @@ class StandardUnit(PlainUnit):
             return None
         return folded_affine(conv, self.last_norm)
 
-    def _fusible_gate(self, w: Tensor) -> tuple[Any, tuple[Tensor | None, ...]] | None:
+    def _fusible_gate(self, w: Tensor) -> tuple[Callable[..., Tensor], tuple[Tensor | None, ...]] | None:
         if not is_eager(w) or type(self.relu) is not nn.ReLU or getattr(self, 'after_conv3_plugin_names', ()):
             return None
         drop_path = getattr(self, 'drop_path', None)
@@ -192,7 +198,7 @@ class StandardUnit(PlainUnit):
             return None
         if is_watched(last_conv_of(self), self.last_norm, self.relu, *self.se.modules()):
             return None
-        return fusible_gate(self.se)
+        return gate_of(self)
 
     def _squeeze_before(self, w: Tensor, v: Tensor) -> Tensor | None:
         """z from w, where the last convolution, which gives v, and the norm let a mean through."""
