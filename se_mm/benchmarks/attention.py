@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from mmengine.registry import MODELS
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
+from ..analysis.complexity import count_macs, parameters_of
 from ..config.attention import attention_named
 from ..errors import SeMmError
 from ..models.attention import LAYERS
@@ -54,10 +54,9 @@ def costs(candidates: Sequence[Candidate], size: tuple[int, int] = (224, 224)) -
     rows, plain = [], None
     for candidate in candidates:
         with torch.device('meta'):
-            network = candidate.build().train(False)
-            with FlopCounterMode(display=False) as counter, torch.no_grad():
-                network(torch.empty(1, 3, *size))
-        parameters, macs = sum(p.numel() for p in network.parameters()), counter.get_total_flops() / 2
+            network, image = candidate.build(), torch.empty(1, 3, *size)
+            macs, _ = count_macs(network, partial(network, image))
+        parameters = parameters_of(network)
         plain = plain or (parameters, macs)
         added, more = parameters - plain[0], macs - plain[1]
         rows.append(

@@ -5,15 +5,13 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import SeMmError
-from ..export.runtimes import onnx_session, openvino_request
+from ..export.runtimes import imported, onnx_session, openvino_request
 
 
 def onnxruntime_session(network: nn.Module, image: Tensor) -> Callable[[], Any]:
@@ -26,7 +24,7 @@ def onnxruntime_session(network: nn.Module, image: Tensor) -> Callable[[], Any]:
     Raises:
         SeMmError: if ``onnxruntime`` or ``onnx`` is not installed.
     """
-    _check_installed('onnxruntime')
+    imported('onnxruntime')
     with tempfile.TemporaryDirectory() as folder:
         session = onnx_session(_exported(network, image, folder), torch.get_num_threads())
     inputs = {session.get_inputs()[0].name: image.numpy()}
@@ -39,7 +37,7 @@ def openvino_session(network: nn.Module, image: Tensor) -> Callable[[], Any]:
     Raises:
         SeMmError: if ``openvino`` or ``onnx`` is not installed.
     """
-    _check_installed('openvino')
+    imported('openvino')
     with tempfile.TemporaryDirectory() as folder:
         request = openvino_request(_exported(network, image, folder), torch.get_num_threads())
     inputs = image.numpy()
@@ -53,15 +51,8 @@ RUNTIMES: dict[str, Callable[[nn.Module, Tensor], Callable[[], Any]]] = {
 }
 
 
-def _check_installed(name: str) -> None:
-    try:
-        import_module('onnx')
-        import_module(name)
-    except ImportError as error:
-        raise SeMmError(f"--runtimes {name}: {error}; in the clone of se_mm: pip install '.[export]'") from error
-
-
 def _exported(network: nn.Module, image: Tensor, folder: str) -> str:
+    imported('onnx')
     path = str(Path(folder) / 'network.onnx')
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', DeprecationWarning)  # torch prefers its other exporter

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torchvision
 from torch import nn
 
 from ..errors import listed
@@ -122,7 +123,7 @@ class Comparison:
             union, same = int((ours | theirs).sum()), int((ours & theirs).sum())
             overlap = same / union if union else 1.0
             self.masks += 1
-            if union - same > 2:  # of a mask of a few pixels one is much
+            if union - same > 2:  # one pixel is much of a small mask
                 self.least_mask_iou = min(self.least_mask_iou, overlap)
                 if overlap < self.limits.iou:
                     self._lack(f'{where}: the mask of {_named(expected, i)} overlaps by {overlap:.3f}')
@@ -209,13 +210,9 @@ def box_ious(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         >>> box_ious(np.array([[0.0, 0, 2, 2]]), np.array([[0.0, 0, 2, 2], [1, 0, 3, 2], [5, 5, 6, 6]])).round(3)
         array([[1.   , 0.333, 0.   ]])
     """
-    a, b = a[:, None].astype(np.float64), b[None].astype(np.float64)
-    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
-    shared = sides.clip(0).prod(-1)
-    areas = [(boxes[..., 2:] - boxes[..., :2]).clip(0).prod(-1) for boxes in (a, b)]
-    union = areas[0] + areas[1] - shared
-    same = np.abs(a - b).max(-1) < 1e-3  # boxes without an area
-    return np.where(same, 1.0, shared / np.maximum(union, 1e-12))
+    a, b = torch.from_numpy(a).double(), torch.from_numpy(b).double()
+    same = (a[:, None] - b).abs().amax(-1) < 1e-3  # boxes without an area
+    return torchvision.ops.box_iou(a, b).nan_to_num_().masked_fill_(same, 1.0).numpy()
 
 
 def _named(found: Mapping[str, Any], i: int) -> str:

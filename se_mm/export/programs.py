@@ -17,7 +17,7 @@ from ..compat.recording import check_torch, recording_options
 from ..errors import TRACEBACK_VARIABLE, SeMmError
 from .description import Description
 from .forms import Form
-from .runtimes import SECTION, imported
+from .runtimes import SECTION, imported, save_openvino
 
 #: The operator and the modules of each node of a graph.
 Scopes = dict[str, tuple[str, list[str]]]
@@ -94,15 +94,10 @@ def describe(path: Path, description: Description, program: ExportedProgram | No
         onnx.helper.set_model_props(model, entries)
         onnx.save(model, str(path))
     elif path.suffix == '.xml':
-        openvino = imported('openvino')
-        model = openvino.Core().read_model(str(path))
+        model = imported('openvino').Core().read_model(str(path))
         for name, value in entries.items():
             model.set_rt_info(value, [SECTION, name])
-        temporary = path.with_name(f'described_{path.name}')  # the weights are read while they are written
-        openvino.save_model(model, str(temporary), compress_to_fp16=False)
-        del model
-        for suffix in ('.xml', '.bin'):
-            temporary.with_suffix(suffix).replace(path.with_suffix(suffix))
+        save_openvino(model, path)
     else:
         program = program or torch.export.load(str(path))
         torch.export.save(program, str(path), extra_files={SECTION: json.dumps(entries)})

@@ -15,9 +15,9 @@ import numpy as np
 from torch import nn
 
 from ..models.attention.base import Attention
-from .runtimes import imported
+from .runtimes import imported, save_openvino
 
-#: So many pictures are looked at for the ranges.
+#: Maximum number of calibration images.
 MOST_PICTURES = 128
 #: Operators in int8; what stands in the networks beside them (sigmoid, exponential, softmax) stays in float.
 _OPERATORS = {'Conv', 'Gemm', 'MatMul', 'Add', 'Relu', 'MaxPool', 'Mul', 'ReduceMean', 'GlobalAveragePool', 'Resize'}
@@ -67,17 +67,11 @@ def quantize_onnx(path: Path, images: Sequence[np.ndarray], nodes: set[str]) -> 
 
 def quantize_openvino(path: Path, images: Sequence[np.ndarray], nodes: set[str]) -> None:
     """The same for OpenVINO's file, whose operators are called as the nodes of the ONNX file that it comes from."""
-    openvino = imported('openvino')
-    model = openvino.Core().read_model(str(path))
+    model = imported('openvino').Core().read_model(str(path))
     operators = [op for op in model.get_ordered_ops() if op.get_type_name() not in ('Constant', 'Parameter', 'Result')]
     names = [op.get_friendly_name() for op in operators]
     ignored = [name for name in names if name.partition('/')[0] not in nodes]
-    quantized = _quantized(model, list(images), ignored)
-    temporary = path.with_name(f'int8_{path.name}')  # the weights are read while they are written
-    openvino.save_model(quantized, str(temporary), compress_to_fp16=False)
-    del model, quantized
-    for suffix in ('.xml', '.bin'):
-        temporary.with_suffix(suffix).replace(path.with_suffix(suffix))
+    save_openvino(_quantized(model, list(images), ignored), path)
 
 
 def _quantized(model: Any, inputs: Sequence[Any], ignored: list[str]) -> Any:

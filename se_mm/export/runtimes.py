@@ -146,7 +146,7 @@ def open_exported(path: str | Path, threads: int | None = None) -> ExportedFile:
 
 
 def onnx_session(path: str, threads: int) -> Any:
-    """An ONNX file in ONNX Runtime, on so many threads of the CPU; its warnings are left out."""
+    """An ONNX file in ONNX Runtime, on a number of CPU threads and without its warnings."""
     runtime = imported('onnxruntime')
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -162,6 +162,19 @@ def openvino_request(model: Any, threads: int) -> Any:
         'INFERENCE_PRECISION_HINT': 'f32',
     }
     return imported('openvino').compile_model(model, 'CPU', settings).create_infer_request()
+
+
+def save_openvino(model: Any, path: Path) -> None:
+    """Writes a model over the file that it was read from.
+
+    Args:
+        model: of OpenVINO.
+        path: ``.xml``; the weights go into the ``.bin`` beside it.
+    """
+    temporary = path.with_name(f'new_{path.name}')  # the weights are read while they are written
+    imported('openvino').save_model(model, str(temporary), compress_to_fp16=False)
+    for suffix in ('.xml', '.bin'):
+        temporary.with_suffix(suffix).replace(path.with_suffix(suffix))
 
 
 def imported(name: str) -> ModuleType:
