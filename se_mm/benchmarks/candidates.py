@@ -28,7 +28,7 @@ class Candidate:
 
 
 def backbones(depth: int, frozen: bool, resnext: bool = False) -> list[Candidate]:
-    """Ours and everybody's, the SE ones beside their plain twins.
+    """Our networks and those of mmdet, mmpretrain and timm, the SE ones beside their plain twins.
 
     Args:
         depth: of the ResNets.

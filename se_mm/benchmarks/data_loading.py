@@ -43,7 +43,7 @@ def _write_list(root: Path, lines: int) -> None:
 
 
 def _resident_bytes() -> int:
-    """Of this process, now."""
+    """The memory that this process holds now."""
     return int(Path('/proc/self/statm').read_text().split()[1]) * resource.getpagesize()
 
 

@@ -34,7 +34,7 @@ def seconds_of(run: Callable[[], Any]) -> float:
 
 
 def interleaved(runs: dict[Key, Callable[[], Any]], rounds: int, warmup: int = 0) -> dict[Key, list[float]]:
-    """Seconds of each call in each round. All are called in turn in one process, so that a slow minute is everybody's.
+    """Seconds of each call in each round. All are called in turn in one process, so that a slow minute affects all.
 
     Args:
         runs: the calls by name, in the order of a round.

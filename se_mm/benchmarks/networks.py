@@ -1,4 +1,4 @@
-"""How fast backbones and detectors are, and how much memory they take: ours and everybody's, interleaved in one run."""
+"""Speed and memory of backbones and detectors: our networks and those of others, interleaved in one run."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class Setting:
             mmdet trains it, with a frozen stem and first stage and BatchNorm in eval mode.
         forms: of ``FORMS``, for inference.
         runtimes: of ``RUNTIMES``, further forms for the inference of backbones.
-        attention: the layers to compare in our ResNet, in place of everybody's networks.
-        resnext: whether everybody's networks are ResNeXt 32x4d.
+        attention: the layers to compare in our ResNet, in place of other networks.
+        resnext: whether the networks are ResNeXt 32x4d.
     """
 
     mode: str

@@ -25,7 +25,7 @@ from .measuring import markdown_table
 
 @dataclass
 class Scaled:
-    """A training of so many processes.
+    """A training with a number of processes.
 
     Attributes:
         processes: how many.

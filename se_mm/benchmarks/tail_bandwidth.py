@@ -41,7 +41,7 @@ def measure_tail(size: tuple[int, int, int], rounds: int, device: str, dtype: to
 
     Args:
         size: batch, height and width of the pictures.
-        rounds: the medians are of so many.
+        rounds: number of rounds, whose medians are given.
         device: ``'cpu'`` or ``'cuda'``.
         dtype: of the maps.
         compiled: whether the operators are also given to ``torch.compile``.

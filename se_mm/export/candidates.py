@@ -18,7 +18,7 @@ _NMS_KEYS = {'type', 'iou_threshold', 'class_agnostic', 'split_thr'}
 
 
 class Boxes(NamedTuple):
-    """Boxes of a batch; what is none of them has the score ``NONE``."""
+    """Boxes of a batch; padding has the score ``NONE``."""
 
     #: (N, K, 4) as x1, y1, x2, y2 in pixels of the input.
     boxes: Tensor
@@ -87,7 +87,7 @@ class DenseBoxes(nn.Module):
             classes -= 1
         scores = scores.flatten(1)
         scores = scores.masked_fill(scores <= self.score_threshold, NONE)
-        # With as many more that are none, there are always enough for the fixed number.
+        # Padded, so that there are always enough for the fixed number.
         best, index = functional.pad(scores, (0, self.most_before), value=NONE).topk(self.most_before)
         found = best > _NO_THRESHOLD
         index = torch.where(found, index, 0)

@@ -9,7 +9,7 @@ import torch
 import torchvision
 from torch import Tensor
 
-#: The score of what is no candidate.
+#: The score of padding, and of boxes that are not kept.
 NONE = -1.0
 
 
@@ -22,7 +22,7 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, score_threshold: fl
         scores: (N, K).
         iou_threshold: boxes that overlap a better one more than this are suppressed.
         score_threshold: boxes that do not score higher are no candidates.
-        most: so many are kept of an image.
+        most: maximum kept per image.
 
     Returns:
         (N, K), the scores, with ``NONE`` for what is not kept.

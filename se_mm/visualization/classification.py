@@ -12,7 +12,7 @@ from mmpretrain.visualization import UniversalVisualizer
 
 from .figures import new_figure, save_figure
 
-#: Up to so many classes the cells of a confusion matrix show their counts.
+#: Maximum number of classes for which a confusion matrix shows its counts.
 COUNTED_CLASSES = 30
 
 

@@ -19,7 +19,7 @@ class CIFARBackbone(FreezableBackbone):
         widths: output channels of the three stages.
         num_units: residual units in each stage.
         out_indices: the stages whose maps are returned.
-        frozen_stages: so many stages, and the stem, are not trained; -1: nothing is frozen.
+        frozen_stages: number of stages that are frozen together with the stem; -1: nothing is frozen.
         norm_cfg: the norm, ``dict(type='BN')``.
         norm_eval: whether BatchNorm keeps its statistics in training.
         init_cfg: mmengine's; by default He's initialisation (arXiv 1502.01852, by fan-out).

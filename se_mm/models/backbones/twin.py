@@ -13,7 +13,7 @@ from ..hosts.made_classes import made_class
 from .timm_hosts import TIMM_HOSTS
 
 
-def SETwin(host: str | type[nn.Module], **kwargs: Any) -> AttentionHost:  # a class, for who writes a config
+def SETwin(host: str | type[nn.Module], **kwargs: Any) -> AttentionHost:  # named as a class: configs use it as a type
     """The host with squeeze-and-excitation at its insertion sites.
 
     In a config: ``backbone=dict(type='se_mm.SETwin', host='mmdet.Res2Net', depth=101, ...)``.
