@@ -72,7 +72,7 @@ class Reference:
         depth: of both.
         plain: AP, or top-1 error.
         se: the same of the twin.
-        setup: what is known of the set-up, under the names of :func:`se_mm.analysis.verdict.setup_of`.
+        setup: what is known of the set-up, under the names of :func:`se_mm.analysis.setup.setup_of`.
         attention: the layer of the twin.
     """
 
@@ -86,7 +86,7 @@ class Reference:
 
     @property
     def network(self) -> str:
-        """The plain one, as :func:`se_mm.analysis.verdict.backbone_of` names it."""
+        """The plain one, as :func:`se_mm.analysis.setup.backbone_of` names it."""
         return f'ResNet-{self.depth}'
 
     @property

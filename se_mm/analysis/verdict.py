@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from ..config.loaders import datasets_of, type_name
-from ..config.tree import nodes
+from ..config.loaders import type_name
 from ..errors import SeMmError, listed
 from .paired import Paired
 from .published import MMDET, PLACES, PROTOCOLS, REFERENCES, Protocol, Reference
 from .runs import Run, check_finished, differences, in_words
+from .setup import attention_of, backbone_of, data_of, epochs_of, images_a_step, setup_of
 
-#: Images of COCO's train2017 with boxes, on which mmdet trains, and of the splits of Places365.
-IMAGES = {'train2017': 117_266, 'train-standard': 1_803_460, 'train-challenge': 8_026_628}
 #: AP is logged and published to a tenth of a point, so a difference of two figures is this far off at most.
 ROUNDING = 0.1
 #: So many keys of two configs are named.
 _KEYS = 12
-#: Classes of the data sets.
-_CLASSES = {'CocoDataset': 80, 'Places365': 365}
 #: One pair has no spread. So many points to each side are assumed to be the seed's.
 TOLERANCE = 0.5
-#: Backbones of se_mm, whose ``attention`` argument names the layer.
-_OURS = ('SEResNet', 'SEResNeXt', 'SENet', 'SETwin')
-#: Arguments that make another network of a ResNet.
-_VARIANTS = ('dcn', 'plugins', 'conv_cfg', 'deep_stem', 'avg_down')
 
 
 @dataclass(frozen=True)
@@ -60,8 +50,9 @@ def protocol_of(run: Run) -> Protocol:
     Raises:
         SeMmError: if nothing is published for it.
     """
-    data, detector, epochs = _data(run), type_name(run.cfg.model), epochs_of(run)
+    data, detector = data_of(run), type_name(run.cfg.model)
     same = [p for p in PROTOCOLS if p.data == data and p.detector == detector]
+    epochs = epochs_of(run) if same else 0.0
     for protocol in same:
         if protocol.epochs is None or protocol.epochs[0] <= epochs <= protocol.epochs[1]:
             return protocol
@@ -69,117 +60,12 @@ def protocol_of(run: Run) -> Protocol:
         known = ', '.join(f'{p.name} ({p.epochs[0]:g} to {p.epochs[1]:g})' for p in same)
         length = f'{epochs:.1f} epochs'
         if not run.by_epoch:
-            length += f' ({run.length} iterations; images a step: {_images_a_step(run)})'
+            length += f' ({run.length} iterations; images a step: {images_a_step(run)})'
         raise SeMmError(f'{run.work_dir} has {length}, for which nothing is published; known are {known}')
     raise SeMmError(
         f'{run.work_dir} is {detector} on {data}, for which nothing is published of SE; known are '
         f'{", ".join(p.name for p in PROTOCOLS)}. tools/compare.py compares any two configs'
     )
-
-
-def epochs_of(run: Run) -> float:
-    """The length of a training in epochs.
-
-    Raises:
-        SeMmError: if it is in iterations, and how many images a step has or the data set has is not known.
-    """
-    if not run.by_epoch:
-        images, split = run.batch_size or _base_batch_size(run), _split(run.cfg.train_dataloader)
-        if not images or split not in IMAGES:
-            unknown = f'images {split} has' if images else 'GPUs it ran on, and so how many images a step has'
-            raise SeMmError(
-                f'{run.work_dir} has {run.length} iterations; it is not known how many {unknown}: '
-                'expected "GPU number" in a log of mmengine (*/*.log) there, and the files of COCO or Places365'
-            )
-        return run.length * images / IMAGES[split]
-    dataset, times = run.cfg.train_dataloader.get('dataset'), 1
-    while isinstance(dataset, Mapping):  # wrappers, to the first data set in them
-        times *= dataset['times'] if type_name(dataset) == 'RepeatDataset' else 1
-        inner = dataset.get('dataset', dataset.get('datasets'))
-        dataset = inner[0] if isinstance(inner, (list, tuple)) and inner else inner
-    return float(run.length * times)
-
-
-def attention_of(run: Run) -> str | None:
-    """The attention layer of a training's backbone, ``None`` of a plain one.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from mmengine.config import Config
-        >>> cfg = Config(dict(model=dict(backbone=dict(type='se_mm.SEResNet', depth=50))))
-        >>> attention_of(Run(Path(), cfg, []))
-        'SELayer'
-    """
-    backbone = run.cfg.model.get('backbone') or {}
-    if list(backbone.get('attention_stages', backbone.get('se_stages', [0]))) == []:
-        return None
-    if type_name(backbone) in _OURS:
-        return type_name(backbone.get('attention') or {'type': 'SELayer'})
-    return 'SELayer' if type_name(backbone).startswith('SE') else None  # mmpretrain's
-
-
-def backbone_of(run: Run) -> str:
-    """The network without its attention, as ``'ResNet-50'`` or ``'ResNeXt-101 32x4d with dcn'``.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from mmengine.config import Config
-        >>> cfg = Config(dict(model=dict(backbone=dict(type='se_mm.SEResNeXt', depth=101, groups=32, base_width=4))))
-        >>> backbone_of(Run(Path(), cfg, []))
-        'ResNeXt-101 32x4d'
-    """
-    backbone = run.cfg.model.get('backbone') or {}
-    kind = type_name(backbone)
-    name = type_name({'type': backbone.get('host')}) if kind == 'SETwin' else re.sub('^SE(?=ResNe)', '', kind)
-    name += f'-{backbone.get("depth", backbone.get("arch", "?"))}'
-    if backbone.get('groups', 1) > 1:
-        name += f' {backbone.groups}x{backbone.get("base_width", backbone.get("width_per_group", 4))}d'
-    variants = [key for key in _VARIANTS if backbone.get(key)]
-    return name + f' with {", ".join(variants)}' * bool(variants)
-
-
-def setup_of(run: Run) -> dict[str, str]:
-    """What results depend on beside the attention, in words, from the config that the training left."""
-    cfg = run.cfg
-    scales = [
-        node['scale'] for _, node in nodes(cfg.train_dataloader) if 'Resize' in type_name(node) and 'scale' in node
-    ]
-    weights = [
-        name for key, name in run.weights.items() if 'backbone' in key or key in ('load_from', 'model.pretrained')
-    ]
-    return {
-        'backbone': backbone_of(run),
-        'neck': type_name(cfg.model.get('neck') or {}) if cfg.model.get('neck') else 'none',
-        'epochs': f'{epochs_of(run):.1f}'.removesuffix('.0'),
-        'images a step': _images_a_step(run),
-        'learning rate': f'{_learning_rate(run):g}',
-        'style': str((cfg.model.get('backbone') or {}).get('style', 'pytorch')),
-        'weights': ', '.join(weights) or 'none',
-        'image scale': ', '.join('x'.join(map(str, s)) if isinstance(s, (list, tuple)) else str(s) for s in scales),
-        'trained on': _split(cfg.train_dataloader),
-        'evaluated on': _split(cfg.get('val_dataloader') or {'datasets': []}),
-    }
-
-
-def _base_batch_size(run: Run) -> int | None:
-    """Images of a step that the learning rate is for."""
-    return (run.cfg.get('auto_scale_lr') or {}).get('base_batch_size')
-
-
-def _images_a_step(run: Run) -> str:
-    if run.batch_size:
-        return str(run.batch_size)
-    each = f'{run.cfg.train_dataloader.get("batch_size", "?")} a GPU, number of GPUs not known'
-    return each if run.by_epoch or not _base_batch_size(run) else f'{each}; {_base_batch_size(run)} is assumed'
-
-
-def _learning_rate(run: Run) -> float:
-    """As mmengine scales it, which leaves the accumulation of gradients out."""
-    optimizer = (run.cfg.get('optim_wrapper') or {}).get('optimizer') or {}
-    scaling, rate = run.cfg.get('auto_scale_lr') or {}, float(optimizer.get('lr', 'nan'))
-    if scaling.get('enable') and run.processes and _base_batch_size(run):
-        rate *= run.processes * run.cfg.train_dataloader.batch_size / _base_batch_size(run)
-    return rate
 
 
 def judge(runs: Sequence[Run]) -> tuple[Protocol, list[Verdict], list[Run], list[Run]]:
@@ -278,31 +164,6 @@ def figure_of(run: Run, protocol: Protocol) -> float:
         return run.figure(run.metric_named(protocol.metric))
     name = run.metric_named(protocol.metric)  # accuracy/top1, or error/top1
     return run.figure(name) if name.startswith('error') else 100 - run.figure(name)
-
-
-def _data(run: Run) -> str:
-    """The kind of the data set; COCO is COCO by its files and classes, since others come in its format."""
-    loaders = [run.cfg.train_dataloader, run.cfg.get('val_dataloader') or {'datasets': []}]
-    train, val = map(_split, loaders)
-    datasets = [dataset for loader in loaders for dataset in datasets_of(loader)]
-    kind = type_name(datasets[0])
-    if kind == 'CocoDataset' and (train, val) != ('train2017', 'val2017'):
-        return f'other data ({train}, {val})'
-    if any(dataset.get('indices') for dataset in datasets):
-        return f'a part of {kind} (indices)'
-    counts = {node['num_classes'] for _, node in nodes(run.cfg.model) if isinstance(node.get('num_classes'), int)}
-    counts |= {len(classes) for d in datasets if (classes := (d.get('metainfo') or {}).get('classes'))}
-    if kind in _CLASSES and (others := counts - {_CLASSES[kind]}):
-        return f'other data ({train}, {val}, of {listed(sorted(map(str, others)))} classes)'
-    return kind
-
-
-def _split(loader: Mapping[str, Any]) -> str:
-    names = []
-    for dataset in datasets_of(loader):
-        file = re.search(r'(?:^|/)instances_(\w+)\.json$', str(dataset.get('ann_file') or ''))
-        names.append(file[1] if file else str(dataset.get('split') or dataset.get('ann_file') or 'unknown'))
-    return ', '.join(names)
 
 
 def report(protocol: Protocol, verdicts: Sequence[Verdict], plain: Sequence[Run], se: Sequence[Run]) -> str:
