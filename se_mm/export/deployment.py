@@ -106,7 +106,8 @@ def fold_checked(part: nn.Module, name: str) -> int:
 
 def _check_folding(backbone: nn.Module) -> None:
     # In float64 rounding cannot look like a wrong order, or hide one; not every device has it.
-    trial = copy.deepcopy(backbone).cpu().double().eval()
+    trial = copy.deepcopy(backbone).cpu().double()
+    trial.eval()  # mmdet's returns nothing
     weight = next(trial.parameters())
     generator = torch.Generator().manual_seed(0)
     # 96 pixels: Inception takes no less than 75.

@@ -18,6 +18,7 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.config import Config
 from mmengine.hooks import ParamSchedulerHook
 from mmengine.optim import OptimWrapper
+from mmengine.registry import DefaultScope
 from support.helpers import REPOSITORY
 from torch import nn
 
@@ -193,12 +194,15 @@ def test_size_is_that_of_the_test_pipeline_and_the_rest_in_proportion(name):
 )
 def test_height_and_width_reach_each_transform_in_its_own_order(scope, step, loaded):
     cfg = resized_from_640(384, 512, scope, step)
-    transform = {'mmdet': mmdet, 'mmpretrain': mmpretrain}[scope].registry.TRANSFORMS.build(
-        cfg.train_dataloader.dataset.pipeline[0]
-    )
+    transform = built(scope, 'TRANSFORMS', cfg.train_dataloader.dataset.pipeline[0])
     boxes = dict(gt_bboxes=HorizontalBoxes(torch.empty(0, 4))) if 'ratios' in step else {}
     results = transform(dict(img=np.zeros((*loaded, 3), np.float32), **boxes))
     assert results['img'].shape[:2] == (384, 512)
+
+
+def built(scope, registry, config):
+    with DefaultScope.overwrite_default_scope(scope):  # another test may have left another one
+        return getattr({'mmdet': mmdet, 'mmpretrain': mmpretrain}[scope].registry, registry).build(config)
 
 
 def resized_from_640(height, width, scope, step, **others):
@@ -218,7 +222,7 @@ def test_a_range_of_crops_stays_a_range(size):
     assert crops
     for crop in crops:
         assert crop.crop_size == tuple(round(side * min(size) / 800) for side in (384, 600))
-        mmdet.registry.TRANSFORMS.build(crop)  # which checks the order
+        built('mmdet', 'TRANSFORMS', crop)  # which checks the order
 
 
 def test_batches_are_resized_in_proportion_and_padded_to_the_size():
@@ -229,7 +233,7 @@ def test_batches_are_resized_in_proportion_and_padded_to_the_size():
     model = dict(data_preprocessor=dict(batch_augments=augments))
     resize, pad = resized_from_640(320, 960, 'mmdet', {}, model=model).model.data_preprocessor.batch_augments
     assert resize.random_size_range == (256, 384)  # half the height, in multiples of 32; the ratio is the pictures' own
-    padded, _ = mmdet.registry.MODELS.build(pad)(torch.zeros(1, 3, 8, 8))
+    padded, _ = built('mmdet', 'MODELS', pad)(torch.zeros(1, 3, 8, 8))
     assert padded.shape[2:] == (320, 960)
 
 
