@@ -87,7 +87,8 @@ def _scaled(instances: InstanceData, image: np.ndarray, scaled: np.ndarray) -> I
     height, width = scaled.shape[:2]
     factors = np.tile((width / image.shape[1], height / image.shape[0]), 2)
     boxes = np.asarray(getattr(instances.bboxes, 'tensor', instances.bboxes), dtype=np.float32) * factors
-    found = InstanceData(bboxes=torch.as_tensor(boxes.clip(0, np.tile((width, height), 2))), labels=instances.labels)
+    boxes = boxes.clip(0, np.tile((width - 1, height - 1), 2))  # mmengine warns of what ends behind the last pixel
+    found = InstanceData(bboxes=torch.as_tensor(boxes), labels=instances.labels)
     if 'scores' in instances:
         found.scores = instances.scores
     if len(boxes) and 'masks' in instances:

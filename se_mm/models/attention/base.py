@@ -30,7 +30,7 @@ def fusible_gate(layer: nn.Module | None) -> tuple[Callable[..., Tensor], tuple[
     """:meth:`Attention.gate_of_mean` of a layer; ``None`` where a subclass overrides a part that it stands for.
 
     Example:
-        >>> from se_mm.layers import SELayer
+        >>> from se_mm.models.attention import SELayer
         >>> class Doubled(SELayer):
         ...     def gate(self, u):
         ...         return 2 * super().gate(u)
