@@ -42,7 +42,7 @@ def draw_comparison(comparison: Comparison, path: Path) -> None:
         right.plot(entry.pairs.mean, i, 'D', color=color, ms=7)
         if entry.pairs.interval:
             right.plot(entry.pairs.interval, [i, i], color=color, lw=2)
-    right.set(xlabel=f'gain over {comparison.networks[0].name}, points', title='each pair, mean and 95% interval')
+    right.set(xlabel=f'gain over\n{comparison.networks[0].name}, points', title='each pair, mean and 95% interval')
     right.set_yticks(range(len(comparison.against)), [entry.name for entry in comparison.against], fontsize=8)
     right.set_ylim(len(comparison.against) - 0.5, -0.5)
     right.grid(alpha=0.3, axis='x')
