@@ -15,12 +15,10 @@ from ..errors import SeMmError, listed
 from ..evaluation.metrics import in_points, less_is_better
 from .images import Metric, accuracy, average_precision, bootstrap
 from .paired import Paired
-from .runs import PREDICTIONS, Run, data_roots, differences, in_words
+from .runs import PREDICTIONS, SHOWN_KEYS, Run, data_roots, differences, in_words, of_other_configs
 
 #: The number of seeds that would see a difference of so many points is said.
 DIFFERENCE = 0.5
-#: So many keys of two configs are named.
-_KEYS = 12
 
 
 @dataclass
@@ -111,7 +109,8 @@ def compare(networks: Sequence[Network], metric: str | None = None) -> Compariso
     for network in networks:
         for seed in seeds:
             network.runs[seed].metric_named(full)
-    notes += [note for network in networks for note in _of_other_configs(network, seeds)]
+    for network in networks:  # each seed may start from weights of its own
+        notes += of_other_configs([network.runs[seed] for seed in seeds], weights=False)
     turn = -1.0 if less_is_better(full) else 1.0
     against = []
     for network in networks[1:]:
@@ -130,17 +129,6 @@ def compare(networks: Sequence[Network], metric: str | None = None) -> Compariso
             )
         )
     return Comparison(full, list(networks), seeds, against, notes)
-
-
-def _of_other_configs(network: Network, seeds: Sequence[int]) -> list[str]:
-    """What is said of trainings whose config is not that of the first seed."""
-    notes = []
-    for seed in seeds[1:]:
-        changed = differences(network.runs[seeds[0]].cfg, network.runs[seed].cfg)
-        if changed:
-            where = [network.runs[each].work_dir for each in (seeds[0], seed)]
-            notes.append(f'{where[0]} and {where[1]} differ in more than the seed: {listed(in_words(changed), _KEYS)}')
-    return notes
 
 
 def _over_images(
@@ -283,5 +271,5 @@ def _details(entry: Against) -> list[str]:
     changed = in_words(entry.changed)
     if entry.weights:
         changed.append(f'weights {entry.weights[0]} → {entry.weights[1]}')
-    lines.append(f'the configs differ in: {listed(changed, _KEYS) or "nothing"}')
+    lines.append(f'the configs differ in: {listed(changed, SHOWN_KEYS) or "nothing"}')
     return lines

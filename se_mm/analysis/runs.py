@@ -33,6 +33,8 @@ _SETUP = (
     'val_dataloader',
     'val_evaluator',
 )
+#: So many keys of two configs are named.
+SHOWN_KEYS = 12
 #: Keys that say where something is, not what, and those of the weights, which are compared for themselves.
 _PLACES = ('data_root', 'init_cfg', 'pretrained', 'num_workers', 'persistent_workers', '_scope_')
 
@@ -121,14 +123,18 @@ class Run:
         return self.processes and self.cfg.train_dataloader.get('batch_size', 1) * self.processes * accumulated
 
 
-def read_run(work_dir: Path) -> Run:
+def read_run(work_dir: Path, starts: Sequence[Start] | None = None) -> Run:
     """A training from its work_dir, by our tools or mmengine's own.
+
+    Args:
+        work_dir: the folder.
+        starts: of the training, where they have been read.
 
     Raises:
         SeMmError: if the config or the metrics are missing or cannot be read.
     """
     try:
-        starts = starts_of(work_dir)
+        starts = starts_of(work_dir) if starts is None else starts
         cfg = config_of(work_dir, starts)
     except Exception as error:  # a config is code, and a file may be cut off
         raise SeMmError(f'{work_dir} cannot be read: {type(error).__name__}: {error}') from error
@@ -164,8 +170,35 @@ def differences(first: Config, second: Config) -> dict[str, tuple[Any, Any]]:
         {'model.backbone.type': ('ResNet', 'SEResNet')}
     """
     one, other = (dict(_leaves({key: cfg.get(key) for key in _SETUP}, data_roots(cfg))) for cfg in (first, second))
-    keys = [*one, *(key for key in other if key not in one)]
-    return {key: (one.get(key), other.get(key)) for key in keys if one.get(key) != other.get(key)}
+    return differing(one, other)
+
+
+def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The values of the keys at which two dictionaries differ; ``None`` for a key that is missing.
+
+    Example:
+        >>> differing({'a': 1, 'b': 2}, {'b': 3, 'c': 4})
+        {'a': (1, None), 'b': (2, 3), 'c': (None, 4)}
+    """
+    return {key: (one.get(key), other.get(key)) for key in {**one, **other} if one.get(key) != other.get(key)}
+
+
+def of_other_configs(runs: Sequence[Run], weights: bool) -> list[str]:
+    """What is said of trainings of one network whose config is not that of the first.
+
+    Args:
+        runs: with different seeds.
+        weights: whether they are to start from the same weights too.
+    """
+    said = []
+    for run in runs[1:]:
+        changed = differences(runs[0].cfg, run.cfg)
+        if weights and run.weights != runs[0].weights:
+            changed['weights'] = tuple(', '.join(each.weights.values()) or 'none' for each in (runs[0], run))
+        if changed:
+            keys = listed(in_words(changed), SHOWN_KEYS)
+            said.append(f'{runs[0].work_dir} and {run.work_dir} differ in more than the seed: {keys}')
+    return said
 
 
 def in_words(changed: Mapping[str, tuple[Any, Any]]) -> list[str]:

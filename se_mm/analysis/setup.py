@@ -23,7 +23,7 @@ _VARIANTS = ('dcn', 'plugins', 'conv_cfg', 'deep_stem', 'avg_down')
 
 def data_of(run: Run) -> str:
     """The kind of the data set; COCO is COCO by its files and classes, since others come in its format."""
-    loaders = [run.cfg.train_dataloader, run.cfg.get('val_dataloader') or {'datasets': []}]
+    loaders = [run.cfg.train_dataloader, run.cfg.get('val_dataloader')]
     train, val = map(_split, loaders)
     datasets = [dataset for loader in loaders for dataset in datasets_of(loader)]
     kind = type_name(datasets[0])
@@ -119,7 +119,7 @@ def setup_of(run: Run) -> dict[str, str]:
         'weights': ', '.join(weights) or 'none',
         'image scale': ', '.join('x'.join(map(str, s)) if isinstance(s, (list, tuple)) else str(s) for s in scales),
         'trained on': _split(cfg.train_dataloader),
-        'evaluated on': _split(cfg.get('val_dataloader') or {'datasets': []}),
+        'evaluated on': _split(cfg.get('val_dataloader')),
     }
 
 
@@ -145,7 +145,7 @@ def _base_batch_size(run: Run) -> int | None:
     return (run.cfg.get('auto_scale_lr') or {}).get('base_batch_size')
 
 
-def _split(loader: Mapping[str, Any]) -> str:
+def _split(loader: Mapping[str, Any] | None) -> str:
     names = []
     for dataset in datasets_of(loader):
         file = re.search(r'(?:^|/)instances_(\w+)\.json$', str(dataset.get('ann_file') or ''))

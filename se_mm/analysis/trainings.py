@@ -10,14 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
 
 from mmengine.config import Config
 
 from ..config.pretrained import named_weights
 from ..engine.hooks.checkpoint import latest_checkpoint
 from ..errors import USER_ERROR, SeMmError, listed
-from .runs import PREDICTIONS, data_roots, differences, read_run
+from .runs import PREDICTIONS, data_roots, differences, differing, read_run
 from .work_dirs import config_of, starts_of
 
 #: What the configs can use of the training that they are read for: ``'{{$SE_MM_SEED:0}}'``.
@@ -70,12 +69,9 @@ def state_of(training: Training, asked: Config) -> str:
     there = config_of(training.work_dir, starts)
     if there is None:
         return 'new'
-    other: dict[str, tuple[Any, Any]] = dict(differences(there, asked))
+    other = differences(there, asked)
     if starts and starts[0].is_first:  # else the weights are not known: one that resumes names none
-        first, wanted = named_weights(starts[0].cfg), named_weights(asked)
-        other |= {
-            key: (first.get(key), wanted.get(key)) for key in {**first, **wanted} if first.get(key) != wanted.get(key)
-        }
+        other |= differing(named_weights(starts[0].cfg), named_weights(asked))
     roots = data_roots(there), data_roots(asked)
     if roots[0] != roots[1] and all(Path(root).is_dir() for root in roots[0]):  # else they were moved
         other['data_root'] = tuple(', '.join(each) or None for each in roots)
@@ -85,7 +81,7 @@ def state_of(training: Training, asked: Config) -> str:
             f'{training.work_dir} holds a training of another config: {said}; name another --work-dir, or delete it'
         )
     try:
-        return 'finished' if read_run(training.work_dir).is_finished else 'interrupted'
+        return 'finished' if read_run(training.work_dir, starts).is_finished else 'interrupted'
     except SeMmError:  # cut off before its first validation
         return 'interrupted'
 

@@ -10,13 +10,11 @@ from ..config.loaders import type_name
 from ..errors import SeMmError, listed
 from .paired import Paired
 from .published import MMDET, PLACES, PROTOCOLS, REFERENCES, Protocol, Reference
-from .runs import Run, check_finished, differences, in_words
+from .runs import SHOWN_KEYS, Run, check_finished, differences, in_words, of_other_configs
 from .setup import attention_of, backbone_of, data_of, epochs_of, images_a_step, setup_of
 
 #: AP is logged and published to a tenth of a point, so a difference of two figures is this far off at most.
 ROUNDING = 0.1
-#: So many keys of two configs are named.
-_KEYS = 12
 #: One pair has no spread. So many points to each side are assumed to be the seed's.
 TOLERANCE = 0.5
 
@@ -223,15 +221,8 @@ def _config_differences(plain: Sequence[Run], se: Sequence[Run]) -> list[str]:
         changed = differences(plain[0].cfg, se[0].cfg)
         changed.pop('model.backbone.type', None)
         if changed:
-            lines.append(f'The configs of plain and SE differ in: {listed(in_words(changed), _KEYS)}.')
-    for runs in (plain, se):
-        for run in runs[1:]:
-            changed = differences(runs[0].cfg, run.cfg)
-            if run.weights != runs[0].weights:
-                changed['weights'] = tuple(', '.join(r.weights.values()) or 'none' for r in (runs[0], run))
-            if changed:
-                said = listed(in_words(changed), _KEYS)
-                lines.append(f'{runs[0].work_dir} and {run.work_dir} differ in more than the seed: {said}.')
+            lines.append(f'The configs of plain and SE differ in: {listed(in_words(changed), SHOWN_KEYS)}.')
+    lines += [f'{line}.' for runs in (plain, se) for line in of_other_configs(runs, weights=True)]
     return [line for each in lines for line in ('', each)]
 
 

@@ -52,12 +52,12 @@ def starts_of(work_dir: Path) -> list[Start]:
 
 def _config(file: Path) -> Config | None:
     try:
-        return read_config(file)
+        return _read(file)
     except Exception:  # a config is code, and a file may be cut off
         return None
 
 
-def read_config(file: Path) -> Config:
+def _read(file: Path) -> Config:
     """A config that mmengine wrote; the modules that it imports are not needed to read it."""
     return Config.fromfile(file, import_custom_modules=False)
 
@@ -78,7 +78,7 @@ def config_of(work_dir: Path, starts: Sequence[Start]) -> Config | None:
     if found:
         return found[-1]
     file = max(work_dir.glob('*.py'), key=lambda file: file.stat().st_mtime, default=None)
-    return file and read_config(file)
+    return file and _read(file)
 
 
 def is_work_dir(folder: Path) -> bool:

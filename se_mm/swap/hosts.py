@@ -12,7 +12,7 @@ from mmengine.registry import MODELS
 from ..config.loaders import type_name
 from ..config.tree import Keys, dotted, nodes
 from ..errors import SeMmError
-from ..models.hosts.sites import find_adapter
+from ..models.hosts.sites import find_adapter, inherits
 
 #: Networks that already have SE.
 WITH_SE = ('se_mm.models.hosts.attention_host.AttentionHost', 'mmpretrain.models.backbones.seresnet.SEResNet')
@@ -65,7 +65,7 @@ class Host:
     def has_se(self) -> bool:
         """Whether it is an SE network, or has the SE plugin."""
         plugins = [plugin.get('cfg', {}) for plugin in self.config.get('plugins') or ()]
-        return _inherits(self.cls, WITH_SE) or any(type_name(plugin).endswith('SELayer') for plugin in plugins)
+        return inherits(self.cls, WITH_SE) or any(type_name(plugin).endswith('SELayer') for plugin in plugins)
 
     @property
     def is_teacher(self) -> bool:
@@ -91,7 +91,7 @@ def find_hosts(cfg: Config) -> list[Host]:
     scope = scope_of(cfg)
     for keys, node in _candidates(model, ('model',)):
         cls = _class_of(node, node.get('_scope_') or scope)
-        if cls is not None and (find_adapter(cls) or _inherits(cls, WITH_SE)):
+        if cls is not None and (find_adapter(cls) or inherits(cls, WITH_SE)):
             found.append(Host(keys, node, cls))
         elif 'backbone' in str(keys[-1]):
             unknown = '' if cls is not None else ', which no registry knows'
@@ -121,10 +121,6 @@ def _class_of(node: Mapping[str, Any], scope: str | None) -> type | None:
         with MODELS.switch_scope_and_registry(scope) as registry:
             kind = registry.get(kind)
     return kind if isinstance(kind, type) else None
-
-
-def _inherits(cls: type, names: tuple[str, ...]) -> bool:
-    return any(f'{base.__module__}.{base.__name__}' in names for base in cls.__mro__)
 
 
 def _name_of(kind: Any) -> str:

@@ -8,6 +8,9 @@ from torch import Tensor, nn
 
 from ...errors import SeMmError
 
+#: What a subclass may override of a layer that multiplies.
+_PARTS = ('forward', 'gate', 'squeeze', 'excitation')
+
 
 def zero(layer: nn.Module) -> None:
     """Sets the weight of a layer, and its bias where it has one, to zero.
@@ -20,10 +23,6 @@ def zero(layer: nn.Module) -> None:
     """
     for parameter in layer.parameters(recurse=False):
         nn.init.zeros_(parameter)
-
-
-#: What a subclass may override of a layer that multiplies.
-_PARTS = ('forward', 'gate', 'squeeze', 'excitation')
 
 
 def fusible_gate(layer: nn.Module | None) -> tuple[Callable[..., Tensor], tuple[Tensor | None, ...]] | None:
