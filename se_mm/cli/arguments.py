@@ -161,12 +161,17 @@ def config_of(args: argparse.Namespace, checkpoint: str | None = None) -> Config
 def _with_attention(cfg: Config, args: argparse.Namespace) -> Config:
     from ..config.attention import attention_named
     from ..config.load import default_work_dir
+    from ..errors import SeMmError
     from ..swap import swap_backbone
 
     layer = attention_named(args.attention) if args.attention else None
     if cfg.work_dir == default_work_dir(cfg.filename):
         cfg.work_dir += f'_{args.attention.partition(",")[0].lower() if args.attention else "se"}'
-    return swap_backbone(cfg, weights='none' if getattr(args, 'no_pretrained', False) else None, attention=layer)
+    twin = swap_backbone(cfg, weights='none' if getattr(args, 'no_pretrained', False) else None, attention=layer)
+    if twin.model == cfg.model:
+        flag = f'--attention {args.attention}' if args.attention else '--se'
+        raise SeMmError(f'{flag} changes nothing: the networks of {args.config} have attention already; leave it out')
+    return twin
 
 
 def set_local_rank(args: argparse.Namespace) -> None:

@@ -54,9 +54,11 @@ def _set_number(node: MutableMapping[str, Any], count: int, speaks: bool) -> Non
         node['num_classes'] = count
     if 'num_things_classes' in node:
         node['num_things_classes'] = count
-    if 'topk' in node:
-        top = node['topk'] if isinstance(node['topk'], (list, tuple)) else (node['topk'],)
-        node['topk'] = tuple(k for k in top if k <= count) or (1,)
+    # One number is a count of something else (the candidates of an assigner), but in mmpretrain's metric.
+    if isinstance(node.get('topk'), (list, tuple)):
+        node['topk'] = tuple(k for k in node['topk'] if k <= count) or (1,)
+    elif 'topk' in node and type_name(node) == 'Accuracy':
+        node['topk'] = min(node['topk'], count)
     loss = node.get('loss_cls')
     weights = loss.get('class_weight') if isinstance(loss, dict) else None
     if isinstance(weights, (list, tuple)):  # the last is the background's
@@ -64,7 +66,7 @@ def _set_number(node: MutableMapping[str, Any], count: int, speaks: bool) -> Non
 
 
 def use_classes_of(cfg: Config, checkpoint: str) -> list[str]:
-    """Gives a config the classes that a model was trained with, where its heads have another number.
+    """Gives a config the classes that a model was trained with, where it has other ones.
 
     Args:
         cfg: changed in place.
@@ -96,7 +98,9 @@ def use_classes(cfg: Config, names: Sequence[str], source: str) -> list[str]:
         for keys, node in nodes(cfg.model)
         if 'num_classes' in node and not any(key in _OTHER_COUNTS for key in keys)
     }
-    if not names or len(names) in counts or 'language_model' in cfg.model:
+    given = [(dataset.get('metainfo') or {}).get('classes') for _, dataset in datasets_in(cfg)]
+    other = len(names) not in counts or any(set(classes) != set(names) for classes in given if classes)
+    if not names or not other or 'language_model' in cfg.model:
         return []
     set_classes(cfg, names)
     return [f'{len(names)} classes as in {source}: {listed(list(names))}']

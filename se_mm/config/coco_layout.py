@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from ..errors import SeMmError
 
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 #: Names of folders and files that say which split they hold.
 SPLIT_NAMES = {
     'train': 'train',
@@ -88,22 +89,39 @@ def find_coco(root: str | Path) -> dict[str | None, CocoFile]:
         SeMmError: if the pictures of a file are nowhere below the root.
     """
     root = Path(root)
+    found: dict[str | None, CocoFile] = {}
+    for name in _candidates(root):
+        split = split_of(name)
+        file = None if split in found else _coco_file(root, name)
+        if file:
+            found[split] = file
+    return found
+
+
+def coco_files(root: Path) -> list[CocoFile]:
+    """All COCO files with boxes below a folder, in the order of :func:`find_coco`.
+
+    Raises:
+        SeMmError: as there.
+    """
+    return [file for name in _candidates(root) if (file := _coco_file(root, name))]
+
+
+def _candidates(root: Path) -> list[str]:
     names = [name for name in files_below(root, ('.json',)) if name.count('/') <= 2]
     names = [name for name in names if not PurePosixPath(name).name.startswith(_OTHER_TASKS)]
-    names.sort(key=lambda name: not name.startswith('annotations/instances_'))
-    found: dict[str | None, CocoFile] = {}
-    for name in names:
-        split = split_of(name)
-        content = None if split in found else read_coco(root / name)
-        if content:
-            found[split] = CocoFile(
-                name,
-                images_folder(root, name, content),
-                tuple(str(category['name']) for category in content['categories']),
-                any(annotation.get('segmentation') for annotation in content['annotations']),
-                len(content['images']),
-            )
-    return found
+    return sorted(names, key=lambda name: not name.startswith('annotations/instances_'))
+
+
+def _coco_file(root: Path, name: str) -> CocoFile | None:
+    content = read_coco(root / name)
+    return content and CocoFile(
+        name,
+        images_folder(root, name, content),
+        tuple(str(category['name']) for category in content['categories']),
+        any(annotation.get('segmentation') for annotation in content['annotations']),
+        len(content['images']),
+    )
 
 
 def read_coco(file: Path) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 
 from ..errors import SeMmError
-from .coco_layout import CocoFile, files_below, find_coco
+from .coco_layout import IMAGE_SUFFIXES, CocoFile, files_below, find_coco
 from .loaders import EVALUATORS, LOADERS, datasets_in, datasets_of, type_name
 from .scene_layout import LISTS, Scenes, find_scenes
 from .tree import nodes
@@ -71,6 +71,9 @@ def fit_data(cfg: Config, root: str) -> list[str]:
         return []  # refused with the source of the data, where they are looked at
     said = _drop_missing_members(cfg)
     named = [dataset for _, dataset in datasets_in(cfg)]
+    for dataset in named:
+        if type_name(dataset) == 'CustomDataset':  # mmpretrain's own suffixes have neither TIFF nor WebP
+            dataset.setdefault('extensions', IMAGE_SUFFIXES)
     missing = [dataset for dataset in named if not _is_there(dataset)]
     if any(_takes_folders(dataset) for dataset in missing):
         return said + _fit_scenes(cfg, Path(root))
@@ -206,6 +209,7 @@ def _point_to_folder(dataset: ConfigDict, found: Scenes, root: Path, split: str)
     dataset['data_root'] = f'{root}/'
     dataset['ann_file'] = LISTS[split] if found.has_lists else ''
     dataset['data_prefix'] = '' if found.has_lists else found.train if split == 'train' else found.val
+    dataset.setdefault('extensions', IMAGE_SUFFIXES)
     return str(root / (dataset['ann_file'] or dataset['data_prefix']))
 
 

@@ -28,9 +28,16 @@ class Scenes(NamedTuple):
 
 def class_folders(folder: Path) -> tuple[str, ...]:
     """The folders of classes in a folder, sorted; what is hidden is passed over."""
-    if not folder.is_dir():
-        return ()
-    return tuple(sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] not in '._'))
+    return tuple(sorted(set(_folders(folder)) - set(passed_over(folder))))
+
+
+def passed_over(folder: Path) -> tuple[str, ...]:
+    """The folders in a folder that are no classes: hidden ones and those of archivers, as ``__MACOSX``."""
+    return tuple(name for name in _folders(folder) if name.startswith(('.', '__')))
+
+
+def _folders(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
 
 
 def find_scenes(root: str | Path) -> Scenes | None:

@@ -174,8 +174,8 @@ def _pictures_in(dataset: Mapping[str, Any]) -> int | None:
 
 
 def _scale_loop(loop: MutableMapping[str, Any], factor: float, new: int) -> None:
-    if isinstance(loop.get('val_interval'), int):
-        loop['val_interval'] = max(1, min(loop['val_interval'], round(loop['val_interval'] * factor), new))
+    if isinstance(loop.get('val_interval'), (int, float)):
+        loop['val_interval'] = max(1, min(int(loop['val_interval']), round(loop['val_interval'] * factor), new))
     if isinstance(loop.get('val_begin'), int) and loop['val_begin'] > 1:
         loop['val_begin'] = min(max(round(loop['val_begin'] * factor), 1), new)
     if loop.get('dynamic_intervals'):
@@ -200,7 +200,7 @@ def _count_iterations(cfg: Config, new: int) -> None:
     """Turns a config that counts epochs into one that counts iterations."""
     loop = cfg.train_cfg
     hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or [])]
-    counting = sorted({type_name(node) for _, node in nodes(hooks) if any(map(node.get, _EPOCHS))})
+    counting = sorted({type_name(hook) for hook in hooks for _, node in nodes(hook) if any(map(node.get, _EPOCHS))})
     counting = counting or (['train_cfg.dynamic_intervals'] if loop.get('dynamic_intervals') else [])
     if counting:
         raise SeMmError(f'--iters: {", ".join(counting)} of this config counts epochs; use --epochs')
@@ -213,7 +213,7 @@ def _count_iterations(cfg: Config, new: int) -> None:
             scheduler['by_epoch'] = False
     loop.pop('by_epoch', None)
     for key in ('val_interval', 'val_begin'):
-        if isinstance(loop.get(key), int) and loop[key] > (key == 'val_begin'):
+        if isinstance(loop.get(key), (int, float)) and loop[key] > (key == 'val_begin'):
             loop[key] = max(1, min(new, round(loop[key] * factor)))
     loop.update(type='IterBasedTrainLoop', max_iters=new)
     _cap_warmup(cfg, new, 1)

@@ -6,6 +6,7 @@ import argparse
 
 import pytest
 
+from se_mm import SeMmError
 from se_mm.cli.arguments import add_config_arguments, config_of
 
 RETINANET = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
@@ -34,6 +35,12 @@ def test_a_twin_has_a_folder_of_its_own(words, layer, work_dir):
     assert cfg.model.backbone.type == 'se_mm.SEResNet'
     assert cfg.model.backbone.get('attention') == layer
     assert cfg.work_dir == work_dir
+
+
+@pytest.mark.parametrize('flag', ['--se', '--attention=eca'])
+def test_a_flag_that_would_change_nothing_is_refused(flag):
+    with pytest.raises(SeMmError, match=f'{flag.replace("=", " ")} changes nothing'):
+        given('se_mm::demo/se_resnet18_scenes.py', flag)
 
 
 def test_a_twin_without_weights_announces_none(capfd):

@@ -11,9 +11,10 @@ from PIL import Image
 from support.formats import Sample, pictures_into, voc_devkit, voc_folder, yolo_folder
 
 from se_mm import SeMmError
+from se_mm.config.classes import use_classes
 from se_mm.config.load import load_config, set_data_root
 from se_mm.config.loaders import datasets_in, type_name
-from se_mm.config.tree import nodes
+from se_mm.config.tree import nodes, value_at
 from se_mm.datasets.prepare.detection import prepare_detection
 from se_mm.datasets.prepare.scenes import prepare_scenes
 
@@ -189,6 +190,19 @@ def test_folders_of_scenes_get_a_split(tmp_path, folder, name):
     assert (len(seen['train']), len(seen['val'])) == (16, 4)
 
 
+def test_pictures_of_every_format_in_folders_are_read(tmp_path):
+    for split in ('train', 'val'):
+        for name in ('beach', 'forest'):
+            (tmp_path / split / name).mkdir(parents=True)
+            for suffix in ('jpg', 'webp', 'tiff'):
+                Image.new('RGB', (32, 24)).save(tmp_path / split / name / f'a.{suffix}')
+    cfg = load_config('se_mm::demo/se_resnet18_scenes.py', data_root=str(tmp_path), classes=[])
+    from mmpretrain.registry import DATASETS
+
+    for _, dataset in datasets_in(cfg):
+        assert len(DATASETS.build({**dataset, 'pipeline': [], 'lazy_init': False})) == 6
+
+
 def test_mixup_takes_the_number_of_classes_too():
     cfg = load_config('se_mm::se_resnet50_imagenet_rsb_a2.py', classes=['a', 'b', 'c'])
     assert cfg.data_preprocessor.num_classes == cfg.model.head.num_classes == 3
@@ -220,6 +234,50 @@ def test_folders_below_the_root_stay(tmp_path):
     cfg = Config.fromfile(mine)
     set_data_root(cfg, '/mnt/own')
     assert [dataset.data_root for _, dataset in datasets_in(cfg)] == ['/mnt/own/cam1/', '/mnt/own/cam2/']
+
+
+#: Detectors with a ``topk`` of candidates, which is no count of classes.
+WITH_CANDIDATES = [
+    'centernet/centernet_r18_8xb16-crop512-140e_coco.py',
+    'ddod/ddod_r50_fpn_1x_coco.py',
+    'lad/lad_r50-paa-r101_fpn_2xb8_coco_1x.py',
+    'tood/tood_r50_fpn_1x_coco.py',
+]
+#: What ``--classes`` may change in a model: counts of classes, and a loss's weight for each.
+OF_CLASSES = {'num_classes', 'num_things_classes', 'class_weight'}
+
+
+@pytest.mark.parametrize('name', [*BOXES, *MASKS, *WITH_CANDIDATES])
+def test_classes_change_nothing_of_a_model_but_counts_of_classes(name):
+    before, after = (load_config(f'mmdet::{name}', classes=classes).model for classes in (None, ['a', 'b', 'c']))
+    for keys, node in nodes(before):
+        other = value_at(after, keys)
+        parts = (dict, list, tuple)  # which are nodes of their own, or hold some
+        changed = {key for key, value in node.items() if not isinstance(value, parts) and value != other[key]}
+        changed |= {key for key in ('topk', 'class_weight') if key in node and node[key] != other[key]}
+        assert changed <= OF_CLASSES, keys
+
+
+@pytest.mark.parametrize(('topk', 'expected'), [((1, 5), (1,)), (5, 3)])
+def test_a_classifiers_metrics_look_no_further_than_its_classes(topk, expected, tmp_path):
+    base = "_base_ = 'mmpretrain::resnet/resnet18_8xb32_in1k.py'\nmodel = dict(head=dict(topk=(1, 5)))\n"
+    (tmp_path / 'a.py').write_text(f'{base}val_evaluator = dict(topk={topk})\n')
+    cfg = load_config(str(tmp_path / 'a.py'), classes=['a', 'b', 'c'])
+    assert cfg.model.head.topk == (1,)
+    assert cfg.val_evaluator.topk == expected
+
+
+@pytest.mark.parametrize(
+    ('trained', 'taken'),
+    [(['x', 'y', 'z'], True), (['triangle', 'disc', 'box'], False), (['x', 'y'], True), ([], False)],
+)
+def test_a_model_keeps_the_classes_that_it_was_trained_with(trained, taken):
+    cfg = load_config('se_mm::demo/faster_rcnn_se_r18_shapes.py')
+    said = use_classes(cfg, trained, 'epoch_1.pth')
+    assert bool(said) == taken
+    names = cfg.val_dataloader.dataset.metainfo['classes']
+    assert tuple(names) == (tuple(trained) if taken else ('disc', 'box', 'triangle'))
+    assert cfg.model.roi_head.bbox_head.num_classes == len(names)
 
 
 def test_a_palette_for_more_classes_than_mmdet_has_colours():

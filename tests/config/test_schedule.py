@@ -147,6 +147,18 @@ def test_an_augmentation_that_is_switched_by_epochs_needs_epochs():
         set_length(load_config('mmdet::yolox/yolox_s_8xb8-300e_coco.py'), iters=100)
 
 
+def test_a_hook_without_a_name_is_called_by_the_one_that_holds_it():
+    with pytest.raises(SeMmError, match='--iters: SwitchRecipeHook of this config counts epochs'):
+        set_length(load_config('se_mm::demo/se_resnet18_scenes.py'), iters=2)
+
+
+def test_an_interval_that_is_no_whole_number_is_shortened_too():
+    cfg = load_config('mmdet::v3det/deformable-detr-refine-twostage_swin_16xb2_sample1e-3_v3det_50e.py')
+    assert isinstance(cfg.train_cfg.val_interval, float)
+    set_length(cfg, iters=100)
+    assert cfg.train_cfg.val_interval <= 100
+
+
 @pytest.mark.parametrize('length', [{'epochs': 0}, {'iters': -1}])
 def test_lengths_of_nothing(length):
     with pytest.raises(SeMmError, match='expected a whole number above 0'):

@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from ...config.coco_layout import files_below
-from ...errors import SeMmError
+from ...config.coco_layout import IMAGE_SUFFIXES, files_below
+from ...errors import SeMmError, listed
 
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 _EXIF_ORIENTATION = 0x0112
+#: The formats, as Pillow names them, that OpenCV turns as their EXIF data say.
+_TURNED = ('JPEG', 'MPO', 'PNG')
 #: The share of files that may be broken.
 MOST_BROKEN = 0.1
 #: Of broken files so many are named.
@@ -97,14 +98,53 @@ class PictureIndex:
             self._by_stem[PurePosixPath(file).stem].append(file)
 
     def find(self, name: str, near: str) -> str | None:
-        """The picture that an annotation names, by its path, its name or its stem; of several the nearest one."""
-        name = name.replace('\\', '/')
-        found = self._by_name.get(PurePosixPath(name).name) or self._by_stem.get(PurePosixPath(name).stem)
+        """The picture that an annotation names, by its path, its name or its stem; of several the nearest one.
+
+        Args:
+            name: a path relative to the root, to the annotation, or of another machine; or a name,
+                whose suffix may be another.
+            near: the file of the annotation, relative to the root.
+
+        Returns:
+            ``None`` where there is none, or where it cannot be told which of several is meant
+            (:meth:`why_not`).
+        """
+        path, folder = _path(name), PurePosixPath(near).parent
+        found = self._named(path)
+        if len(path.parts) > 1:  # the folders of a relative path have to be right; others' machines have theirs
+            same = [file for file in found if _ends_alike(PurePosixPath(file).parts, path.parts)]
+            found = same or (found if _is_absolute(path) else [])
+        shared = {file: _shared(PurePosixPath(file).parts, folder.parts) for file in found}
+        nearest = [file for file in found if shared[file] == max(shared.values())]
+        if len({PurePosixPath(file).name for file in nearest}) < len(nearest):
+            return str(folder / path) if str(folder / path) in nearest else None
+        return nearest[0] if nearest else None
+
+    def why_not(self, name: str) -> str:
+        """Why :meth:`find` returns no picture for a name, for the user."""
+        found = self._named(_path(name))
         if not found:
-            return None
-        exact = [file for file in found if file.endswith(name)]
-        parts = PurePosixPath(near).parent.parts
-        return max(exact or found, key=lambda file: _shared(PurePosixPath(file).parts, parts))
+            return 'there is no such picture'
+        return f'that may be {listed(found, 3)}' if len(found) > 1 else f'there is {found[0]}, in another folder'
+
+    def _named(self, path: PurePosixPath) -> list[str]:
+        stem = path.stem if path.suffix.lower() in IMAGE_SUFFIXES else path.name
+        return self._by_name.get(path.name) or self._by_stem.get(stem) or []
+
+
+def _path(name: str) -> PurePosixPath:
+    return PurePosixPath(name.replace('\\', '/'))
+
+
+def _is_absolute(path: PurePosixPath) -> bool:
+    return path.is_absolute() or path.parts[0].endswith(':')
+
+
+def _ends_alike(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether the shorter of two paths is the end of the other; the names of the files are not looked at."""
+    folders, others = one[:-1], tuple(part for part in other[:-1] if part not in ('.', '..'))
+    length = min(len(folders), len(others))
+    return folders[len(folders) - length :] == others[len(others) - length :]
 
 
 def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> int:
@@ -119,7 +159,15 @@ def picture_size(path: Path) -> tuple[int, int]:
     """
     with Image.open(path) as image:
         width, height = image.size
-        return (height, width) if image.getexif().get(_EXIF_ORIENTATION, 1) >= 5 else (width, height)
+        # Pillow has turned a TIFF already; OpenCV does not read what a WebP says.
+        turned = image.format in _TURNED and image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
+        return (height, width) if turned else (width, height)
+
+
+def stored_size(path: Path) -> tuple[int, int]:
+    """Width and height before EXIF data turn the picture."""
+    with Image.open(path) as image:
+        return image.size
 
 
 def sizes_or_reasons(root: Path, files: Sequence[str]) -> list[tuple[int, int] | str]:

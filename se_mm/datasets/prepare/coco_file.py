@@ -1,21 +1,24 @@
-"""One COCO file without a split, read like the other formats; its own fields stay."""
+"""COCO files without a split, read like the other formats; their own fields stay."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from ...config.coco_layout import find_coco
+from ...config.coco_layout import coco_files, split_of
+from ...errors import SeMmError
 from ..validation import coco_json
 from .annotated import Box, Picture, PictureIndex, Reading
 
 
 def read(root: Path, index: PictureIndex) -> Reading | None:
     """The COCO data set below a folder; ``None`` where there is none."""
-    found = find_coco(root)
+    found = coco_files(root)
     if not found:
         return None
     reading = Reading('COCO JSON', files=len(found), classes=[])
-    for split, file in sorted(found.items(), key=lambda entry: str(entry[0])):
+    annotated_by: dict[str, str] = {}
+    for file in found:
+        split = split_of(file.file)
         content = coco_json.read(root / file.file)
         inspection = coco_json.inspect(content, {category['id'] for category in content['categories']})
         reading.broken += [(f'{file.file}: {name}', why) for name, why in inspection.taken_out]
@@ -37,5 +40,9 @@ def read(root: Path, index: PictureIndex) -> Reading | None:
             name = names.get(annotation['category_id'], '')
             crowd = bool(annotation.get('iscrowd') or annotation.get('ignore'))
             picture.boxes.append(Box(name, (x, y, x + width, y + height), crowd, own))
+        for picture in pictures.values():
+            other = annotated_by.setdefault(picture.file, file.file)
+            if other != file.file:
+                raise SeMmError(f'{root}: {other} and {file.file} both annotate {picture.file}; move one of them away')
         reading.pictures += pictures.values()
     return reading

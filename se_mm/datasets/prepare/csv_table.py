@@ -29,11 +29,11 @@ def read(root: Path, index: PictureIndex) -> Reading | None:
     pictures: dict[tuple[str, str | None], Picture] = {}
     for table, columns in tables.items():
         with (root / table).open(newline='', encoding='utf-8-sig') as stream:
-            for row in csv.DictReader(stream):
+            for row in csv.DictReader(stream, delimiter=_delimiter(root / table)):
                 name = (row[columns['filename']] or '').strip()
                 file = index.find(name, table)
                 if file is None:
-                    entry = (name or f'{table}: a row', f'is named by {table} and is not below {root}')
+                    entry = (name or f'{table}: a row', f'is named by {table}: {index.why_not(name)}')
                     reading.broken += [entry] if entry not in reading.broken else []
                     continue
                 split = split_of(table) if len(tables) > 1 else split_of(file)
@@ -54,11 +54,17 @@ def _number(text: str) -> float:
         return float('nan')
 
 
+def _delimiter(table: Path) -> str:
+    """What stands between the names of the columns."""
+    with table.open(encoding='utf-8-sig', errors='replace') as stream:
+        return max(',;\t', key=stream.readline().count)
+
+
 def _columns(table: Path) -> dict[str, str] | None:
     """Our names of the columns and the table's; ``None`` for a table of something else."""
     try:
         with table.open(newline='', encoding='utf-8-sig', errors='replace') as stream:
-            header = next(csv.reader(stream), [])
+            header = next(csv.reader(stream, delimiter=_delimiter(table)), [])
     except csv.Error:
         return None
     given = {name.strip().lower(): name for name in header}

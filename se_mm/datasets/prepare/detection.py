@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ...config.coco_layout import find_coco
+from ...config.coco_layout import coco_files, find_coco
 from ...errors import SeMmError, listed
 from ...utils.atomic import write_atomic
 from . import coco_file, csv_table, voc, yolo
@@ -24,6 +24,7 @@ from .annotated import (
     how_to_train,
     set_aside,
     sizes_or_reasons,
+    stored_size,
 )
 
 #: In the order in which they are looked for.
@@ -55,7 +56,7 @@ def prepare_detection(root: Path, val: float = 0.2, seed: int = 0, kind: str | N
     """
     check_arguments(root, val)
     targets = {split: root / 'annotations' / f'instances_{split}.json' for split in ('train', 'val', 'test')}
-    if done := _already_done(root, targets):
+    if done := _already_done(root, targets, kind):
         return done
     reading, lines = _read(root, kind)
     entries, said = _check(root, reading)
@@ -78,7 +79,7 @@ def prepare_detection(root: Path, val: float = 0.2, seed: int = 0, kind: str | N
     return [*lines, how_to_train(root)]
 
 
-def _already_done(root: Path, targets: dict[str, Path]) -> list[str]:
+def _already_done(root: Path, targets: dict[str, Path], kind: str | None) -> list[str]:
     """What to say where nothing has to be written.
 
     Raises:
@@ -93,7 +94,7 @@ def _already_done(root: Path, targets: dict[str, Path]) -> list[str]:
                 target.replace(target.with_suffix('.json.old'))
             return []
         return [f'{", ".join(map(str, there))}: {_description(there[0])}; delete them to make them anew', hint]
-    found = {} if ours else find_coco(root)
+    found = {} if ours or kind not in (None, 'coco') else find_coco(root)
     if 'train' in found and ('val' in found or 'test' in found):
         lines = [
             f'COCO JSON: {split} {file.file}: {file.count} images in {root / file.images}, '
@@ -101,6 +102,9 @@ def _already_done(root: Path, targets: dict[str, Path]) -> list[str]:
             for split, file in found.items()
             if split
         ]
+        read = {file.file for file in found.values()}
+        if others := [file.file for file in coco_files(root) if file.file not in read]:
+            lines.append(f'COCO JSON too, and not read: {listed(others)}')
         return [*lines, 'nothing to convert', hint]
     if there:
         raise SeMmError(f'{there[0]} is there, and was not made by this tool: nothing is written over; move it away')
@@ -158,7 +162,11 @@ def _check(root: Path, reading: Reading) -> tuple[dict[str, tuple[int, int]], li
         if isinstance(size, str):
             reading.broken.append((picture.file, size))
             continue
-        if picture.size and picture.size != size:
+        if picture.size and picture.size == size[::-1] == stored_size(root / picture.file):
+            size = picture.size
+            found[reason := 'pictures are turned by their EXIF data and annotated as stored; they are read so'] += 1
+            examples.setdefault(reason, picture.file)
+        elif picture.size and picture.size != size:
             found[reason := 'pictures have another size than their annotation says; theirs is used'] += 1
             examples.setdefault(reason, f'{picture.file}: {size[0]}x{size[1]}, not {picture.size[0]}x{picture.size[1]}')
         usable[picture.file] = size

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 
-from ...config.scene_layout import LISTS, class_folders, find_scenes
+from ...config.scene_layout import LISTS, class_folders, find_scenes, passed_over
 from ...errors import SeMmError, listed
 from ...utils.atomic import write_atomic
 from .annotated import (
@@ -72,6 +72,9 @@ def prepare_scenes(root: Path, val: float = 0.2, seed: int = 0) -> list[str]:
         if other != found.classes:
             differ = sorted(set(other) ^ set(found.classes))
             raise SeMmError(f'{root}: {found.train} and {found.val} have not the same classes: {listed(differ)}')
+        for folder in (root / found.train, root / found.val):
+            if others := passed_over(folder):
+                raise SeMmError(f'{folder} holds {listed(others)}, which mmpretrain takes for a class; remove it')
         count = len(PictureIndex(root / found.val).files)
         return [*lines, f'split: {found.train}, {found.val} ({count} pictures); nothing to write', how_to_train(root)]
     usable = {name: [file for file in files if file not in broken] for name, files in pictures.items()}

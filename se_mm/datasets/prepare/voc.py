@@ -34,14 +34,14 @@ def read(root: Path, index: PictureIndex) -> Reading | None:
     for file in files:
         try:
             name, size, boxes = _parse(root / file)
-        except (ElementTree.ParseError, ValueError, OSError) as error:
+        except (ElementTree.ParseError, ValueError, OverflowError, LookupError, OSError) as error:
             empty = not (root / file).stat().st_size
             reading.broken.append((file, 'is empty (0 bytes)' if empty else f'cannot be read: {error}'))
             continue
         stem = PurePosixPath(file).stem
         picture = index.find(f'{stem}{PurePosixPath(name).suffix}', file) or index.find(name or stem, file)
         if picture is None:
-            reading.broken.append((file, f'names the picture {name or stem}, which is not below {root}'))
+            reading.broken.append((file, f'names the picture {name or stem}: {index.why_not(name or stem)}'))
             continue
         listed = lists[PurePosixPath(file).parent.parent]
         if listed and stem not in listed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -25,15 +26,17 @@ def read(root: Path, index: PictureIndex) -> Reading | None:
         return None
     labels = {picture: label for picture, label in labels.items() if PurePosixPath(label).parent in of_labels}
     folders = {PurePosixPath(picture).parent for picture in labels}
-    names, said, listed = _names(root)
-    places = {line: index.find(line, near=line) or line for line in listed}  # a list may have absolute paths
-    listed = {file: listed[line] for line, file in places.items() if file.endswith(line) or line.endswith(file)}
+    file = next((root / name for name in _NAME_FILES if (root / name).is_file()), None)
+    content = _content(file)
+    names, said = _names(file, content)
+    splits = _splits(root, content, index)
+    has_keypoints = 'kpt_shape' in content
     reading = Reading('YOLO text', files=len(labels), notes=[said])
     background, used = 0, 0
     for picture in index.files:
         if PurePosixPath(picture).parent not in folders:
             continue
-        entry = Picture(picture, split=listed.get(picture) or split_of(picture))
+        entry = Picture(picture, split=splits.get(picture) or split_of(picture))
         reading.pictures.append(entry)
         if picture not in labels:
             background += 1
@@ -44,7 +47,7 @@ def read(root: Path, index: PictureIndex) -> Reading | None:
             continue
         try:
             entry.boxes = [
-                _box(line, width, height, names)
+                _box(line, width, height, names, has_keypoints)
                 for line in (root / labels[picture]).read_text(encoding='utf-8-sig').splitlines()
                 if line.strip()
             ]
@@ -84,7 +87,7 @@ def _is_label(file: Path) -> bool:
     return not words or (len(words) >= 5 and words[0].isdigit())
 
 
-def _box(line: str, width: int, height: int, names: list[str] | None) -> Box:
+def _box(line: str, width: int, height: int, names: list[str] | None, has_keypoints: bool = False) -> Box:
     """A box in pixels.
 
     Example:
@@ -97,7 +100,7 @@ def _box(line: str, width: int, height: int, names: list[str] | None) -> Box:
         raise ValueError(f'class {number} is unknown, there are {len(names)} names')
     values = [float(word) for word in words[1:]]
     name = str(number) if names is None else names[number]
-    if len(values) in (4, 5):  # a fifth is the score of a prediction
+    if len(values) in (4, 5) or has_keypoints:  # a fifth is the score of a prediction
         x, y, w, h = (value * side for value, side in zip(values, (width, height) * 2, strict=False))
         corners = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
         return Box(name, tuple(round(value, 3) for value in corners))
@@ -108,28 +111,70 @@ def _box(line: str, width: int, height: int, names: list[str] | None) -> Box:
     return Box(name, (min(xs), min(ys), max(xs), max(ys)), fields={'segmentation': [polygon]})
 
 
-def _names(root: Path) -> tuple[list[str] | None, str, dict[str, str]]:
-    """The names of the classes, where they come from, and the splits of the pictures that list files name."""
-    file = next((root / name for name in _NAME_FILES if (root / name).is_file()), None)
+def _content(file: Path | None) -> dict[str, Any]:
+    """What ``data.yaml`` says; nothing where there is none.
+
+    Raises:
+        SeMmError: if it is no YAML, or no mapping.
+    """
+    if file is None or file.suffix not in ('.yaml', '.yml'):
+        return {}
+    try:
+        content = yaml.safe_load(file.read_text(encoding='utf-8-sig'))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SeMmError(f'{file} cannot be read: {error}') from error
+    if not isinstance(content or {}, dict):
+        raise SeMmError(f'{file} is a {type(content).__name__}; expected a mapping with names, train and val')
+    return content or {}
+
+
+def _names(file: Path | None, content: dict[str, Any]) -> tuple[list[str] | None, str]:
+    """The names of the classes, and where they come from."""
     if file is None:
-        return None, 'no data.yaml or classes.txt: the classes are class_0, class_1, ...', {}
+        return None, 'no data.yaml or classes.txt: the classes are class_0, class_1, ...'
     if file.suffix not in ('.yaml', '.yml'):
         lines = file.read_text(encoding='utf-8-sig').splitlines()
-        return [line.strip() for line in lines if line.strip()], f'classes of {file.name}', {}
-    try:
-        content: Any = yaml.safe_load(file.read_text()) or {}
-    except yaml.YAMLError as error:
-        return None, f'{file.name} cannot be read ({str(error).splitlines()[0]}): classes are class_0, ...', {}
-    names = content.get('names') if isinstance(content, dict) else None
-    if isinstance(names, dict):
-        if odd := [key for key in names if not isinstance(key, int)]:
-            raise SeMmError(f'{file}: names maps {odd[0]!r}; expected numbers to names, as 0: cat')
-        names = [str(names.get(i, f'class_{i}')) for i in range(1 + max(names, default=-1))]
+        names = [line.strip() for line in lines if line.strip()]
+    else:
+        names = content.get('names') or []
+        if isinstance(names, dict):
+            if odd := [key for key in names if not isinstance(key, int)]:
+                raise SeMmError(f'{file}: names maps {odd[0]!r}; expected numbers to names, as 0: cat')
+            names = [names.get(i, f'class_{i}') for i in range(1 + max(names))]
+        if not isinstance(names, list):
+            raise SeMmError(f'{file}: names is {names!r}; expected a list, as [cat, dog]')
+        names = [str(name) for name in names]
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise SeMmError(f'{file}: two classes are called {twice[0]!r}; each needs a name of its own')
+    if not names:
+        return None, f'{file.name} has no names: the classes are class_0, class_1, ...'
+    return names, f'classes of {file.name}'
+
+
+def _splits(root: Path, content: dict[str, Any], index: PictureIndex) -> dict[str, str]:
+    """The splits of the pictures in the folders and the lists that ``data.yaml`` names, training before validation."""
     splits: dict[str, str] = {}
     for key, split in SPLIT_NAMES.items():
-        lines = content.get(key) if isinstance(content, dict) else None
-        if isinstance(lines, str) and lines.endswith('.txt') and (root / lines).is_file():
-            splits |= {line.strip().removeprefix('./'): split for line in (root / lines).open()}
-    if not names:
-        return None, f'{file.name} has no names: the classes are class_0, class_1, ...', splits
-    return [str(name) for name in names], f'classes of {file.name}', splits
+        values = content.get(key) or []
+        for value in values if isinstance(values, list) else [values]:
+            place = _below(root, str(value), str(content.get('path') or ''))
+            if place is None:
+                continue
+            if place.suffix == '.txt':
+                lines = (line.strip() for line in (root / place).open(encoding='utf-8-sig'))
+                found = (index.find(line, near=line) for line in lines if line)
+                splits = {file: split for file in found if file} | splits
+            else:
+                splits = {file: split for file in index.files if file.startswith(f'{place}/')} | splits
+    return splits
+
+
+def _below(root: Path, value: str, path: str) -> PurePosixPath | None:
+    """A list or a folder that ``data.yaml`` names, relative to the root; its paths may be those of another machine."""
+    for start in (PurePosixPath(value), PurePosixPath(path, value)):
+        parts = [part for part in start.parts if part not in ('.', '..', '/')]
+        for i in range(len(parts) if start.is_absolute() else min(len(parts), 1)):
+            place = PurePosixPath(*parts[i:])
+            if (root / place).is_dir() or (place.suffix == '.txt' and (root / place).is_file()):
+                return place
+    return None

@@ -63,6 +63,7 @@ def check(dataset_cfg: ConfigDict, dataset_class: type, split: str) -> coco_json
     _check_classes(content, dataset_cfg, dataset_class, ann_file)
     wanted = class_names(dataset_cfg, dataset_class)
     inspection = coco_json.inspect(content, {entry['id'] for entry in content['categories'] if entry['name'] in wanted})
+    inspection.repaired |= not coco_json.is_plain_utf8(ann_file)
     unknown = sum(reason == coco_json.UNKNOWN_IMAGE for _, reason in inspection.left_out)
     may_be_empty = split == 'train' and not (dataset_cfg.get('filter_cfg') or {}).get('filter_empty_gt')
     if may_be_empty and not content['annotations']:
@@ -70,6 +71,11 @@ def check(dataset_cfg: ConfigDict, dataset_class: type, split: str) -> coco_json
     elif not inspection.usable or unknown == len(inspection.content['annotations']):
         raise SeMmError(f'{ann_file} has no usable box: {inspection.reasons() or "no annotations at all"}')
     _check_images(inspection.content, images, ann_file)
+    least = (dataset_cfg.get('filter_cfg') or {}).get('min_size', 0)
+    sides = {image['file_name']: min(image['width'], image['height']) for image in inspection.content['images']}
+    small = [name for name, side in sides.items() if side < least and not dataset_cfg.get('test_mode')]
+    if small:
+        print(f'{ann_file}: left out, with a side below {least} pixels (filter_cfg.min_size): {listed(small, 3)}')
     return inspection
 
 

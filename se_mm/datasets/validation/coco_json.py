@@ -71,6 +71,12 @@ def read(ann_file: Path) -> dict[str, list[Entry]]:
     return content
 
 
+def is_plain_utf8(ann_file: Path) -> bool:
+    """Whether pycocotools can read a JSON file: without a byte order mark, and not in UTF-16 or UTF-32."""
+    with ann_file.open('rb') as stream:
+        return json.detect_encoding(stream.read(4)) == 'utf-8'
+
+
 def _check_categories(categories: list[Entry], ann_file: Path) -> None:
     for name in ('id', 'name'):
         if name == 'name' and (odd := next((c for c in categories if not isinstance(c['name'], str)), None)):
@@ -84,8 +90,9 @@ def inspect(content: dict[str, list[Entry]], category_ids: Collection[Hashable])
     """Validates each entry as mmdet and pycocotools will read it.
 
     Entries that they would misread or fail on are removed: boxes that are not four finite numbers or
-    are inverted, images of no size, ids that two different images share. An id that two
-    annotations share is given anew, a missing area is that of the box.
+    are inverted, images of no size, ids that two different images share. An annotation's id that
+    is no positive whole number, or that two share, is given anew: pycocotools keeps matches as
+    numbers, where 0 is none. A missing area is that of the box.
 
     Args:
         content: as :func:`read` returns it.
@@ -116,7 +123,7 @@ def inspect(content: dict[str, list[Entry]], category_ids: Collection[Hashable])
             mended['area'] = mended['bbox'][2] * mended['bbox'][3]
         if mended.get('iscrowd') is None:  # pycocotools reads it of each
             mended['iscrowd'] = 0
-        if not _is_id(mended.get('id')) or mended['id'] in ids:
+        if not _is_match_id(mended.get('id')) or mended['id'] in ids:
             mended['id'] = next_id
             next_id += 1
         ids.add(mended['id'])
@@ -198,8 +205,8 @@ def _name(annotation: Any, index: int, images: dict[Hashable, Entry]) -> str:
 
 
 def _above(annotations: list[Any]) -> int:
-    """A number larger than all ids."""
-    return 1 + int(max((a['id'] for a in _dicts(annotations) if _is_finite(a.get('id'))), default=0))
+    """A positive number larger than all ids."""
+    return 1 + int(max((a['id'] for a in _dicts(annotations) if _is_match_id(a.get('id'))), default=0))
 
 
 def _dicts(entries: list[Any]) -> Iterator[Entry]:
@@ -208,6 +215,10 @@ def _dicts(entries: list[Any]) -> Iterator[Entry]:
 
 def _is_id(value: Any) -> bool:
     return isinstance(value, str) or _is_finite(value)
+
+
+def _is_match_id(value: Any) -> bool:
+    return _is_finite(value) and value > 0 and value == int(value)
 
 
 def _is_finite(value: Any) -> bool:

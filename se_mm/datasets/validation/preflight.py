@@ -161,7 +161,11 @@ def _build(cfg: Config, dataset_cfg: ConfigDict, split: str, dataset_class: type
         except ElementTree.ParseError as error:
             raise SeMmError(f'{split} data ({name}): {voc_check.unreadable(dataset_cfg)}') from error
         except (AssertionError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
-            hint = ' --classes takes the names of the folders.' if 'subfolders' in str(error) else ''
+            hint = (
+                f' --classes takes the names of all folders in {dataset_cfg.get("data_prefix")}, hidden ones too.'
+                if 'subfolders' in str(error)
+                else ''
+            )
             raise SeMmError(f'{split} data ({name}) cannot be read: {error}{hint}') from error
     _check_folders_of_classes(dataset, split)
     if not len(dataset):
@@ -176,6 +180,13 @@ def _check_folders_of_classes(dataset: Any, split: str) -> None:
     """mmpretrain numbers the folders in their own order and names them in the config's, and asks only for as many."""
     folders = tuple(getattr(dataset, 'folder_to_idx', ()))
     classes = tuple(dataset.metainfo.get('classes') or ())
+    named = Path(getattr(dataset, 'ann_file', '') or '').with_name('classes.txt')
+    names = tuple(named.read_text().splitlines()) if named.is_file() else classes
+    if names != classes:
+        raise SeMmError(
+            f'{split} data: the labels of {dataset.ann_file} count the classes of {named} ({listed(names, 5)}), which '
+            f'are not those of the config ({listed(classes, 5)}) in the same order; give them so, or delete {named}'
+        )
     if folders and folders != classes and all(len(name) == 1 for name in folders):
         raise SeMmError(
             f'{split} data: {dataset.img_prefix} holds letters ({listed(folders, 5)}), not classes; the official '
@@ -192,6 +203,8 @@ def _check_folders_of_classes(dataset: Any, split: str) -> None:
 def _describe(dataset: Any, dataset_cfg: ConfigDict, classes: Sequence[str]) -> str:
     source = coco_check.ann_file_of(dataset_cfg)
     labels = Counter(_labels(dataset))
+    if labels and max(labels) >= len(classes) > 0:
+        raise SeMmError(f'{source} has the label {max(labels)}, and the config names {len(classes)} classes, from 0')
     kind = 'boxes' if 'instances' in dataset.get_data_info(0) else 'labels'
     counts = listed([f'{name} {labels[i]}' for i, name in enumerate(classes)], 5)
     return f'{source}: {len(dataset)} images, {sum(labels.values())} {kind}, {len(classes)} classes ({counts})'

@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from support.formats import Sample, pictures_into
 from support.small import DEMO, draw_shapes
 
 from se_mm import SeMmError
 from se_mm.config.load import load_config
+from se_mm.datasets.prepare.scenes import prepare_scenes
 from se_mm.datasets.validation import preflight
 
 
@@ -70,3 +72,95 @@ def test_preflight_refuses_annotations(data, tmp_path, change, message):
     cfg = load_config(DEMO, data_root=str(broken(data, tmp_path, change)))
     with pytest.raises(SeMmError, match=message):
         preflight.check(cfg, ('train', 'val'))
+
+
+def written(data: Path, folder: Path, encoding: str, ids) -> Path:
+    """A copy of the data in another encoding, the annotations with other ids."""
+
+    def change(content):
+        return {**content, 'annotations': [{**a, 'id': ids(i)} for i, a in enumerate(content['annotations'])]}
+
+    root = broken(data, folder, lambda content: content)
+    for file in (root / 'annotations').iterdir():
+        file.write_bytes(json.dumps(change(json.loads(file.read_text()))).encode(encoding))
+    return root
+
+
+@pytest.mark.parametrize('encoding', ['utf-8-sig', 'utf-16'])
+def test_coco_in_other_encodings_is_read_from_a_copy(data, tmp_path, encoding):
+    from pycocotools.coco import COCO
+
+    cfg = load_config(DEMO, data_root=str(written(data, tmp_path, encoding, lambda i: i + 1)))
+    cfg.work_dir = str(tmp_path / 'work')
+    preflight.check(cfg, ('train', 'val'))
+    for split in ('train', 'val'):
+        dataset = cfg[f'{split}_dataloader'].dataset
+        assert COCO(str(Path(dataset.data_root) / dataset.ann_file)).imgs
+    assert cfg.val_evaluator.ann_file == cfg.val_dataloader.dataset.ann_file
+
+
+@pytest.mark.parametrize('ids', [lambda i: i, str, 'a{}'.format])
+def test_perfect_predictions_have_map_1_whatever_the_ids(data, tmp_path, ids):
+    import numpy as np
+    import torch
+    from mmdet.evaluation import CocoMetric
+
+    cfg = load_config(DEMO, data_root=str(written(data, tmp_path, 'utf-8', ids)))
+    cfg.work_dir = str(tmp_path / 'work')
+    preflight.check(cfg, ('val',))
+    content = json.loads(Path(cfg.val_evaluator.ann_file).read_text())
+    metric = CocoMetric(ann_file=cfg.val_evaluator.ann_file, metric='bbox')
+    metric.dataset_meta = {'classes': tuple(category['name'] for category in content['categories'])}
+    labels = {category['id']: i for i, category in enumerate(content['categories'])}
+    for image in content['images']:
+        own = [a for a in content['annotations'] if a['image_id'] == image['id']]
+        x, y, w, h = np.array([a['bbox'] for a in own], dtype=float).T
+        found = dict(
+            bboxes=torch.tensor(np.stack([x, y, x + w, y + h], 1)),
+            scores=torch.linspace(0.5, 0.9, len(own)),
+            labels=torch.tensor([labels[a['category_id']] for a in own]),
+        )
+        size = (image['height'], image['width'])
+        metric.process({}, [dict(img_id=image['id'], ori_shape=size, pred_instances=found)])
+    assert metric.evaluate(len(content['images']))['coco/bbox_mAP'] == pytest.approx(1)
+
+
+def test_pictures_that_are_too_small_to_train_on_are_named(data, tmp_path, capsys):
+    cfg = load_config(DEMO, data_root=str(data))
+    cfg.work_dir = str(tmp_path)
+    cfg.train_dataloader.dataset.filter_cfg = dict(min_size=1000)
+    with pytest.raises(SeMmError, match='nothing is left after filtering'):
+        preflight.check(cfg, ('train',))
+    cfg.train_dataloader.dataset.filter_cfg = dict(min_size=100)
+    sizes = {
+        i['file_name']: min(i['width'], i['height'])
+        for i in json.loads((data / 'annotations/train.json').read_text())['images']
+    }
+    preflight.check(cfg, ('train',))
+    said = capsys.readouterr().out
+    assert ('with a side below 100 pixels' in said) == any(side < 100 for side in sizes.values())
+
+
+@pytest.mark.parametrize(
+    ('classes', 'message'),
+    [
+        (['forest', 'beach'], 'are not those of the config .* in the same order'),
+        (['beach'], 'are not those of the config'),
+        (['beach', 'forest'], None),
+    ],
+)
+def test_lists_of_scenes_are_numbered_as_the_config_names_them(tmp_path, classes, message):
+    for name in ('beach', 'forest'):
+        pictures_into(tmp_path / name, [Sample(f'{i}.png', 32, 24, []) for i in range(4)])
+    prepare_scenes(tmp_path)
+    cfg = load_config('se_mm::demo/se_resnet18_scenes.py', data_root=str(tmp_path), classes=classes)
+    cfg.work_dir = str(tmp_path / 'work')
+    if message is None:
+        preflight.check(cfg, ('train', 'val'))
+    else:
+        with pytest.raises(SeMmError, match=message):
+            preflight.check(cfg, ('train', 'val'))
+        (tmp_path / 'meta/classes.txt').unlink()
+    if len(classes) == 1:
+        with pytest.raises(SeMmError, match='has the label 1, and the config names 1 classes'):
+            preflight.check(cfg, ('train', 'val'))
