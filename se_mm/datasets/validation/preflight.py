@@ -180,8 +180,9 @@ def _check_folders_of_classes(dataset: Any, split: str) -> None:
     """mmpretrain numbers the folders in their own order and names them in the config's, and asks only for as many."""
     folders = tuple(getattr(dataset, 'folder_to_idx', ()))
     classes = tuple(dataset.metainfo.get('classes') or ())
-    named = Path(getattr(dataset, 'ann_file', '') or '').with_name('classes.txt')
-    names = tuple(named.read_text().splitlines()) if named.is_file() else classes
+    named = Path(getattr(dataset, 'ann_file', '') or '').parent / 'classes.txt'  # beside lists of ours
+    numbered = type(dataset).__name__ == 'CustomDataset' and dataset.ann_file and named.is_file()
+    names = tuple(named.read_text().splitlines()) if numbered else classes
     if names != classes:
         raise SeMmError(
             f'{split} data: the labels of {dataset.ann_file} count the classes of {named} ({listed(names, 5)}), which '
