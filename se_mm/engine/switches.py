@@ -11,11 +11,11 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
 from ..config.loaders import LOADERS as DATA_LOADERS
-from ..config.loaders import type_name
+from ..config.loaders import datasets_of, type_name
 from ..config.pretrained import without_pretrained
 from ..datasets.transforms.loading import guard_images
 from ..datasets.validation import skipped
-from ..errors import SeMmError
+from ..errors import SeMmError, listed
 from ..utils.paths import existing_file
 from ..utils.processes import of_main_process
 from ..weights.files import read_checkpoint
@@ -92,13 +92,20 @@ def _use_mixed_precision(cfg: Config) -> None:
 
 
 def _resume(cfg: Config, checkpoint: str) -> None:
-    found, seed = of_main_process(lambda: _what_to_resume(cfg.work_dir, checkpoint))
+    found, seed, trained = of_main_process(lambda: _what_to_resume(cfg.work_dir, checkpoint))
     cfg.resume = bool(found)
     if not found:
         print_log(
             f'--resume: no checkpoint in {cfg.work_dir} to go on from; the training starts', level=logging.WARNING
         )
         return
+    for dataset in datasets_of(cfg.get('train_dataloader')):
+        classes = tuple((dataset.get('metainfo') or {}).get('classes') or ())
+        if classes and trained and classes != trained:
+            raise SeMmError(
+                f'--resume: {found} was trained on the classes {listed(trained, 5)}, and the config has '
+                f'{listed(classes, 5)}; name its classes, or start in another --work-dir'
+            )
     cfg.load_from = found
     without_pretrained(cfg.model)  # what it would load is replaced at once, and need not be fetched
     if seed is not None:
@@ -108,17 +115,18 @@ def _resume(cfg: Config, checkpoint: str) -> None:
         cfg.randomness.seed = seed
 
 
-def _what_to_resume(work_dir: str, checkpoint: str) -> tuple[str | None, int | None]:
-    """The file, and the seed of its training."""
+def _what_to_resume(work_dir: str, checkpoint: str) -> tuple[str | None, int | None, tuple[str, ...]]:
+    """The file, and the seed and the classes of its training."""
     if checkpoint == 'auto':
         found = latest_checkpoint(work_dir)
     else:
         found = existing_file(checkpoint, 'checkpoint to resume from')
     if not found or '://' in found:
-        return found, None
+        return found, None, ()
     if wrong := why_not_resumable(found):
         raise SeMmError(f'{wrong}; start from it with --cfg-options load_from=...')
-    return found, read_checkpoint(found)['meta'].get('seed')
+    meta = read_checkpoint(found)['meta']
+    return found, meta.get('seed'), tuple((meta.get('dataset_meta') or {}).get('classes') or ())
 
 
 def make_survivable(cfg: Config) -> None:

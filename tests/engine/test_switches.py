@@ -158,3 +158,16 @@ def test_fast_forward_on_resume_is_ignored(scenes, tmp_path):
     cfg.train_cfg.fast_forward_on_resume = True
     assert run(cfg).iter == 1
     assert 'fast_forward_on_resume is ignored' in next(tmp_path.glob('*/*.log')).read_text()
+
+
+@pytest.mark.parametrize(('trained', 'refused'), [(('x', 'y', 'z'), True), (None, False)])
+def test_a_training_goes_on_with_its_own_classes(trained, refused, scenes, tmp_path):
+    classes = tuple(scene_config(scenes, tmp_path).train_dataloader.dataset.metainfo.classes)
+    meta = dict(epoch=1, iter=2, seed=0, dataset_meta=dict(classes=trained or classes))
+    file = tmp_path / 'a.pth'
+    torch.save(dict(meta=meta, message_hub={}, optimizer={}, state_dict=dict(w=torch.ones(1))), file)
+    if refused:
+        with pytest.raises(SeMmError, match=r'a.pth was trained on the classes x, y, z, and the config has'):
+            config(scenes, tmp_path, resume=str(file))
+    else:
+        assert config(scenes, tmp_path, resume=str(file)).load_from == str(file)
