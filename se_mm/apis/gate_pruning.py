@@ -31,6 +31,7 @@ from ..analysis.pruning import (
 )
 from ..analysis.removal import replaced
 from ..benchmarks.measuring import interleaved
+from ..config.load import model_of
 from ..config.pretrained import without_pretrained
 from ..config.tree import MISSING, find
 from ..errors import SeMmError, listed
@@ -204,7 +205,7 @@ def _write(
 
 def _loaded(session: GateSession, config: Path, file: Path) -> nn.Module:
     """The smaller network from its files."""
-    model = session.runner.build_model(Config.fromfile(config).model)
+    model = session.runner.build_model(model_of(Config.fromfile(config)))
     model.load_state_dict(read_checkpoint(file)['state_dict'])
     return model.to(next(session.model.parameters()).device).eval()
 

@@ -19,6 +19,7 @@ from mmengine.runner import Runner
 from torch import distributed, multiprocessing
 from torch.utils.benchmark import timer  # waits for the GPU first
 
+from ..config.load import model_of
 from ..errors import SeMmError
 from .measuring import markdown_table
 
@@ -55,8 +56,10 @@ def measure_scaling(cfg: Config, processes: Sequence[int], iterations: int = 20)
         iterations: measured of each, half of them without communication; two more come before them.
 
     Raises:
-        SeMmError: if there are fewer GPUs than processes.
+        SeMmError: if a number is below 1, or there are fewer GPUs than processes.
     """
+    if min(processes) < 1:
+        raise SeMmError(f'--processes {min(processes)}; expected 1 or more')
     gpus = torch.cuda.device_count()
     if gpus and max(processes) > gpus:
         raise SeMmError(f'--processes {max(processes)}: this machine has {gpus} GPUs')
@@ -82,7 +85,7 @@ def _train(rank: int, count: int, address: str, config: dict[str, Any], iteratio
     cfg = Config(config)
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     loader = Runner.build_dataloader(cfg.train_dataloader, seed=0)
-    model = MODELS.build(cfg.model).to('cuda' if on_gpu else 'cpu').train()
+    model = MODELS.build(model_of(cfg)).to('cuda' if on_gpu else 'cpu').train()
     parallel = MMDistributedDataParallel(model, device_ids=[rank] if on_gpu else None, broadcast_buffers=False)
     times: dict[bool, list[float]] = {True: [], False: []}
     waits, batch = [], 0

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_main_process
 
 from ..compat.config_scope import read_config
@@ -71,6 +72,19 @@ def load_config(
         set_classes(cfg, classes or classes_in_data(cfg))
     cfg.setdefault('work_dir', default_work_dir(path))
     return cfg
+
+
+def model_of(cfg: Config) -> ConfigDict:
+    """The model of a config with the preprocessor that stands at top level, as mmengine's Runner builds it.
+
+    Example:
+        >>> model_of(Config(dict(model=dict(type='ImageClassifier'), data_preprocessor=dict(mean=[120.0]))))
+        {'type': 'ImageClassifier', 'data_preprocessor': {'mean': [120.0]}}
+    """
+    model = copy.deepcopy(cfg.model)
+    if cfg.get('data_preprocessor'):
+        model.setdefault('data_preprocessor', copy.deepcopy(cfg.data_preprocessor))
+    return model
 
 
 def default_work_dir(path: str) -> str:
