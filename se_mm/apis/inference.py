@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ import torch
 from mmengine.config import Config
 from tqdm import tqdm
 
+from ..compat.compiled import original_name
 from ..datasets.prepare.annotated import IMAGE_SUFFIXES
 from ..datasets.transforms.loading import LoadImageFromFile, UnreadableImageError
 from ..errors import SeMmError, listed
@@ -70,19 +72,19 @@ def find_images(paths: Sequence[str]) -> list[str]:
 def infer(
     cfg: Config,
     checkpoint: str,
-    images: Sequence[str],
-    out: Path,
+    images: Sequence[str | Path],
+    out: str | Path,
     score_threshold: float = 0.3,
     deployed: bool = False,
 ) -> Predicted:
     """Writes annotated pictures and a JSON of the predictions.
 
-    An image that cannot be read is named and left out.
+    An image that cannot be read, or that the test pipeline cannot resize, is named and left out.
 
     Args:
         cfg: the config that the checkpoint was trained with.
         checkpoint: a file that ``tools/train.py`` wrote.
-        images: picture files, as :func:`find_images` gives them.
+        images: picture files, as :func:`find_images` gives them; each once.
         out: a folder, for pictures (``vis``) and ``predictions.json``; made where it is missing.
             A name that ends with ``.json``: that file, and no pictures.
         score_threshold: boxes below it are not drawn; the JSON holds all.
@@ -98,6 +100,7 @@ def infer(
         SeMmError: if the checkpoint does not fit the config, no image can be read, or ``out``
             cannot be written.
     """
+    out = Path(out)
     _make_folders(out)
     _check_any(images)
     model = _Model(cfg, checkpoint, score_threshold)
@@ -106,13 +109,14 @@ def infer(
     return _written(model, images, out)
 
 
-def infer_exported(path: str, images: Sequence[str], out: Path, score_threshold: float = 0.3) -> Predicted:
+def infer_exported(path: str, images: Sequence[str | Path], out: str | Path, score_threshold: float = 0.3) -> Predicted:
     """The same with a file that ``tools/export.py`` wrote, which needs no config.
 
     Args:
         path: ``.onnx``, ``.xml`` or ``.pt2``.
         images, out, score_threshold: as in :func:`infer`.
     """
+    out = Path(out)
     _make_folders(out)
     _check_any(images)
     return _written(_ExportedModel(path, score_threshold), images, out)
@@ -128,25 +132,36 @@ def _make_folders(out: Path) -> None:
     make_folder(pictures or file.parent, f'--out {out}')
 
 
-def _written(model: _Predictor, images: Sequence[str], out: Path) -> Predicted:
+def _written(model: _Predictor, images: Sequence[str | Path], out: Path) -> Predicted:
     file, pictures = _targets(out)
     names, skipped, found = _picture_names(images), [], []
     for path in tqdm(images, unit='image', disable=None):
         try:
             image = _read(path)
+            prepared = _prepared(model, path, image)
         except UnreadableImageError as error:
             skipped.append(str(error))
             tqdm.write(f'skipped: {error}', file=sys.stderr)
             continue
-        sample = model.predict(image)
+        sample = model.predict(prepared)
         if pictures:
             mmcv.imwrite(model.draw(image[..., ::-1], sample)[..., ::-1], str(pictures / names[path]))
-        found.append(model.as_entry(path, sample))
+        found.append(model.as_entry(str(path), sample))
         if not model.detects:
             tqdm.write(f'{path}: ' + ', '.join(f'{name} {score:.3f}' for name, score in found[-1]['scores'].items()))
     content = _coco(found, model.classes) if model.detects else found
     write_atomic(file, json.dumps(content, indent=1))
     return Predicted(file, pictures, skipped)
+
+
+def _prepared(model: _Predictor, path: str | Path, image: np.ndarray) -> Any:
+    """The picture as the model takes it; of one that a resizing leaves no pixel of, OpenCV and Pillow say so."""
+    try:
+        return model.prepare(image)
+    except (cv2.error, ValueError) as error:
+        height, width = image.shape[:2]
+        reason = ' '.join(str(error).split())
+        raise UnreadableImageError(f'image {path} of {height}x{width} cannot be prepared: {reason}') from error
 
 
 class _Predictor:
@@ -156,8 +171,12 @@ class _Predictor:
     classes: tuple[str, ...]
     drawer: Any
 
-    def predict(self, image: np.ndarray) -> Any:
-        """The data sample of a picture, (H, W, 3), BGR."""
+    def prepare(self, image: np.ndarray) -> Any:
+        """What :meth:`predict` takes, of a picture, (H, W, 3), BGR."""
+        raise NotImplementedError
+
+    def predict(self, prepared: Any) -> Any:
+        """The data sample of a picture."""
         raise NotImplementedError
 
     def draw(self, image: np.ndarray, sample: Any) -> np.ndarray:
@@ -207,9 +226,12 @@ class _Model(_Predictor):
             raise mismatch(model, state, checkpoint, error) from error
         check_attention(model, state, checkpoint)
 
-    def predict(self, image: np.ndarray) -> Any:
+    def prepare(self, image: np.ndarray) -> Any:
         batch = next(iter(self.inferencer.preprocess([image], batch_size=1)))
-        return self.inferencer.forward(batch[1] if self.detects else batch)[0]
+        return batch[1] if self.detects else batch
+
+    def predict(self, prepared: Any) -> Any:
+        return self.inferencer.forward(prepared)[0]
 
 
 class _ExportedModel(_Predictor):
@@ -225,12 +247,18 @@ class _ExportedModel(_Predictor):
 
             self.drawer = DetectionDrawer({'classes': self.classes}, score_threshold)
 
-    def predict(self, image: np.ndarray) -> Any:
-        resized = prepare(image, self.resizing)
+    def prepare(self, image: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
+        resized, least = prepare(image, self.resizing), self.model.file.description.least_side
+        if min(resized.shape[:2]) < least:
+            raise ValueError(f'it becomes {resized.shape[0]}x{resized.shape[1]}, and the file takes {least} and more')
+        return resized, image.shape[:2]
+
+    def predict(self, prepared: tuple[np.ndarray, tuple[int, int]]) -> Any:
+        resized, (height, width) = prepared
         if self.detects:
             from mmdet.structures import DetDataSample
 
-            (height, width), size = image.shape[:2], resized.shape[:2]
+            size = resized.shape[:2]
             meta = dict(ori_shape=(height, width), img_shape=size, scale_factor=(size[1] / width, size[0] / height))
             sample = DetDataSample(metainfo=meta)
         else:
@@ -242,12 +270,12 @@ class _ExportedModel(_Predictor):
         ]
 
 
-def _read(path: str) -> np.ndarray:
+def _read(path: str | Path) -> np.ndarray:
     """(H, W, 3), BGR."""
     return LoadImageFromFile()({'img_path': path})['img']
 
 
-def _check_any(images: Sequence[str]) -> None:
+def _check_any(images: Sequence[str | Path]) -> None:
     """Refuses pictures of which none can be read, before a model is built."""
     wrong = []
     for path in images:
@@ -259,24 +287,28 @@ def _check_any(images: Sequence[str]) -> None:
     raise SeMmError(listed(wrong, 3) + '; expected picture files')
 
 
-def _picture_names(images: Sequence[str]) -> dict[str, str]:
+def _picture_names(images: Sequence[str | Path]) -> dict[str | Path, str]:
     """A name for each image's picture: its own, or with its folder where two have the same; OpenCV can write it."""
-    names: dict[str, str] = {}
-    for path in map(Path, images):
+    names: dict[str | Path, str] = {}
+    for given in images:
+        path = Path(given)
         name = path.name if cv2.haveImageWriter(path.name) else f'{path.name}.png'
         for folder in path.absolute().parents:
             if name not in names.values():
                 break
             name = f'{folder.name}_{name}'
-        names[str(path)] = name
+        names[given] = name
     return names
 
 
 def _read_checkpoint(checkpoint: str) -> tuple[dict[str, Any], tuple[str, ...]]:
     content = read_checkpoint(checkpoint)
     try:
-        return content['state_dict'], tuple(content['meta']['dataset_meta']['classes'])
-    except (KeyError, TypeError) as error:
+        state = content['state_dict']
+        renamed = OrderedDict((original_name(name), value) for name, value in state.items())
+        renamed._metadata = {original_name(name): said for name, said in getattr(state, '_metadata', {}).items()}
+        return renamed, tuple(content['meta']['dataset_meta']['classes'])
+    except (AttributeError, KeyError, TypeError) as error:
         raise SeMmError(
             f'checkpoint {checkpoint} is not one that tools/train.py wrote (state_dict and class names): {error!r}'
         ) from error

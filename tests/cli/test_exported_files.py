@@ -84,6 +84,11 @@ def test_inference_needs_no_config(exported, given, data, tmp_path):
     ours, theirs = (results(tmp_path / name / 'predictions.json') for name in ('ours', 'theirs'))
     assert_same(ours, theirs)
     assert len(list((tmp_path / 'ours' / 'vis').iterdir())) == 4
+    cv2.imwrite(str(tmp_path / 'thin.png'), np.zeros((20, 300, 3), np.uint8))
+    done = tool('infer', exported, tmp_path / 'thin.png', data / 'val', '--out', tmp_path / 'more.json')
+    assert done.returncode == 1
+    assert 'thin.png of 20x300 cannot be prepared: it becomes 9x128, and the file takes 65 and more' in done.stderr
+    assert_same(results(tmp_path / 'more.json'), ours)
 
 
 def test_the_example_needs_neither_torch_nor_se_mm(exported, data, tmp_path):
