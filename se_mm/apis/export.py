@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 import statistics
 import tempfile
@@ -18,12 +19,12 @@ from mmengine.runner import Runner
 from torch import nn
 
 from ..config.loaders import datasets_of
-from ..datasets.transforms.loading import LoadImageFromFile, UnreadableImageError
 from ..datasets.validation import preflight
 from ..engine import switches
 from ..errors import SeMmError, listed
 from ..evaluation.metrics import USUAL_METRICS, find_metric, share_lost
 from ..export import programs, quantization
+from ..export.compared_pictures import of_test_set, read_picture, refuse_other_sizes, sizes_of
 from ..export.description import Description, described
 from ..export.forms import Form, export_form
 from ..export.parity import LIMITS, SCALES, SIZES, Comparison, of_file, of_pytorch
@@ -69,7 +70,7 @@ class Exported:
     metric: dict[str, float]
 
 
-def export(cfg: Config, checkpoint: str, out: Path, options: Options) -> Exported:
+def export(cfg: Config, checkpoint: str, out: str | Path, options: Options) -> Exported:
     """Exports a trained model.
 
     Args:
@@ -82,6 +83,7 @@ def export(cfg: Config, checkpoint: str, out: Path, options: Options) -> Exporte
         SeMmError: if the model cannot be exported, or the file does not give what PyTorch gives;
             nothing is left in the folder then.
     """
+    cfg, out = copy.deepcopy(cfg), Path(out)
     _check(options)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -103,17 +105,28 @@ def _exported(
 ) -> Exported:
     model = runner.model.cpu().eval()
     resizing = describe_resizing(next(datasets_of(cfg.test_dataloader)).pipeline)
-    images = {path: _read(path) for path in options.images or _of_test_set(runner, options.pictures)}
-    form = export_form(model, half=options.precision == 'fp16')
+    is_fixed = 'size' not in options.dynamic
+    images = {path: read_picture(path) for path in options.images}
+    images = images or of_test_set(_test_set(runner), options.pictures, resizing if is_fixed else None)
     size = prepare(next(iter(images.values())), resizing).shape[:2]
+    calibration = {
+        path: prepare(read_picture(path), resizing) for path in options.calibration[: quantization.MOST_PICTURES]
+    }
+    if is_fixed:
+        sizes = {path: prepare(image, resizing).shape[:2] for path, image in images.items()}
+        sizes |= {path: image.shape[:2] for path, image in calibration.items()}
+        if options.validate or options.precision == 'int8':
+            sizes |= sizes_of(_test_set(runner), resizing)
+        refuse_other_sizes(sizes, size)
+    form = export_form(model, half=options.precision == 'fp16')
     description = described(cfg, checkpoint, form, model, resizing)
     description.precision = options.precision
     description.input_size[0] = None if 'batch' in options.dynamic else 1
-    if 'size' not in options.dynamic:
+    if is_fixed:
         description.input_size[1:], description.least_side = size, 1
     path = temporary / f'{name}{"" if options.precision == "fp32" else "_" + options.precision}'
     path = path.with_name(path.name + programs.TARGETS[options.target])
-    _write(form, size, path, description, options, _calibration(options.calibration, resizing, description))
+    _write(form, size, path, description, options, [image[None] for image in calibration.values()])
     file = open_exported(path)
     comparison = compare(model, file, images, resizing)
     report = [*comparison.lines(), _cost(file, path, prepare(next(iter(images.values())), resizing))]
@@ -238,21 +251,5 @@ def _check(options: Options) -> None:
             raise SeMmError('--int8 needs --calibrate: a folder of training pictures, of which it takes the ranges')
 
 
-def _of_test_set(runner: Runner, count: int) -> list[str]:
-    dataset = runner.build_dataloader(runner._test_dataloader).dataset
-    chosen = np.unique(np.linspace(0, len(dataset) - 1, count).round().astype(int))
-    return [dataset.get_data_info(int(i))['img_path'] for i in chosen]
-
-
-def _read(path: str) -> np.ndarray:
-    """(H, W, 3), BGR."""
-    try:
-        return LoadImageFromFile()({'img_path': path})['img']
-    except UnreadableImageError as error:
-        raise SeMmError(f'{error}; leave it out, or name other pictures') from error
-
-
-def _calibration(paths: Sequence[str], resizing: list[dict[str, Any]], description: Description) -> list[np.ndarray]:
-    images = [prepare(_read(path), resizing)[None] for path in paths[: quantization.MOST_PICTURES]]
-    batch = description.input_size[0]
-    return [np.repeat(image, batch or 1, axis=0) for image in images]
+def _test_set(runner: Runner) -> Any:
+    return runner.build_dataloader(runner._test_dataloader).dataset

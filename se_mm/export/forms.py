@@ -52,6 +52,17 @@ class Classifier(Form):
     def __init__(self, model: nn.Module, half: bool) -> None:
         super().__init__(model, half)
         self.head = model.head
+        self.least_side = next(filter(self._has_maps_at, (5, 9, 17)), Form.least_side)
+
+    def _has_maps_at(self, side: int) -> bool:
+        """Whether the coarsest map of such pictures has more than one row: those of CIFAR have strides of 4 or 8."""
+        image = torch.zeros(1, side, side, 3, dtype=torch.uint8)
+        try:
+            with torch.no_grad():
+                maps = self.backbone(self.preprocessing(image).to(self.dtype))
+        except Exception:  # what a network raises for a picture that is too small for it
+            return False
+        return all(features.dim() == 4 and min(features.shape[2:]) > 1 for features in maps)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         return (self.head(self.features(image)).float().softmax(-1),)

@@ -35,9 +35,14 @@ def recorded(form: Form, size: tuple[int, int], dynamic: tuple[str, ...]) -> Exp
         dynamic: ``'batch'``, ``'size'``, both or none.
 
     Raises:
-        SeMmError: if torch is older than 2.6, or the model cannot be recorded.
+        SeMmError: if torch is older than 2.6, the size is too small to be free, or the model cannot be recorded.
     """
     check_torch()
+    if 'size' in dynamic and min(size) < form.least_side:
+        raise SeMmError(
+            f"the config's test size {size[0]}x{size[1]} is below {form.least_side}, which a free size needs; "
+            'use --dynamic batch'
+        )
     image = torch.zeros(2 if 'batch' in dynamic else 1, *size, 3, dtype=torch.uint8)
     axes = {}
     if 'batch' in dynamic:
@@ -117,7 +122,7 @@ def _explained(what: str) -> Iterator[None]:
         reason = ' '.join(str(error).split())[:400]
         raise SeMmError(
             f'{what} cannot record this model: {type(error).__name__}: {reason} '
-            f'(--dynamic none asks for less; {TRACEBACK_VARIABLE}=1 shows where)'
+            f'(--dynamic batch asks for less; {TRACEBACK_VARIABLE}=1 shows where)'
         ) from error
 
 

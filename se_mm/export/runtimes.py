@@ -52,8 +52,12 @@ class ExportedFile:
             images: (N, H, W, 3), uint8, BGR.
 
         Raises:
-            SeMmError: if the file takes another size.
+            SeMmError: if these are no such pictures, the file takes another size, or its runtime fails.
         """
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+            raise SeMmError(
+                f'{self.path} takes pictures (N, H, W, 3) of uint8, got {tuple(images.shape)} of {images.dtype}'
+            )
         wanted = self.description.input_size
         given = images.shape[:3]
         if any(want not in (None, have) for want, have in zip(wanted, given, strict=True)):
@@ -67,7 +71,15 @@ class ExportedFile:
                 f'{self.path} takes pictures of {self.description.least_side} pixels and more a side, got '
                 f'{given[1]} x {given[2]}; resize them first'
             )
-        return dict(zip(self.description.outputs, self._run(np.ascontiguousarray(images)), strict=True))
+        try:
+            outputs = self._run(np.ascontiguousarray(images))
+        except Exception as error:  # as a runtime likes
+            reason = ' '.join(str(error).split())[:300]
+            hint = '' if wanted[1] else '; a network with layers of a fixed size, as FcaLayer, needs --dynamic batch'
+            raise SeMmError(
+                f'{self.path} cannot be run on {" x ".join(map(str, given))}: {type(error).__name__}: {reason}{hint}'
+            ) from error
+        return dict(zip(self.description.outputs, outputs, strict=True))
 
     def _load(self, threads: int) -> dict[str, str]:
         """Makes the file ready; its metadata."""

@@ -109,6 +109,8 @@ def test_a_training_reads_the_archive(archive, tmp_path):
     said = output(tool('test', config, tmp_path / 'out/epoch_1.pth', *args[:4], '--sheet', tmp_path / 'sheet.png'))
     assert 'no sheet is drawn' in said
     assert 'error/top1' in said
+    said = output(tool('export', config, tmp_path / 'out/epoch_1.pth', *args[:2], '--to', 'torch', '-o', tmp_path))
+    assert '12 pictures in 3 sizes (24x24, 32x32, 40x40)' in said
 
 
 def test_the_check_of_one_process_waits_for_no_other(archive, monkeypatch):

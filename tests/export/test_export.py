@@ -6,13 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from support.helpers import REPOSITORY
 from support.small_models import DETECTORS, built, classifier, description, detector_config, pictures
 
 from se_mm import SeMmError
 from se_mm.apis.export import compare
+from se_mm.config.load import load_config
 from se_mm.export import programs
+from se_mm.export.compared_pictures import of_test_set, refuse_other_sizes, sizes_of
 from se_mm.export.description import thresholds_of
 from se_mm.export.forms import export_form
+from se_mm.export.parity import of_pytorch
 from se_mm.export.runtimes import open_exported
 
 onnx = pytest.importorskip('onnx')
@@ -64,6 +69,60 @@ def test_a_classifier_scores_as_in_pytorch(name, tmp_path):
             np.testing.assert_allclose(scores, file(image[None])['scores'][0], rtol=1e-4, atol=1e-6)
         with pytest.raises(SeMmError, match='takes pictures of 33 pixels and more a side, got 20 x 40'):
             file(np.zeros((1, 20, 40, 3), np.uint8))
+        for wrong in (np.zeros((1, 64, 64, 3), np.float32), np.zeros((64, 64, 3), np.uint8)):
+            with pytest.raises(SeMmError, match=r'takes pictures \(N, H, W, 3\) of uint8, got'):
+                file(wrong)
+
+
+def test_an_error_of_a_runtime_is_one_message(tmp_path):
+    """torch.export takes the size that FcaLayer pools to for a constant."""
+    model = classifier(dict(type='se_mm.SEResNet', attention=dict(type='FcaLayer')))
+    form = export_form(model)
+    program = programs.recorded(form, (64, 64), ('batch', 'size'))
+    programs.describe(tmp_path / 'model.pt2', description(form, {}), program)
+    with pytest.raises(SeMmError, match='model.pt2 cannot be run on 1 x 224 x 224: .*FcaLayer, needs --dynamic batch'):
+        open_exported(tmp_path / 'model.pt2')(np.zeros((1, 224, 224, 3), np.uint8))
+
+
+def test_a_network_with_small_strides_takes_small_pictures_of_a_free_size():
+    model = classifier(CLASSIFIERS['SE-ResNet'])
+    message = "the config's test size 32x40 is below 33, which a free size needs; use --dynamic batch"
+    with pytest.raises(SeMmError, match=message):
+        programs.recorded(export_form(model), (32, 40), ('batch', 'size'))
+    cfg = load_config(str(REPOSITORY / 'configs/demo/se_preresnet20_cifar10.py'))
+    cfg.model.data_preprocessor = cfg.data_preprocessor
+    model = built(cfg, 'mmpretrain')
+    form = export_form(model)
+    assert form.least_side == 5  # strides of 1, 2 and 2
+    program = programs.recorded(form, (32, 32), ('batch', 'size')).module()
+    for image in (*pictures(1, 30, 40).values(), np.full((5, 7, 3), 90, np.uint8)):
+        (scores,) = program(torch.from_numpy(image[None]))
+        np.testing.assert_allclose(scores[0], of_pytorch(model, image)['scores'], rtol=1e-4, atol=1e-6)
+
+
+class _Pictures:
+    """A test set of arrays."""
+
+    def __init__(self, *sizes: tuple[int, int]) -> None:
+        self.sizes = sizes
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def get_data_info(self, i: int) -> dict:
+        height, width = self.sizes[i]
+        return dict(img=np.full((height, width, 3), i, np.uint8), img_path=f'{i}.png', height=height, width=width)
+
+
+def test_a_file_of_a_fixed_size_is_compared_on_pictures_of_that_size():
+    resizing = [{'resize': [128, 96], 'keep_ratio': True}]
+    sizes = [(96, 128), (96, 96), (48, 64), (50, 70), (30, 40), (20, 80), (60, 60)]
+    found = of_test_set(_Pictures(*sizes), 3, resizing)
+    assert [image[0, 0, 0] for image in found.values()] == [0, 2, 4]
+    assert [image[0, 0, 0] for image in of_test_set(_Pictures(*sizes), 3, None).values()] == [0, 3, 6]
+    refuse_other_sizes(sizes_of(_Pictures((96, 128), (48, 64)), resizing), (96, 128))
+    with pytest.raises(SeMmError, match=r'takes the 96x128 of the first picture alone, and 1.png becomes 96x96; use'):
+        refuse_other_sizes(sizes_of(_Pictures(*sizes), resizing), (96, 128))
 
 
 @pytest.mark.soak
