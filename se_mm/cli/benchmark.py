@@ -7,6 +7,9 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from ..errors import SeMmError
+from ..utils.paths import make_folder
+
 SIZES = {'training': (2, 480, 800), 'detector-training': (2, 800, 1344)}
 SIZE = (1, 800, 1344)
 
@@ -64,6 +67,7 @@ def run(args: argparse.Namespace) -> None:
     from ..benchmarks.attention import costs
     from ..visualization.benchmarks import draw_benchmark
 
+    _check(args)
     if args.scaling:
         _run_scaling(args)
         return
@@ -87,6 +91,9 @@ def run(args: argparse.Namespace) -> None:
         runtimes=tuple(args.runtimes),
         resnext=args.resnext,
     )
+    names = [candidate.name for candidate in setting.candidates() if args.only in candidate.name]
+    if args.relative_to and names and not any(name.endswith(args.relative_to) for name in names):
+        raise SeMmError(f'--relative-to {args.relative_to}: no network ends so; expected one of {", ".join(names)}')
     measured = networks.measure(setting, args.rounds, args.only, args.rss)
     lines = networks.table(measured, args.relative_to or networks.MMDET)
     if args.attention:
@@ -97,6 +104,21 @@ def run(args: argparse.Namespace) -> None:
         args.json.write_text(json.dumps({'mode': str(setting), 'machine': where, 'networks': entries}, indent=1))
     if args.chart:
         draw_benchmark(measured, f'{setting}\n{where}', args.chart)
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuses what would fail after the measurement, or not be measured."""
+    if args.rounds < 1:
+        raise SeMmError(f'--rounds is {args.rounds}; expected 1 or more')
+    if args.size and min(args.size) < 1:
+        raise SeMmError(f'--size is {" ".join(map(str, args.size))}; expected a batch, a height and a width above 0')
+    if args.attention and args.mode not in ('inference', 'training'):
+        raise SeMmError(f'--attention is for --mode inference and training, not {args.mode}')
+    for name, file in (('--json', args.json), ('--chart', args.chart)):
+        if file:
+            make_folder(file.parent, f'{name} {file}')
+        if file and file.is_dir():
+            raise SeMmError(f'{name} {file} is a folder; expected a file')
 
 
 def _run_scaling(args: argparse.Namespace) -> None:

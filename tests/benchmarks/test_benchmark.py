@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
+from mmengine.config import Config
+from support.commands import output, tool
 from torch import nn
 
 from se_mm import SeMmError
 from se_mm.benchmarks import networks
 from se_mm.benchmarks.candidates import backbones
 from se_mm.benchmarks.measuring import MIB, interleaved, kept_bytes, peak_bytes
+from se_mm.benchmarks.scaling import measure_scaling
 from se_mm.visualization.benchmarks import draw_benchmark
 
 
@@ -111,3 +114,35 @@ def test_a_gpu_or_a_network_that_is_not_there_is_said():
         pytest.skip('there is a GPU')
     with pytest.raises(SeMmError, match='--device cuda: torch finds no GPU'):
         networks.measure(networks.Setting('inference', 18, (1, 64, 64), device='cuda'), 1)
+
+
+QUICK = ('--depth', 18, '--size', 1, 32, 32, '--only', 'mmdet.ResNet', '--rounds', 1)
+
+
+def test_folders_of_files_are_made(tmp_path):
+    output(tool('benchmark', *QUICK, '--json', tmp_path / 'a/x.json', '--chart', tmp_path / 'b/x.png'))
+    assert (tmp_path / 'a/x.json').is_file()
+    assert (tmp_path / 'b/x.png').is_file()
+
+
+@pytest.mark.parametrize(
+    ('args', 'message'),
+    [
+        ((*QUICK, '--rounds', 0), '--rounds is 0; expected 1 or more'),
+        (('--size', 1, 0, 32), '--size is 1 0 32; expected a batch, a height and a width above 0'),
+        (('--json', 'README.md/x.json'), '--json README.md/x.json is no folder that can be written to'),
+        (('--chart', 'docs'), '--chart docs is a folder; expected a file'),
+        (('--mode', 'detector-inference', '--attention', 'se'), '--attention is for --mode inference and training'),
+        ((*QUICK, '--relative-to', 'x'), '--relative-to x: no network ends so; expected one of mmdet.ResNet'),
+    ],
+)
+def test_mistakes_are_said_before_anything_is_measured(args, message):
+    done = tool('benchmark', *args)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert 'Traceback' not in done.stderr
+
+
+def test_no_processes_are_refused():
+    with pytest.raises(SeMmError, match='--processes 0; expected 1 or more'):
+        measure_scaling(Config(), [1, 0])
