@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -67,7 +71,7 @@ def explain_detection(model: nn.Module, batch: Any, box: int = 0) -> Explained:
 
     handle = model.backbone.register_forward_hook(cut)
     try:
-        with torch.enable_grad(), eager(model):
+        with torch.enable_grad(), eager(model), _with_gradients(getattr(model, 'bbox_head', None)):
             data = model.data_preprocessor(batch, False)
             sample = model.predict(data['inputs'], data['data_samples'], rescale=True)[0]
             found = sample.pred_instances
@@ -94,6 +98,22 @@ def explain_detection(model: nn.Module, batch: Any, box: int = 0) -> Explained:
         channels=[product.sum((1, 2)).numpy() for product in products],
         sizes=(tuple(data['inputs'].shape[2:]), tuple(sample.img_shape[:2])),
     )
+
+
+@contextmanager
+def _with_gradients(head: nn.Module | None) -> Iterator[None]:
+    """While it lasts, the postprocessing of a dense head does not detach its maps, as mmdet's does."""
+    name = 'select_single_mlvl'
+    modules = {sys.modules[cls.__module__] for cls in type(head).__mro__}
+    with ExitStack() as stack:
+        for module in modules:
+            if select := getattr(module, name, None):
+                stack.enter_context(mock.patch.object(module, name, partial(_select_attached, select)))
+        yield
+
+
+def _select_attached(select: Callable[..., list[Tensor]], maps: Any, index: int, detach: bool = False) -> list[Tensor]:
+    return select(maps, index, detach=False)
 
 
 def batch_of_picture(path: str, pipeline: Sequence[Any]) -> dict[str, list[Any]]:

@@ -11,6 +11,7 @@ from mmdet.structures import DetDataSample
 from mmengine.registry import MODELS
 from support.helpers import REPOSITORY, randomize
 from support.small import DEMO
+from support.small_models import built, detector_config
 
 from se_mm.analysis.cam import batch_of_picture, explain_detection
 from se_mm.config.load import load_config
@@ -28,17 +29,27 @@ def detector():
         return randomize(registry.build(cfg.model)).eval()
 
 
-@pytest.fixture(scope='module')
-def batch():
+def batch_of(*size: int) -> dict:
     generator = torch.Generator().manual_seed(0)
-    image = torch.randint(0, 256, (3, 96, 80), generator=generator, dtype=torch.uint8)
-    meta = dict(img_shape=(96, 80), ori_shape=(96, 80), scale_factor=(1.0, 1.0))
+    image = torch.randint(0, 256, (3, *size), generator=generator, dtype=torch.uint8)
+    meta = dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0))
     return dict(inputs=[image], data_samples=[DetDataSample(metainfo=meta)])
 
 
-def test_a_channels_part_is_what_the_score_loses_where_it_fades(detector, batch):
+@pytest.fixture(scope='module')
+def batch():
+    return batch_of(96, 80)
+
+
+@pytest.mark.parametrize('name', ['demo', 'RetinaNet', 'FCOS', 'ATSS'])
+def test_a_channels_part_is_what_the_score_loses_where_it_fades(name, detector, batch):
     """The derivative of the score along ``t * f_c``, by differences."""
+    if name != 'demo':  # whose coarsest maps have a stride of 128
+        detector, batch = built(detector_config(name)), batch_of(160, 144)
     found = explain_detection(detector, batch, box=1)
+    with torch.no_grad():
+        scores = detector.test_step(batch)[0].pred_instances.scores
+    assert found.score == pytest.approx(float(scores.sort(descending=True).values[1]), abs=1e-6)
     assert [values.shape for values in found.channels] == [(16,), (32,), (64,), (128,)]
     assert all((one >= 0).all() for one in found.maps)
 
