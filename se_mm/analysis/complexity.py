@@ -131,13 +131,18 @@ def complexity_of(cfg: Config, size: tuple[int, int] | None = None) -> Complexit
         SeMmError: if the model cannot be built, or its backbone does not take this size.
     """
     classifies = scope_of(cfg) == 'mmpretrain'
-    size = size or (_crop_of(cfg) or CLASSIFIER_SIZE if classifies else DETECTOR_SIZE)
+    known = size or (_crop_of(cfg) if classifies else DETECTOR_SIZE)
+    size = known or CLASSIFIER_SIZE
     model = _built(cfg)
     backbone = getattr(model, 'backbone', None)
     if backbone is None:
         raise SeMmError(f'{type(model).__name__} has no backbone to count; give the config of a classifier or detector')
     image = torch.empty(1, input_channels(backbone), *size, device='meta')
     found = Complexity(size, _style_of(backbone))
+    if known is None:
+        found.said.append(
+            f'{size[0]}x{size[1]} is a guess, since the test pipeline names no crop; --size gives another'
+        )
     try:
         macs, features = count_macs(backbone, lambda: backbone(image))
     except (RuntimeError, ValueError) as error:
@@ -251,7 +256,7 @@ def _crop_of(cfg: Config) -> tuple[int, int] | None:
     """Height and width of what a classifier's test pipeline crops, or resizes to."""
     for loader in LOADERS[::-1]:
         steps: list[Mapping[str, Any]] = [node for _, node in nodes(cfg.get(loader)) if 'type' in node]
-        for kind, key in (('CenterCrop', 'crop_size'), ('Resize', 'scale')):
+        for kind, key in (('CenterCrop', 'crop_size'), ('EfficientNetCenterCrop', 'crop_size'), ('Resize', 'scale')):
             for step in steps:
                 value = step.get(key) if type_name(step) == kind else None
                 if isinstance(value, int):
