@@ -122,6 +122,8 @@ def _other_attention(model: nn.Module) -> str:
             f'{foreign[0]} is an SE layer of another library: take the config of type se_mm.SEResNet, and convert the '
             'checkpoint with tools/convert_checkpoint.py'
         )
+    if any(isinstance(module, AttentionHost) for module in model.modules()):
+        return 'its attention_stages and attention_blocks leave none, as where all gates were pruned'
     return 'it is a plain network: --se gives its config SE, and it has to be trained'
 
 

@@ -135,7 +135,9 @@ def test_the_gate_of_each_layer_is_what_the_map_is_multiplied_by(name):
 
 def test_models_without_gates_are_refused_with_the_reason(capsys):
     with pytest.raises(SeMmError, match=r'no gates to analyse; it is a plain network: --se gives'):
-        find_gates(SEResNet(18, attention_stages=()))
+        find_gates(ResNet(18))
+    with pytest.raises(SeMmError, match=r'no gates to analyse; its attention_stages and attention_blocks leave none'):
+        find_gates(SEResNet(18, attention_blocks=([], [], [], [])))
     with pytest.raises(SeMmError, match=r'no gates to analyse; its attention layers do not multiply the map: layer1.0'):
         find_gates(SEResNet(18, attention='ContextBlock'))
     deployed = classifier(18)
