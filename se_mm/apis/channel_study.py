@@ -19,7 +19,7 @@ from .gates import GateSession, print_table, say
 def study_channels(
     cfg: Config,
     checkpoint: str,
-    out: Path,
+    out: str | Path,
     ratios: Sequence[float],
     metric: str | None = None,
     calibration: int = 256,
@@ -45,9 +45,9 @@ def study_channels(
     wrong = [ratio for ratio in ratios if not 0 < ratio < 1]
     if wrong:
         raise SeMmError(f'--channels is {wrong[0]}; expected shares of the channels between 0 and 1')
+    out = Path(out)
     make_folder(out, f'--out {out}')
-    cfg.work_dir = str(out / 'log')
-    session = GateSession(cfg, checkpoint)
+    session = GateSession(cfg, checkpoint, out / 'log')
     loader, indices, about = session.calibration(calibration, seed)
     batches = list(session.batches_of(loader, indices, 'calibration'))
     activity = channel_activity(session.model, batches, session.gates)

@@ -67,7 +67,7 @@ class PruneOptions:
     seed: int = 0
 
 
-def prune_gates(cfg: Config, checkpoint: str, out: Path, options: PruneOptions) -> None:
+def prune_gates(cfg: Config, checkpoint: str, out: str | Path, options: PruneOptions) -> None:
     """Writes ``pruned.pth``, ``pruned.py`` and ``pruning.json`` into a folder.
 
     Gates are chosen by the metric on the validation set. The network is evaluated on the test set before
@@ -82,12 +82,14 @@ def prune_gates(cfg: Config, checkpoint: str, out: Path, options: PruneOptions) 
     Raises:
         SeMmError: if nothing can be pruned so, or the checkpoint, the data or the folder do not fit.
     """
+    if [options.budget is not None, bool(options.stages), bool(options.blocks)].count(True) != 1:
+        raise SeMmError('PruneOptions: expected one of budget, stages and blocks, to say what is pruned')
     if options.budget is not None and not 0 <= options.budget < 1:
         raise SeMmError(f'--budget is {options.budget}; expected a share of the metric, as 0.001')
+    out = Path(out)
     make_folder(out, f'--out {out}')
-    cfg.work_dir = str(out / 'log')
     by_budget = options.budget is not None
-    session = GateSession(cfg, checkpoint, ('val', 'test') if by_budget else ('test',))
+    session = GateSession(cfg, checkpoint, out / 'log', ('val', 'test') if by_budget else ('test',))
     candidates = gates_named(session.gates, options.stages, options.blocks) if not by_budget else session.gates
     foldable = _foldable(candidates, by_budget)
     means, about = session.mean_gates(options.calibration, options.seed)

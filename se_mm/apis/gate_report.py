@@ -74,7 +74,7 @@ class GateOptions:
     box: int = 0
 
 
-def analyze_gates(cfg: Config, checkpoint: str, out: Path, options: GateOptions) -> None:
+def analyze_gates(cfg: Config, checkpoint: str, out: str | Path, options: GateOptions) -> None:
     """Writes ``gates.npz``, ``gates.json``, the figures and ``report.html`` into a folder.
 
     Args:
@@ -88,9 +88,9 @@ def analyze_gates(cfg: Config, checkpoint: str, out: Path, options: GateOptions)
             or a folder that does not fit.
     """
     choose_channels(1, options.channels, 0)  # refused before anything is read
+    out = Path(out)
     make_folder(out, f'--out {out}')
-    cfg.work_dir = str(out / 'log')
-    session = GateSession(cfg, checkpoint)
+    session = GateSession(cfg, checkpoint, out / 'log')
     loader = session.loader('test')
     explained = _explain(session, loader.dataset.metainfo['classes'], options, out) if options.cam else []
     pictures, said = choose_pictures(pictures_of(loader.dataset), options.per_class, options.seed)

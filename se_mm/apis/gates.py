@@ -37,15 +37,18 @@ class GateSession:
     """A model with its weights, its gates, and loaders of its data.
 
     Args:
-        cfg: that the checkpoint was trained with; its ``work_dir`` gets the log.
+        cfg: that the checkpoint was trained with.
         checkpoint: a file that a training wrote.
+        work_dir: gets the log.
         splits: the splits that are read and have to be there, of ``'val'`` and ``'test'``.
 
     Raises:
         SeMmError: if the data or the checkpoint do not fit the config, or the model has no gates.
     """
 
-    def __init__(self, cfg: Config, checkpoint: str, splits: Sequence[str] = ('test',)) -> None:
+    def __init__(self, cfg: Config, checkpoint: str, work_dir: Path, splits: Sequence[str] = ('test',)) -> None:
+        cfg = copy.deepcopy(cfg)
+        cfg.work_dir = str(work_dir)
         cfg.load_from, cfg.resume, cfg.launcher = None, False, 'none'
         cfg.pop('compile', None)  # hooks on the layers have to be called
         self.cfg, self.checkpoint = cfg, checkpoint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 
@@ -10,9 +11,15 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS
-from support.commands import output, tool
+from support.commands import forget_mmengines_state, output, tool
 from support.small import DEMO, NO_WORKERS, QUICK, draw_scenes
 
+from se_mm import SeMmError
+from se_mm.apis.channel_study import study_channels
+from se_mm.apis.export import Options, export
+from se_mm.apis.gate_pruning import PruneOptions, prune_gates
+from se_mm.apis.gate_report import GateOptions, analyze_gates
+from se_mm.apis.gates import GateSession
 from se_mm.config.load import load_config
 from se_mm.weights.files import read_checkpoint
 
@@ -145,6 +152,25 @@ def test_a_classifiers_removal_study_and_a_class_with_fewer_pictures(scenes, tmp
     assert [entry['what'] for entry in study['groups']][:2] == ['nothing', 'backbone.layer1.0']
     assert len(study['groups']) == 1 + 8 + 4 + 1
     assert gates_in(tmp_path)['labels'].tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+
+
+def test_in_python_the_config_stays_as_it_is_and_folders_are_text_or_paths(scenes, tmp_path):
+    forget_mmengines_state()
+    cfg = load_config(SCENES, data_root=str(scenes[1]), classes=('left', 'right'))
+    before = copy.deepcopy(cfg)
+    GateSession(cfg, str(scenes[0]), tmp_path / 'log')
+    with pytest.raises(SeMmError, match=r'none.pth does not exist'):
+        analyze_gates(cfg, 'none.pth', str(tmp_path / 'gates'), GateOptions())
+    with pytest.raises(SeMmError, match=r'none.pth does not exist'):
+        study_channels(cfg, 'none.pth', str(tmp_path / 'channels'), [0.5])
+    with pytest.raises(SeMmError, match=r'none.pth does not exist'):
+        prune_gates(cfg, 'none.pth', str(tmp_path / 'pruned'), PruneOptions(stages=[3]))
+    with pytest.raises(SeMmError, match=r'none.pth does not exist'):
+        export(cfg, 'none.pth', str(tmp_path / 'exported'), Options())
+    for options in (PruneOptions(), PruneOptions(stages=()), PruneOptions(budget=0.1, blocks=['layer4.1'])):
+        with pytest.raises(SeMmError, match='expected one of budget, stages and blocks'):
+            prune_gates(cfg, str(scenes[0]), tmp_path / 'pruned', options)
+    assert cfg.to_dict() == before.to_dict()
 
 
 def test_channels_are_ranked_by_gates_and_by_weights(scenes, tmp_path):
