@@ -20,6 +20,8 @@ from .loading import ATTENTION, EXCITATION, in_our_form, stated_variant
 from .state_dicts import find_root, unwrap, without_idle_pooling
 
 TARGETS = ('timm', 'mmpretrain', 'mmdet', 'se_mm')
+#: The attention layers of timm's ResNets.
+IN_TIMM = (STANDARD_ATTENTION['attention'], "CBAM(order='mean_max')", 'ECALayer', 'ESELayer', 'GlobalContext')
 #: The classifier's linear layer, in all families.
 HEADS = ('fc', CAFFE.head, MMPRETRAIN.head)
 
@@ -85,7 +87,9 @@ def _target_family(to: str, weights: Mapping[str, Tensor], variant: Mapping[str,
         others = [key for key in weights if ATTENTION.match(key) and not EXCITATION.fullmatch(key)]
         if others:
             raise SeMmError(f'{to} has no place for this attention ({listed(others)}); use --to timm or --to se_mm')
-    odd = {name: variant[name] for name, value in STANDARD_ATTENTION.items() if variant.get(name, value) != value}
+    known = {'attention': IN_TIMM if to == 'timm' else (STANDARD_ATTENTION['attention'],)}
+    known['attention_position'] = (STANDARD_ATTENTION['attention_position'],)
+    odd = {name: variant[name] for name in known if name in variant and variant[name] not in known[name]}
     if odd and to != 'se_mm':
         raise SeMmError(f'{to} has no network with {odd}, which these weights need; use --to se_mm')
     style, layout = variant.get('style', 'pytorch'), PLAIN.layout

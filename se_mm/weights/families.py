@@ -117,6 +117,8 @@ class Family:
             files: names of their file, of which one may tell the style.
         """
         known = dict(self.variant)
+        if not any('.se.fc1.' in self.to_ours(key) for key in weights):
+            known.pop('attention', None)
         if is_grouped(weights, self.layout):
             known |= self.grouped
         if self.layout.bottleneck not in weights:
@@ -127,7 +129,7 @@ class Family:
 
 
 #: What the shapes of attention layers do not tell, as all published networks have it.
-STANDARD_ATTENTION = {'attention_position': 'standard', 'gate': 'sigmoid', 'squeeze': 'avg'}
+STANDARD_ATTENTION = {'attention_position': 'standard', 'attention': "SELayer(squeeze='avg', gate='sigmoid')"}
 _MODERN = {'style': 'pytorch', 'stem_pool': 'torch', **STANDARD_ATTENTION}
 
 CAFFE = Family(
@@ -218,6 +220,29 @@ STYLE_OF_FILE = (
 
 #: timm's networks with our tensors' names and another graph: what their file names say.
 OTHER_GRAPHS = re.compile(r'res(net|next)(blur|aa|rs)')
+
+
+def joined(layers: Mapping[str, str]) -> str:
+    """The attention of a network in one text, for the metadata of its weights: the layer, or each site with its own.
+
+    Example:
+        >>> joined({'layer1.0': 'SimAM', 'layer2.0': 'SimAM'}), joined({'layer1.0': 'A', 'layer2.0': 'B'})
+        ('SimAM', 'layer1.0: A; layer2.0: B')
+    """
+    if len(set(layers.values())) == 1:
+        return next(iter(layers.values()))
+    return '; '.join(f'{site}: {layer}' for site, layer in layers.items())
+
+
+def layers_in(text: str) -> dict[str, str]:
+    """The inverse of :func:`joined`; one layer for all sites stands under ``''``.
+
+    Example:
+        >>> layers_in('SimAM'), layers_in('layer1.0: A; layer2.0: B')
+        ({'': 'SimAM'}, {'layer1.0': 'A', 'layer2.0': 'B'})
+    """
+    entries = (entry.rpartition(': ') for entry in text.split('; '))
+    return {site: layer for site, _, layer in entries}
 
 
 def family_of(keys: Iterable[str], families: Sequence[Family] = RESNETS) -> Family:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..errors import SeMmError, listed
 from ..utils.hashing import digest_of
-from .families import MMPRETRAIN, OTHER_GRAPHS, STANDARD_ATTENTION, Family, family_of
+from .families import MMPRETRAIN, OTHER_GRAPHS, STANDARD_ATTENTION, Family, family_of, layers_in
 from .network import Network
 from .state_dicts import find_root, unwrap, with_idle_pooling, without_idle_pooling
 
@@ -50,8 +50,8 @@ def adapt(network: Network, state_dict: MutableMapping[str, Any], prefix: str, m
         weights, stated, elsewhere, where = _locate(network, state_dict, prefix, metadata)
         family = family_of(weights, network.families)
         known = stated or family.known_variant(weights, source, str(metadata.get('file', '')))
-        _check_variant(network, family, known, weights, source)
         own = dict(network.state_dict())
+        _check_variant(network, family, known, weights, own, source)
         weights = _in_hosts_form(in_our_form(weights, family), own)
         own = {key: value for key, value in own.items() if key in weights or not key.endswith(_DERIVED)}
         heads = _heads_of_others(weights, own, family)
@@ -106,7 +106,7 @@ def _locate(
     if not_tensors:
         raise SeMmError(f'these are no tensors: {listed(not_tensors)}')
     elsewhere = [key for key in weights if key.startswith(prefix) and not key.startswith(root)]
-    stated = metadata.get('se_mm') or stated_variant(weights, root)
+    stated = in_todays_words(metadata.get('se_mm') or {}) or stated_variant(weights, root)
     where = '.'.join(part for part in (wrapper, root.removeprefix(prefix).removesuffix('.')) if part)
     return {key: value for key, value in inside.items() if isinstance(value, Tensor)}, stated, elsewhere, where
 
@@ -116,32 +116,63 @@ def stated_variant(weights: Mapping[str, Any], root: str) -> Mapping[str, str]:
     metadata = getattr(weights, '_metadata', None) or {}
     stated = {name: data['se_mm'] for name, data in metadata.items() if 'se_mm' in data}
     sole = next(iter(stated.values())) if len(stated) == 1 else {}
-    return stated.get(root.removesuffix('.'), sole)
+    return in_todays_words(stated.get(root.removesuffix('.'), sole))
+
+
+def in_todays_words(stated: Mapping[str, str]) -> Mapping[str, str]:
+    """A variant as it is stated today: older files tell the gate and the squeeze of SE, and nothing of other layers.
+
+    Example:
+        >>> in_todays_words({'gate': 'tanh', 'squeeze': 'avg'})['attention']
+        "SELayer(squeeze='avg', gate='tanh')"
+    """
+    if 'attention' in stated or not {'gate', 'squeeze'} <= stated.keys():
+        return stated
+    return {**stated, 'attention': f'SELayer(squeeze={stated["squeeze"]!r}, gate={stated["gate"]!r})'}
 
 
 def _check_variant(
-    network: Network, family: Family, known: Mapping[str, str], weights: Mapping[str, Tensor], source: str
+    network: Network,
+    family: Family,
+    known: Mapping[str, str],
+    weights: Mapping[str, Tensor],
+    own: Mapping[str, Tensor],
+    source: str,
 ) -> None:
     if other := OTHER_GRAPHS.search(source):
         raise SeMmError(f'by its name it is of another network ({other[0]}), with the same tensors and another graph')
     if family.bottlenecks_only and family.layout.bottleneck not in weights:
         raise SeMmError(f'the family {family.name} with basic blocks (18 and 34 layers) has {family.bottlenecks_only}')
-    own = network.variant()
+    ours = network.variant()
     if family.layout.bottleneck not in weights:
-        own.pop('style', None)
-    if not any(ATTENTION.match(family.to_ours(key)) for key in weights):
-        own = {name: value for name, value in own.items() if name not in STANDARD_ATTENTION}
+        ours.pop('style', None)
+    if 'attention' not in known and not any(ATTENTION.match(family.to_ours(key)) for key in weights):
+        ours = {name: value for name, value in ours.items() if name not in STANDARD_ATTENTION}
+    attention = ours.pop('attention', '')
     fixes = [
-        f"{_ARGUMENT.get(name, name)}='{known[name]}' (the config has '{value}': {_MEANING.get(name, 'another graph')})"
-        for name, value in own.items()
+        f"{name}='{known[name]}' (the config has '{value}': {_MEANING.get(name, 'another graph')})"
+        for name, value in ours.items()
         if known.get(name, value) != value
     ]
+    if attention and 'attention' in known:
+        fixes += _other_attention(known['attention'], attention, own)
     if fixes:
         raise SeMmError(f'the weights are of the family {family.name} and need {" and ".join(fixes)} in the backbone')
 
 
-#: Arguments that are not the backbone's own.
-_ARGUMENT = {'gate': 'attention.gate', 'squeeze': 'attention.squeeze'}
+def _other_attention(theirs: str, ours: str, own: Mapping[str, Tensor]) -> list[str]:
+    """The first site whose layer is another one in the file; sites that the network leaves out do not count."""
+    here = {key.partition('.se.')[0] for key in own if ATTENTION.match(key)}
+    stated = {site: layer for site, layer in layers_in(theirs).items() if not (site and here) or site in here}
+    has = layers_in(ours)
+    for site in dict.fromkeys([*stated, *has]):
+        layer, wanted = has.get(site, has.get('')), stated.get(site, stated.get(''))
+        if layer and wanted and layer != wanted:
+            place = f' at {site}' if site else ''
+            return [f'attention={wanted}{place} (the config has {layer}: another function of the same weights)']
+    return []
+
+
 _MEANING = {'style': 'the stride is in another convolution', 'stem_pool': 'the stem pools another window'}
 
 

@@ -7,6 +7,7 @@ import timm
 import torch
 
 from se_mm import SeMmError, SEResNet, SETwin
+from se_mm.weights.loading import adapt
 from se_mm.weights.published import resolve
 
 DEEP = dict(host='mmdet.ResNetV1d', depth=50)
@@ -61,6 +62,49 @@ def test_weights_of_another_layer_are_refused(attention, tmp_path):
     torch.save(SEResNet(depth=18, attention=dict(type='ECALayer')).state_dict(), tmp_path / 'eca.pth')
     with pytest.raises(SeMmError, match='takes nothing from .*eca.pth'):
         SEResNet(depth=18, attention=attention).load_pretrained(str(tmp_path / 'eca.pth'))
+
+
+SAME_SHAPES = {
+    'order': (dict(type='CBAM', order='mean_max'), dict(type='CBAM')),
+    'dct_size': (dict(type='FcaLayer', dct_size=[56, 28, 14, 7]), dict(type='FcaLayer')),
+    'components': (dict(type='FcaLayer', components='low16'), dict(type='FcaLayer')),
+    'another class': (dict(type='FcaLayer', divisor=8), dict(type='SELayer', bias=False)),
+    'one stage': (dict(type='SELayer', gate=['tanh', 'sigmoid', 'sigmoid', 'sigmoid']), dict(type='SELayer')),
+    'blended in': (dict(type='SELayer', gate='tanh', start='blend'), dict(type='SELayer', start='blend')),
+    'no weights': (dict(type='GatherExcite'), dict(type='SELayer')),
+    'extent': (dict(type='GatherExcite', extent=2), dict(type='GatherExcite')),
+}
+
+
+@pytest.mark.parametrize('case', SAME_SHAPES)
+def test_weights_of_a_layer_with_the_same_shapes_and_another_function_are_refused(case, tmp_path):
+    theirs, ours = SAME_SHAPES[case]
+    torch.save(SEResNet(depth=18, attention=theirs).state_dict(), tmp_path / 'theirs.pth')
+    SEResNet(depth=18, attention=theirs).load_pretrained(str(tmp_path / 'theirs.pth'))
+    with pytest.raises(SeMmError, match=rf'need attention={theirs["type"]}.*the config has {ours["type"]}'):
+        SEResNet(depth=18, attention=ours).load_pretrained(str(tmp_path / 'theirs.pth'))
+
+
+def test_published_gates_are_those_of_se(tmp_path):
+    torch.save(timm.create_model('seresnet18').state_dict(), tmp_path / 'timm.pth')
+    with pytest.raises(SeMmError, match=r'need attention=SELayer.*the config has FcaLayer'):
+        SEResNet(depth=18, attention=dict(type='FcaLayer', bias=True, divisor=8)).load_pretrained(
+            str(tmp_path / 'timm.pth')
+        )
+
+
+def test_what_older_files_say_of_their_gates_is_still_compared():
+    weights = SEResNet(depth=18, attention=dict(type='SELayer', gate='tanh')).state_dict()
+    weights._metadata['']['se_mm'] = dict(attention_position='standard', gate='tanh', squeeze='avg')
+    with pytest.raises(SeMmError, match="need attention=SELayer.*gate='tanh'"):
+        adapt(SEResNet(depth=18), dict(weights), '', weights._metadata[''])
+
+
+def test_a_stage_that_the_network_leaves_out_is_not_compared(tmp_path):
+    mixed = dict(type='SELayer', gate=['sigmoid', 'sigmoid', 'sigmoid', 'tanh'])
+    torch.save(SEResNet(depth=18, attention=mixed).state_dict(), tmp_path / 'four.pth')
+    three = dict(num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1), out_indices=(2,))
+    SEResNet(depth=18, **three).load_pretrained(str(tmp_path / 'four.pth'))
 
 
 @pytest.mark.parametrize('name', ['ecaresnet50d.miil_in1k', 'ecaresnet101d.miil_in1k'])

@@ -102,6 +102,9 @@ def test_a_detectors_backbone_is_taken_out(tmp_path):
         (dict(style='caffe', stem_pool='caffe'), 'mmdet', 'the stem pooling of Caffe'),
         (dict(attention_position='post'), 'timm', "no network with .*'attention_position': 'post'"),
         (dict(attention='ECALayer'), 'mmpretrain', r'no place for this attention \(layer1.0.se.conv.weight'),
+        (dict(attention='FcaLayer'), 'mmdet', 'no network with .*FcaLayer'),
+        (dict(attention='CBAM'), 'timm', 'no network with .*max_mean'),
+        (dict(attention='SimAM'), 'timm', 'no network with .*SimAM'),
     ],
 )
 def test_what_a_library_does_not_have_is_refused(arguments, to, message, tmp_path):

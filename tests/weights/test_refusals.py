@@ -237,7 +237,7 @@ MISFITS = {
     'gate': (
         lambda: SEResNet(18, attention=dict(type='SELayer', gate='tanh')),
         lambda: SEResNet(18),
-        r"need attention.gate='sigmoid' \(the config has 'tanh'",
+        r"need attention=SELayer\(squeeze='avg', gate='sigmoid'\) \(the config has SELayer\(squeeze='avg', gate='tanh'",
     ),
     'deep stem': (lambda: SEResNet(50), lambda: timm.create_model('resnet50d'), 'missing: conv1.weight'),
 }

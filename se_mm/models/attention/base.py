@@ -88,6 +88,10 @@ class Attention(nn.Module):
         """
         raise SeMmError(f'{type(self).__name__} has no weights at which its gate is constant')
 
+    def variant(self) -> str:
+        """The layer, with what the shapes of its tensors do not tell; weights of another variant are refused."""
+        return type(self).__name__
+
     def gate_of_mean(self) -> tuple[Callable[..., Tensor], tuple[Tensor | None, ...]] | None:
         """The gate as a function of the channel means, where nothing else determines it; else ``None``.
 
@@ -96,3 +100,13 @@ class Attention(nn.Module):
             of ``u`` over height and width, (N, C, 1, 1) and float32 for half-precision maps.
         """
         return None
+
+
+def variant_of(layer: nn.Module) -> str:
+    """:meth:`Attention.variant`; of a layer of another library its class.
+
+    Example:
+        >>> variant_of(nn.Identity())
+        'Identity'
+    """
+    return layer.variant() if isinstance(layer, Attention) else type(layer).__name__

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .base import Attention
+from .base import Attention, variant_of
 
 
 class Blend(Attention):
@@ -35,6 +35,9 @@ class Blend(Attention):
 
     def forward(self, u: Tensor) -> Tensor:
         return u + self.alpha.to(u.dtype) * (self.layer(u) - u)
+
+    def variant(self) -> str:
+        return variant_of(self.layer)  # its own parameter tells that it is blended in
 
     def zero_init_gate(self) -> float:
         nn.init.zeros_(self.alpha)

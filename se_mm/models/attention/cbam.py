@@ -76,6 +76,9 @@ class CBAM(Attention):
         zero(self.spatial.conv.bn)
         return 0.25
 
+    def variant(self) -> str:
+        return f'CBAM(order={self.spatial.order!r})'
+
 
 class _ChannelGate(nn.Module):
     def __init__(self, channels: int, hidden: int, bias: bool) -> None:

@@ -87,6 +87,9 @@ class FcaLayer(Attention):
         zero(self.fc2)
         return 0.5
 
+    def variant(self) -> str:
+        return f'FcaLayer(components={self.components!r}, dct_size={self.dct_size})'
+
     def extra_repr(self) -> str:
         return f'in_channels={self.in_channels}, components={self.components}, dct_size={self.dct_size}'
 

@@ -48,5 +48,8 @@ class GatherExcite(Attention):
     def gate_of_mean(self) -> tuple[Callable[..., Tensor], tuple[Tensor | None, ...]] | None:
         return (torch.sigmoid, ()) if self.extent == 0 else None
 
+    def variant(self) -> str:
+        return f'GatherExcite(extent={self.extent})'
+
     def extra_repr(self) -> str:
         return f'in_channels={self.in_channels}, extent={self.extent}'

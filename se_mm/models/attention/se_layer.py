@@ -106,6 +106,9 @@ class SELayer(Attention):
         zero(self.fc2)
         return AT_ZERO[self.gate_type]
 
+    def variant(self) -> str:
+        return f'SELayer(squeeze={self.squeeze_type!r}, gate={self.gate_type!r})'  # a subclass takes the weights of SE
+
     def extra_repr(self) -> str:
         settings = {'squeeze': (self.squeeze_type, 'avg'), 'gate': (self.gate_type, 'sigmoid')}
         changed = (f', {name}={value}' for name, (value, default) in settings.items() if value != default)

@@ -37,5 +37,8 @@ class SimAM(Attention):
         variance = square.sum((2, 3), keepdim=True) / max(u.shape[2] * u.shape[3] - 1, 1)
         return (square / (4 * (variance + self.e_lambda)) + 0.5).sigmoid().to(u.dtype)
 
+    def variant(self) -> str:
+        return f'SimAM(e_lambda={self.e_lambda})'
+
     def extra_repr(self) -> str:
         return f'in_channels={self.in_channels}, e_lambda={self.e_lambda}'

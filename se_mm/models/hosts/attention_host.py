@@ -12,8 +12,10 @@ from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
 from ...errors import SeMmError
+from ...weights.families import joined
 from ...weights.loadable import Loadable
 from ..attention import SELayer
+from ..attention.base import variant_of
 from .arguments import attention_class, attention_config, block_indices, build_attention, check_lists, stage_indices
 from .made_classes import Made
 from .sites import HostAdapter, Site, check_position, find_adapter, rescaled, units_per_stage
@@ -206,15 +208,10 @@ class AttentionHost(Loadable, Made):
         return self.adapter.variant(self) | stem_pool | self._attention_variant()
 
     def _attention_variant(self) -> dict[str, str]:
-        layers = [site.parent.se for site in self.attention_sites()]
+        layers = {site.name: variant_of(site.parent.se) for site in self.attention_sites()}
         if not layers:
             return {}
-        settings = {
-            name: {getattr(layer, f'{name}_type') for layer in layers if hasattr(layer, f'{name}_type')}
-            for name in ('gate', 'squeeze')
-        }
-        known = {name: found.pop() for name, found in settings.items() if len(found) == 1}
-        return {'attention_position': self.attention_position, **known}
+        return {'attention_position': self.attention_position, 'attention': joined(layers)}
 
     def plugin_names(self) -> Iterator[str]:
         """The plugins in the residual units, as prefixes of their parameters (``layer2.0.gcb.``)."""
