@@ -59,7 +59,7 @@ def adapt(network: Network, state_dict: MutableMapping[str, Any], prefix: str, m
         start = ''
         if any(ATTENTION.match(key) for key in weights):
             _add_zero_biases(weights, own)
-        else:
+        elif 'attention' not in known or any(ATTENTION.match(key) for key in own):  # else its layers have no weights
             start = _start_attention(network, weights, own)
         added = [*_keep_what_the_config_adds(network, weights, own), *_modules(heads)]
         weights.update({key: own[key].clone() for key in heads})
@@ -206,7 +206,13 @@ def _start_attention(network: Network, weights: dict[str, Tensor], own: Mapping[
         changed = network.identity_state(weights)
     except SeMmError as error:
         weights.update({key: value.clone() for key, value in layers.items()})
-        return f'attention keeps its initial values ({error})'
+        print_log(
+            f'{type(network).__name__} does NOT equal the plain network whose weights it is given, since {error}; '
+            'its attention keeps its initial values',
+            logger='current',
+            level=logging.WARNING,
+        )
+        return 'attention keeps its initial values'
     weights.update(changed)
     return 'attention starts such that the network equals the plain one' if changed else ''
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import pickle
 import re
@@ -266,6 +267,32 @@ def test_the_style_that_a_published_files_name_tells(tmp_path):
 def test_plain_weights_fit_any_position(tmp_path):
     torch.save(timm.create_model('resnet18').state_dict(), tmp_path / 'plain.pth')
     SEResNet(18, attention=dict(type='SELayer', squeeze='max')).load_pretrained(str(tmp_path / 'plain.pth'))
+
+
+WITHOUT_START = {
+    'position': dict(attention_position='post'),
+    'gate': dict(attention=dict(type='SELayer', gate=['sigmoid', 'sigmoid', 'sigmoid', 'tanh'])),
+    'SimAM': dict(attention='SimAM'),
+}
+
+
+@pytest.mark.parametrize('case', WITHOUT_START)
+def test_plain_weights_without_an_exact_start_are_warned_of_and_own_weights_are_not(case, tmp_path, monkeypatch):
+    warned = []
+
+    def record(line, level=logging.INFO, **_):
+        warned.extend([line] if level == logging.WARNING else [])
+
+    monkeypatch.setattr('se_mm.weights.loading.print_log', record)
+    torch.save(ResNet(18).state_dict(), tmp_path / 'plain.pth')
+    ours = SEResNet(18, **WITHOUT_START[case])
+    ours.load_pretrained(str(tmp_path / 'plain.pth'))
+    (line,) = warned
+    assert re.search(r"does NOT equal the plain network.*has no exact start: .*start='blend'", line)
+    assert 'se_init' not in line
+    torch.save(ours.state_dict(), tmp_path / 'ours.pth')
+    ours.load_pretrained(str(tmp_path / 'ours.pth'))
+    assert len(warned) == 1
 
 
 def test_a_safetensors_header_whose_length_looks_like_html(tmp_path, weights):

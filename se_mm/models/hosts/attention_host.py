@@ -106,8 +106,7 @@ class AttentionHost(Loadable, Made):
         self.attention_blocks = block_indices(attention_blocks, units)
         self._insert(config, filter(self._carries, sites))
         if se_init == 'identity':
-            for site in self.attention_sites():
-                _constant_layer(site)  # refuses a layer without one
+            self._check_identity_start()
         if stem_pool == 'caffe':
             self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True)
         if hasattr(self, '_freeze_stages'):
@@ -120,6 +119,13 @@ class AttentionHost(Loadable, Made):
 
     def _carries(self, site: Site) -> bool:
         return site.stage in self.attention_stages and site.block in self.attention_blocks[site.stage]
+
+    def _check_identity_start(self) -> None:
+        try:
+            for site in self.attention_sites():
+                _constant_layer(site)
+        except SeMmError as error:
+            raise SeMmError(f"se_init='identity' is impossible: {error}; or leave se_init out") from error
 
     def _check_stem_pool(self) -> None:
         if self.stem_pool not in self.adapter.stem_pools:
@@ -241,14 +247,14 @@ def _adapter_of(host: nn.Module) -> HostAdapter:
 
 def _constant_layer(site: Site) -> tuple[float, dict[str, Tensor]]:
     """The constant that a layer's gate starts from, and the layer's state there; the layer itself stays."""
-    refusal = f"se_init='identity' is impossible at {site.name}"
     layer = copy.deepcopy(site.parent.se)
-    if not hasattr(layer, 'zero_init_gate'):
-        raise SeMmError(f'{refusal}: {type(layer).__name__} has no start at which it changes nothing')
     try:
+        if not hasattr(layer, 'zero_init_gate'):
+            raise SeMmError(f'{type(layer).__name__} has no start at which it changes nothing')
         constant = layer.zero_init_gate()
+        if site.obstacle and constant != 1:  # what starts as the identity needs no compensation
+            raise SeMmError(site.obstacle)
     except SeMmError as error:
-        raise SeMmError(f"{refusal}: {error}; use se_init='default' or attention=dict(start='blend')") from error
-    if site.obstacle and constant != 1:  # what starts as the identity needs no compensation
-        raise SeMmError(f"{refusal}: {site.obstacle}; use se_init='default' or attention=dict(start='blend')")
+        way_out = "attention=dict(start='blend') starts as the identity anywhere"
+        raise SeMmError(f'{site.name} has no exact start: {error}; {way_out}') from error
     return constant, layer.state_dict()

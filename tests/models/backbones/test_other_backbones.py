@@ -154,7 +154,7 @@ def test_mistakes_name_what_there_is(arguments, message):
 
 
 def test_an_activation_that_lets_no_factor_through_is_no_identity_start():
-    with torch.device('meta'), pytest.raises(SeMmError, match='impossible at features.0: .*Sigmoid is not twice'):
+    with torch.device('meta'), pytest.raises(SeMmError, match='impossible: features.0 .*Sigmoid is not twice'):
         SETwin('mmpretrain.VGG', depth=11, act_cfg=dict(type='Sigmoid'), se_init='identity')
 
 
