@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--reduction', type=int, nargs='+', default=[16], help='r: one, or one for each stage')
     parser.add_argument(
         '--max-params',
-        metavar='+2%%',
+        metavar='+2%',
         help='what attention may add, of the parameters of the backbone or as a number; chooses larger reductions',
     )
     parser.add_argument('--se-stages', type=int, nargs='+', metavar='STAGE', help='stages with SE, from 0 (all)')

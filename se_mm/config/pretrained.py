@@ -24,8 +24,7 @@ def pretrained_in(node: Any, key: str = 'model') -> Iterator[tuple[str, Any, Any
     """
     children = enumerate(node) if isinstance(node, list) else node.items() if isinstance(node, MutableMapping) else ()
     for name, value in list(children):
-        is_initialisation = isinstance(value, MutableMapping) and value.get('type') == 'Pretrained'
-        if is_initialisation or (name == 'pretrained' and isinstance(value, str)):
+        if published.is_pretrained(value) or (name == 'pretrained' and isinstance(value, str)):
             yield f'{key}.{name}', node, name
         else:
             yield from pretrained_in(value, f'{key}.{name}')

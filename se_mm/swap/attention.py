@@ -14,7 +14,7 @@ from torch import nn
 
 from ..errors import SeMmError
 from ..models.attention import SELayer
-from ..models.hosts.arguments import attention_class, attention_config, build_attention, stage_indices
+from ..models.hosts.arguments import LISTS, attention_class, attention_config, build_attention, stage_indices
 from ..models.hosts.sites import Site, find_adapter
 from .building import shapes_only
 from .hosts import Host, scope_of
@@ -27,9 +27,25 @@ def has_identity_start(attention: Mapping[str, Any]) -> bool:
         >>> has_identity_start(dict(type='ECALayer', k_size=[3, 5, 5, 7])), has_identity_start(dict(type='SimAM'))
         (True, False)
     """
-    arguments = {name: _first(value) for name, value in attention.items() if name not in ('type', 'start')}
-    site = Site('', nn.Identity(), stage=0, block=0, channels=512)
-    layer = build_attention({**attention, **arguments}, site, num_stages=1)
+    config = attention_config(attention)
+    per_stage = [value for name, value in config.items() if name not in LISTS and _is_list(value)]
+    num_stages = max(map(len, per_stage), default=1)
+    for stage in range(num_stages):
+        blocks = [len(value[stage]) for value in per_stage if stage < len(value) and _is_list(value[stage])]
+        for block in range(max(blocks, default=1)):
+            site = Site('', nn.Identity(), stage, block, channels=512)
+            if not _has_start(build_attention(config, site, num_stages)):
+                return False
+    return True
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _has_start(layer: nn.Module) -> bool:
+    if not hasattr(layer, 'zero_init_gate'):  # of another library
+        return False
     try:
         layer.zero_init_gate()
     except SeMmError:
@@ -37,14 +53,7 @@ def has_identity_start(attention: Mapping[str, Any]) -> bool:
     return True
 
 
-def _first(value: Any) -> Any:
-    """The value for the first unit of the first stage."""
-    while isinstance(value, Sequence) and not isinstance(value, str):
-        value = value[0]
-    return value
-
-
-def fit_reductions(cfg: Config, host: Host, se: Mapping[str, Any], limit: str) -> tuple[list[int], str]:
+def fit_reductions(cfg: Config, host: Host, se: Mapping[str, Any], limit: str | int) -> tuple[list[int], str]:
     """Reductions, one for each stage, with which attention adds no more parameters than a limit.
 
     From the reductions that were asked for, that of the stage whose layers have the most
@@ -105,8 +114,8 @@ def fit_reductions(cfg: Config, host: Host, se: Mapping[str, Any], limit: str) -
     )
 
 
-def _most(limit: str, plain: int) -> int:
-    match = re.fullmatch(r'\+?\s*(\d+(?:\.\d+)?)\s*(%?)', limit)
+def _most(limit: str | int, plain: int) -> int:
+    match = re.fullmatch(r'\+?\s*(\d+(?:\.\d+)?)\s*(%?)', str(limit))
     if match is None:
         raise SeMmError(
             f'--max-params must be a share of the backbone as +2%, or a number of parameters, got {limit!r}'

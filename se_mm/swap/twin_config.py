@@ -9,8 +9,10 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from ..config.tree import dotted, nodes
+from ..config.tree import dotted, nodes, value_at
 from ..errors import SeMmError
+from ..models.hosts.arguments import attention_config
+from ..weights.published import is_pretrained
 from .attention import fit_reductions, has_identity_start
 from .building import check_it_builds
 from .changes import Change, Swap, apply
@@ -30,8 +32,8 @@ def swap_backbone(
     se_bias: bool = True,
     se_init: str | None = None,
     weights: str | None = None,
-    attention: Mapping[str, Any] | None = None,
-    max_params: str | None = None,
+    attention: Mapping[str, Any] | str | None = None,
+    max_params: str | int | None = None,
 ) -> Config:
     """The SE twin of a config: the same, with SE in the residual networks of its model.
 
@@ -93,6 +95,8 @@ def plan_swap(cfg: Config, *, weights: str | None = None, **se: Any) -> Swap:
         SeMmError: as there.
     """
     swap = Swap()
+    if se.get('attention') is not None:
+        se['attention'] = attention_config(se['attention'])
     for host in find_hosts(cfg):
         if host.full_name in UNSUITED:
             raise SeMmError(f'{host.name} is {host.cls.__name__}, which SE does not suit: {UNSUITED[host.full_name]}')
@@ -134,8 +138,7 @@ def _plan_host(swap: Swap, cfg: Config, host: Host, weights: str | None, se: dic
     named = _checkpoint_of(host)
     if start != named:
         key = 'pretrained' if isinstance(host.config.get('pretrained'), str) else 'init_cfg'
-        value = start if key == 'pretrained' or start is None else dict(type='Pretrained', checkpoint=start)
-        changed[key] = (value, reason)
+        changed[key] = (start if key == 'pretrained' else _initialisation(host, start), reason)
     every = (*PUBLISHED.values(), *PUBLISHED_ECA.values())
     known = {weights.checkpoint: weights for several in every for weights in several}.get(start)
     if known and known.stem_pool != arguments.get('stem_pool', 'torch'):
@@ -144,7 +147,7 @@ def _plan_host(swap: Swap, cfg: Config, host: Host, weights: str | None, se: dic
     if se_init:
         changed['se_init'] = (se_init, reason if start == named else '')
     attention = se.get('attention')
-    if se_init == 'identity' and attention and not has_identity_start(attention):
+    if (se_init == 'identity' or _loaded_whole(cfg, host)) and attention and not has_identity_start(attention):
         why = f'{attention["type"]} has no start equal to the plain network, so it is blended in from nothing'
         changed['attention'] = ({**attention, 'start': 'blend'}, why)
         swap.said.append(f"{host.name}: {why} (start='blend')")
@@ -161,12 +164,31 @@ def _plan_host(swap: Swap, cfg: Config, host: Host, weights: str | None, se: dic
 
 def _checkpoint_of(host: Host) -> str | None:
     """The checkpoint that a host names."""
-    pretrained, init_cfg = host.config.get('pretrained'), host.config.get('init_cfg')
-    if isinstance(pretrained, str):
-        return pretrained
-    if isinstance(init_cfg, Mapping) and init_cfg.get('type') == 'Pretrained':
-        return init_cfg.get('checkpoint')
-    return None
+    if isinstance(host.config.get('pretrained'), str):
+        return host.config['pretrained']
+    return next((entry.get('checkpoint') for entry in _entries(host.config) if is_pretrained(entry)), None)
+
+
+def _entries(config: Mapping[str, Any]) -> list[Any]:
+    """The initialisations of a module."""
+    init_cfg = config.get('init_cfg')
+    return [init_cfg] if isinstance(init_cfg, Mapping) else list(init_cfg or ())
+
+
+def _initialisation(host: Host, start: str | None) -> Any:
+    """The ``init_cfg`` that loads other weights, or none, and does what else it did."""
+    entries = [entry for entry in _entries(host.config) if not is_pretrained(entry)]
+    pretrained = [] if start is None else [dict(type='Pretrained', checkpoint=start)]
+    if not entries:
+        return pretrained[0] if pretrained else None
+    return [*map(dict, entries), *pretrained]
+
+
+def _loaded_whole(cfg: Config, host: Host) -> str | None:
+    """The checkpoint that the whole model, or a module around the host, is loaded from."""
+    around = (value_at(cfg, host.keys[:i]) for i in range(1, len(host.keys)))
+    entries = (entry for node in around if isinstance(node, Mapping) for entry in _entries(node))
+    return cfg.get('load_from') or next((entry['checkpoint'] for entry in entries if is_pretrained(entry)), None)
 
 
 def _choose_weights(
@@ -176,8 +198,7 @@ def _choose_weights(
     named = _checkpoint_of(host)
     if weights is not None:
         return (None, 'random weights, as asked') if weights == 'none' else (weights, f'weights {weights}, as asked')
-    whole = cfg.get('load_from')
-    if whole:
+    if whole := _loaded_whole(cfg, host):
         return named, f'equal to the plain network at first, since the model is loaded from {whole}'
     if named is None:
         return None, 'random weights, as in the original'

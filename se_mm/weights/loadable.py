@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmengine.logging import print_log
-from mmengine.model.weight_init import PretrainedInit, update_init_info
+from mmengine.model.weight_init import update_init_info
 from torch import nn
 
 from ..errors import SeMmError
 from .loading import adapt
-from .published import read
+from .published import is_pretrained, read
 from .state_dicts import under, unwrap
 
 
@@ -43,7 +43,7 @@ class Loadable(nn.Module):
             return
         init_cfg, self.given_weights = self.init_cfg, False
         entries = [init_cfg] if isinstance(init_cfg, dict) else list(init_cfg or ())
-        pretrained = [entry for entry in entries if entry['type'] in ('Pretrained', PretrainedInit)]
+        pretrained = [entry for entry in entries if is_pretrained(entry)]
         self.init_cfg = [entry for entry in entries if entry not in pretrained]
         try:
             super().init_weights()

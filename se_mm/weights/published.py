@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -161,6 +162,17 @@ class OnHub(Published):
         from huggingface_hub import hf_hub_download
 
         return Path(hf_hub_download(**self._place))
+
+
+def is_pretrained(entry: Any) -> bool:
+    """Whether an initialisation of mmengine's (``init_cfg``, or an entry of its list) loads a checkpoint.
+
+    Example:
+        >>> [is_pretrained(dict(type=kind)) for kind in ('Pretrained', 'mmengine.Pretrained', 'Kaiming')]
+        [True, True, False]
+    """
+    kind = entry.get('type') if isinstance(entry, Mapping) else None
+    return str(getattr(kind, '__name__', kind)).rpartition('.')[2] in ('Pretrained', 'PretrainedInit')
 
 
 def read(name: str, map_location: Any = 'cpu') -> tuple[dict[str, Any], Path | None]:

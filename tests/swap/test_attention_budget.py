@@ -12,6 +12,7 @@ from se_mm import SeMmError
 from se_mm.config.load import load_config
 from se_mm.models.attention import LAYERS
 from se_mm.swap import plan_swap, swap_backbone
+from se_mm.swap.attention import has_identity_start
 from se_mm.swap.building import shapes_only
 
 RETINANET = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
@@ -42,6 +43,41 @@ def test_each_layer_starts_from_the_plain_weights_that_the_config_names(retinane
     assert any('blend' in line for line in swap.said) == (name in ('ge', 'simam'))
 
 
+@pytest.mark.parametrize(
+    ('attention', 'starts'),
+    [
+        (dict(type='ContextBlock', fusion_types=['channel_add', 'channel_mul']), True),
+        (dict(type='SELayer', gate=['sigmoid', 'tanh', 'sigmoid', 'sigmoid']), False),
+        (dict(type='SELayer', gate=['sigmoid', ['sigmoid', 'tanh'], 'sigmoid', 'sigmoid']), False),
+        (dict(type='mmengine.ContextBlock', ratio=1 / 16), False),
+        (dict(type='NonLocal2d'), False),
+        ('se_mm.SimAM', False),
+    ],
+)
+def test_whether_a_layer_has_a_start_at_every_site(attention, starts):
+    assert has_identity_start(attention) == starts
+
+
+def test_a_layer_of_another_library_is_blended_in(retinanet):
+    backbone = swap_backbone(retinanet, attention=dict(type='mmengine.ContextBlock', ratio=1 / 16)).model.backbone
+    assert backbone.attention.start == 'blend'
+    assert swap_backbone(retinanet, attention='se_mm.SimAM').model.backbone.attention.type == 'se_mm.SimAM'
+
+
+WHOLE = [
+    {'load_from': 'https://host/retinanet.pth', 'model.backbone.init_cfg': None},
+    {'model.init_cfg': dict(type='Pretrained', checkpoint='retinanet.pth'), 'model.backbone.init_cfg': None},
+]
+
+
+@pytest.mark.parametrize('loaded', WHOLE, ids=['load_from', 'around it'])
+def test_a_model_that_is_loaded_whole_gets_a_layer_that_starts_as_the_plain_network(loaded):
+    swap = plan_swap(load_config(RETINANET, loaded), attention=dict(type='se_mm.SimAM'))
+    (attention,) = (change.value for change in swap.changes if change.keys[-1] == 'attention')
+    assert attention == dict(type='se_mm.SimAM', start='blend')
+    assert any('since the model is loaded from' in line for line in swap.said)
+
+
 def test_a_budget_shrinks_the_last_stages_first(retinanet):
     swap = plan_swap(retinanet, attention=dict(type='se_mm.CBAM'), max_params='+2%')
     (reduction,) = (change.value for change in swap.changes if change.keys[-1] == 'reduction')
@@ -55,7 +91,7 @@ def test_a_budget_shrinks_the_last_stages_first(retinanet):
 
 
 def test_a_budget_for_se_and_in_numbers(retinanet):
-    for limit, most in (('+5%', 0.05 * PLAIN), ('300000', 300_000), ('+20%', 0.2 * PLAIN)):
+    for limit, most in (('+5%', 0.05 * PLAIN), (300_000, 300_000), ('+20%', 0.2 * PLAIN)):
         backbone = swap_backbone(retinanet, max_params=limit, weights='none').model.backbone
         assert parameters(backbone) - PLAIN <= most
     assert list(backbone.reduction) == [16, 16, 16, 16]  # which fit
@@ -68,6 +104,7 @@ def test_a_budget_for_se_and_in_numbers(retinanet):
         (dict(max_params='+0.01%'), 'eca'),
         (dict(max_params='+2%', attention=dict(type='se_mm.ECALayer')), 'has none'),
         (dict(attention=dict(type='se_mm.ECALayer', ksize=3)), 'k_size'),
+        (dict(attention=dict(reduction=4)), r"a dictionary such as dict\(type='SELayer'"),
     ],
 )
 def test_mistakes(retinanet, given, word):

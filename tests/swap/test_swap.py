@@ -8,10 +8,12 @@ import pytest
 import timm
 import torch
 from mmengine.config import Config
+from mmengine.model import PretrainedInit
 from mmengine.registry import MODELS
 
 from se_mm import SELayer, SeMmError
 from se_mm.config.load import load_config
+from se_mm.config.pretrained import named_weights
 from se_mm.swap import plan_swap, swap_backbone, write_twin
 from se_mm.swap.config_file import without_scopes
 from se_mm.swap.se_weights import PUBLISHED
@@ -137,6 +139,20 @@ def test_weights_that_the_user_names():
     none = swap_backbone(load_config(RETINANET), weights='none').model.backbone
     assert none.init_cfg is None
     assert 'se_init' not in none
+
+
+KAIMING = dict(type='Kaiming', layer='Conv2d')
+
+
+@pytest.mark.parametrize('kind', ['Pretrained', 'mmengine.Pretrained', PretrainedInit])
+def test_every_form_of_a_pretrained_initialisation_is_known(kind):
+    pretrained = dict(type=kind, checkpoint=PLAIN)
+    of_list = detector(init_cfg=[KAIMING, pretrained])
+    assert swap_backbone(of_list, weights='none').model.backbone.init_cfg == [KAIMING]
+    assert swap_backbone(of_list, weights='mine.pth').model.backbone.init_cfg[1].checkpoint == 'mine.pth'
+    assert swap_backbone(detector(init_cfg=pretrained), weights='none').model.backbone.init_cfg is None
+    assert swap_backbone(of_list).model.backbone.init_cfg[1].checkpoint == 'timm://seresnet50.ra2_in1k'
+    assert named_weights(detector(init_cfg=pretrained)) == {'model.backbone.init_cfg': PLAIN}
 
 
 def test_without_weights_it_starts_from_nothing():

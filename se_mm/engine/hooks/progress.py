@@ -20,6 +20,7 @@ from tqdm import tqdm
 from ...config.tree import nodes
 from ...registry import HOOKS
 from ...visualization.curves import metric_label
+from ...weights.published import is_pretrained
 
 #: Where the console is no terminal, a training prints about so many lines of progress.
 LINES = 40
@@ -116,7 +117,7 @@ def _model(model: nn.Module) -> str:
 def _weights(runner: Runner) -> str:
     if runner._load_from:
         return f'{"resumed from" if runner._resume else "loaded from"} {runner._load_from}'
-    named = [node.get('checkpoint') for _, node in nodes(runner.cfg.model) if node.get('type') == 'Pretrained']
+    named = [node.get('checkpoint') for _, node in nodes(runner.cfg.model) if is_pretrained(node)]
     if runner._train_loop is None or not hasattr(runner._train_loop, 'max_iters'):
         return 'the checkpoint'
     return ', '.join(dict.fromkeys(map(str, named))) or 'random'

@@ -16,6 +16,7 @@ class Blend(Attention):
 
     Args:
         layer: the layer that is blended in.
+        in_channels: C; may be left out where the layer knows it.
 
     Example:
         >>> from se_mm.models.attention.simam import SimAM
@@ -24,8 +25,8 @@ class Blend(Attention):
         True
     """
 
-    def __init__(self, layer: Attention) -> None:
-        super().__init__(layer.in_channels)
+    def __init__(self, layer: nn.Module, in_channels: int | None = None) -> None:
+        super().__init__(layer.in_channels if in_channels is None else in_channels)
         self.layer = layer
         self.alpha = nn.Parameter(torch.zeros(()))
 

@@ -18,7 +18,7 @@ SHORT_FORMS = {'reduction': 'reduction', 'se_bias': 'bias'}
 #: How a layer starts: as it initialises itself, or blended in from nothing.
 STARTS = ('default', 'blend')
 #: Arguments of layers that are lists themselves, the same in all stages.
-_LISTS = ('fusion_types',)
+LISTS = ('fusion_types',)
 
 
 def attention_config(attention: Mapping[str, Any] | None, **short_forms: Any) -> dict[str, Any]:
@@ -72,13 +72,13 @@ def build_attention(config: Mapping[str, Any], site: Site, num_stages: int) -> n
     if start not in STARTS:
         raise SeMmError(f'attention: start must be one of {", ".join(STARTS)}, got {start!r}')
     arguments = {
-        name: value if name in _LISTS else _value_at(name, value, site, num_stages)
+        name: value if name in LISTS else _value_at(name, value, site, num_stages)
         for name, value in config.items()
         if name not in ('type', 'start', '_scope_')
     }
     try:
         layer = cls(in_channels=site.channels, **arguments)
-        return Blend(layer) if start == 'blend' else layer
+        return Blend(layer, site.channels) if start == 'blend' else layer
     except TypeError as error:
         known = [name for name in inspect.signature(cls).parameters if name != 'in_channels']
         raise SeMmError(f'attention {cls.__name__}: {error}; its arguments are {", ".join(known)}') from error
@@ -108,7 +108,7 @@ def check_lists(config: Mapping[str, Any], counts: Sequence[int]) -> None:
         >>> check_lists({'type': 'SELayer', 'reduction': (8, 8, 8, (16, 16, 4))}, (3, 4, 6, 3))
     """
     for name, value in config.items():
-        if name in _LISTS or isinstance(value, str) or not isinstance(value, Sequence) or len(value) != len(counts):
+        if name in LISTS or isinstance(value, str) or not isinstance(value, Sequence) or len(value) != len(counts):
             continue
         for stage, (of_stage, count) in enumerate(zip(value, counts, strict=True)):
             if isinstance(of_stage, Sequence) and not isinstance(of_stage, str) and len(of_stage) != count:
