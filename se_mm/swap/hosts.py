@@ -12,10 +12,8 @@ from mmengine.registry import MODELS
 from ..config.loaders import type_name
 from ..config.tree import Keys, dotted, nodes
 from ..errors import SeMmError
-from ..models.hosts.sites import find_adapter, inherits
+from ..models.hosts.sites import WITH_SE, find_adapter, inherits
 
-#: Networks that already have SE.
-WITH_SE = ('se_mm.models.hosts.attention_host.AttentionHost', 'mmpretrain.models.backbones.seresnet.SEResNet')
 #: Networks with insertion sites that SE does not suit, and why.
 UNSUITED = {
     'mmpretrain.models.backbones.sparse_resnet.SparseResNet': (

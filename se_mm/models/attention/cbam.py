@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ...errors import SeMmError
 from .base import Attention, zero
 from .gates import maximum, mean
-from .operators import accumulated_in, no_autocast, squeeze_channels
+from .operators import accumulated_in, check_positive, no_autocast, squeeze_channels
 
 ORDERS = ('max_mean', 'mean_max')
 
@@ -55,6 +55,7 @@ class CBAM(Attention):
         super().__init__(in_channels)
         if order not in ORDERS:
             raise SeMmError(f'CBAM: order must be one of {ORDERS}, got {order!r}')
+        check_positive(kernel_size=kernel_size)
         if kernel_size % 2 == 0:
             raise SeMmError(f'CBAM: kernel_size must be odd, got {kernel_size}')
         self.channel = _ChannelGate(in_channels, squeeze_channels(in_channels, reduction, divisor), bias)

@@ -48,6 +48,8 @@ class ContextBlock(Attention):
             raise SeMmError(f'ContextBlock: pooling_type must be one of {POOLINGS}, got {pooling_type!r}')
         if isinstance(fusion_types, str) or not fusion_types or set(fusion_types) - set(FUSIONS):
             raise SeMmError(f'ContextBlock: fusion_types must list one or both of {FUSIONS}, got {fusion_types!r}')
+        if isinstance(ratio, bool) or not isinstance(ratio, (int, float)):
+            raise SeMmError(f'ContextBlock: ratio must be a number, got {ratio!r}')
         hidden = int(in_channels * ratio)
         if hidden < 1:
             raise SeMmError(f'ContextBlock: ratio {ratio} leaves no channel of {in_channels}')

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .base import Attention, zero
-from .operators import accumulated_in, no_autocast
+from .operators import accumulated_in, check_positive, no_autocast
 
 
 class CoordAtt(Attention):
@@ -24,6 +24,9 @@ class CoordAtt(Attention):
         reduction: m = max(8, C // reduction).
         bias: whether the three convolutions have biases.
 
+    Raises:
+        SeMmError: if ``reduction`` is no positive integer.
+
     Example:
         >>> CoordAtt(512).conv1
         Conv2d(512, 16, kernel_size=(1, 1), stride=(1, 1))
@@ -31,6 +34,7 @@ class CoordAtt(Attention):
 
     def __init__(self, in_channels: int, reduction: int = 32, bias: bool = True) -> None:
         super().__init__(in_channels)
+        check_positive(reduction=reduction)
         hidden = max(8, in_channels // reduction)
         self.conv1 = nn.Conv2d(in_channels, hidden, 1, bias=bias)
         self.bn1 = nn.BatchNorm2d(hidden)

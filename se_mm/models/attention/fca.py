@@ -60,8 +60,8 @@ class FcaLayer(Attention):
         divisor: int = 1,
     ) -> None:
         super().__init__(in_channels)
-        if dct_size < 7 or dct_size % 7:
-            raise SeMmError(f'FcaLayer: dct_size must be a multiple of 7, got {dct_size}')
+        if not isinstance(dct_size, int) or dct_size < 7 or dct_size % 7:
+            raise SeMmError(f'FcaLayer: dct_size must be a multiple of 7, got {dct_size!r}')
         basis = dct_basis(components, dct_size)
         if in_channels % len(basis):
             raise SeMmError(f'FcaLayer: {in_channels} channels cannot be split between {len(basis)} components')

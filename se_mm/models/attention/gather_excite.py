@@ -33,8 +33,10 @@ class GatherExcite(Attention):
 
     def __init__(self, in_channels: int, extent: int = 0) -> None:
         super().__init__(in_channels)
-        if extent < 0 or extent % 2:
-            raise SeMmError(f'GatherExcite: extent must be 0 (the whole map) or a positive even integer, got {extent}')
+        if not isinstance(extent, int) or extent < 0 or extent % 2:
+            raise SeMmError(
+                f'GatherExcite: extent must be 0 (the whole map) or a positive even integer, got {extent!r}'
+            )
         self.extent = extent
 
     def gate(self, u: Tensor) -> Tensor:

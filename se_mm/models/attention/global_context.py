@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ...errors import SeMmError
 from .base import Attention, zero
 from .gates import mean
-from .operators import accumulated_in, no_autocast
+from .operators import accumulated_in, check_positive, no_autocast
 
 POOLINGS = ('att', 'avg')
 
@@ -29,7 +29,7 @@ class GlobalContext(Attention):
         pooling: ``'att'``: the learnt mean. ``'avg'``: the plain one, without ``conv_attn``.
 
     Raises:
-        SeMmError: for another ``pooling``.
+        SeMmError: for another ``pooling``, or a ``reduction`` that is no positive integer.
 
     Example:
         >>> sum(p.numel() for p in GlobalContext(256).parameters())
@@ -40,6 +40,7 @@ class GlobalContext(Attention):
         super().__init__(in_channels)
         if pooling not in POOLINGS:
             raise SeMmError(f'GlobalContext: pooling must be one of {POOLINGS}, got {pooling!r}')
+        check_positive(reduction=reduction)
         hidden = max(1, int(in_channels / reduction + 0.5))
         self.conv_attn = nn.Conv2d(in_channels, 1, 1) if pooling == 'att' else None
         self.mlp_scale = nn.Sequential(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,12 +39,24 @@ def squeeze_channels(channels: int, reduction: int, divisor: int = 8) -> int:
         >>> [squeeze_channels(c, 16, divisor=1) for c in (8, 216, 1088)]
         [1, 13, 68]
     """
-    for name, value in (('reduction', reduction), ('divisor', divisor)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise SeMmError(f'{name} must be a positive integer, got {value!r}')
+    check_positive(reduction=reduction, divisor=divisor)
     if divisor == 1:
         return max(1, channels // reduction)
     return max(divisor, int(channels * (1 / reduction) + divisor / 2) // divisor * divisor)
+
+
+def check_positive(**arguments: Any) -> None:
+    """Refuses what is no positive integer.
+
+    Raises:
+        SeMmError: with the name of the argument.
+
+    Example:
+        >>> check_positive(reduction=16)
+    """
+    for name, value in arguments.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise SeMmError(f'{name} must be a positive integer, got {value!r}')
 
 
 def accumulated_in(u: Tensor) -> torch.dtype | None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...errors import SeMmError
-from .freezable import FreezableBackbone
+from .freezable import FreezableBackbone, check_indices
 
 #: Module: 1x1; reduce and width of 3x3; reduce and width of double 3x3; kind and width of the pooling's projection.
 #: Without a projection the module has stride 2, and its input passes on, pooled.
@@ -118,6 +118,7 @@ class BNInception(FreezableBackbone):
         ),
     ) -> None:
         super().__init__(list(init_cfg) if isinstance(init_cfg, tuple) else init_cfg)
+        check_indices(out_indices, 'BNInception')
         if not out_indices or any(index not in range(5) for index in out_indices):
             raise SeMmError(f'out_indices of BNInception: 0 to 4, got {tuple(out_indices)}')
         if frozen_stages not in range(-1, 5):
@@ -140,6 +141,7 @@ class BNInception(FreezableBackbone):
             if stage <= last:
                 channels = self._add_module(name, stage, channels)
             stage += name in LAST_OF_STAGE
+        self._freeze_stages()
 
     def inception_modules(self) -> tuple[InceptionModule, ...]:
         """The modules, from input to output."""

@@ -9,7 +9,7 @@ from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 
 from ...errors import SeMmError
-from .freezable import FreezableBackbone
+from .freezable import FreezableBackbone, check_indices
 
 
 class CIFARBackbone(FreezableBackbone):
@@ -41,6 +41,7 @@ class CIFARBackbone(FreezableBackbone):
         init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg or [dict(type='Kaiming', layer='Conv2d'), dict(type='Constant', val=1, layer=_NORMS)])
+        check_indices(out_indices, type(self).__name__)
         if not set(out_indices) <= set(range(self.num_stages)):
             raise SeMmError(f'out_indices must be of the stages 0, 1 and 2, got {tuple(out_indices)}')
         if frozen_stages not in range(-1, self.num_stages + 1):

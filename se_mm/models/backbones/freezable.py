@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from mmengine.model import BaseModule
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from ...errors import SeMmError
+
+
+def check_indices(out_indices: Any, network: str) -> None:
+    """Refuses ``out_indices`` that are no list.
+
+    Example:
+        >>> check_indices((1, 4), 'BNInception')
+    """
+    if isinstance(out_indices, str) or not isinstance(out_indices, Sequence):
+        raise SeMmError(f'out_indices of {network} must be a list of indices, as (1, 2), got {out_indices!r}')
 
 
 class FreezableBackbone(BaseModule):

@@ -68,8 +68,8 @@ class SENet(AttentionHost, ResNeXt):
         **kwargs: Any,
     ) -> None:
         _check_depth(depth, self.arch_settings, type(self).__name__)
-        if down_kernel % 2 != 1:
-            raise SeMmError(f'down_kernel must be odd, got {down_kernel!r}')
+        if not isinstance(down_kernel, int) or down_kernel % 2 != 1:
+            raise SeMmError(f'down_kernel must be an odd integer, got {down_kernel!r}')
         if down_kernel > 1 and kwargs.get('avg_down'):
             raise SeMmError(f'avg_down=True pools before a 1x1 convolution: it needs down_kernel=1, got {down_kernel}')
         self.reduce_first = reduce_first

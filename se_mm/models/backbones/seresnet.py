@@ -42,5 +42,5 @@ class SEResNet(AttentionHost, ResNet):
 
 
 def _check_depth(depth: int, arch_settings: dict[int, Any], name: str) -> None:
-    if depth not in arch_settings:
+    if not isinstance(depth, int) or depth not in arch_settings:
         raise SeMmError(f'{name} has no depth {depth!r}; it has {sorted(arch_settings)}')

@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...errors import SeMmError
 from ..hosts.made_classes import Made, made_class
-from .freezable import FreezableBackbone
+from .freezable import FreezableBackbone, check_indices
 
 
 class TimmHost(FreezableBackbone):
@@ -52,6 +52,7 @@ class TimmHost(FreezableBackbone):
         self.architecture = architecture or self.architectures[0]
         network = self._created(in_chans=in_channels, **kwargs)
         names = [info['module'] for info in network.feature_info]
+        check_indices(out_indices, self.architecture)
         for argument, values in (('out_indices', tuple(out_indices)), ('frozen_stages', (frozen_stages,))):
             lowest = -1 if argument == 'frozen_stages' else 0
             if not values or any(value not in range(lowest, len(names)) for value in values):
@@ -63,6 +64,7 @@ class TimmHost(FreezableBackbone):
         self.feature_names = tuple(names)
         self.feature_channels = tuple(info['num_chs'] for info in network.feature_info)
         self._take_modules(network, names[max(self.out_indices)])
+        self._freeze_stages()
 
     def _created(self, **kwargs: Any) -> nn.Module:
         if self.architecture not in self.architectures:

@@ -10,6 +10,7 @@ from torch import nn
 from ...errors import SeMmError
 from ..hosts.attention_host import AttentionHost
 from ..hosts.made_classes import made_class
+from ..hosts.sites import WITH_SE, find_adapter, inherits
 from .timm_hosts import TIMM_HOSTS
 
 
@@ -52,6 +53,8 @@ def _host_class(host: str | type[nn.Module]) -> type[nn.Module]:
         host = found
     if not (isinstance(host, type) and issubclass(host, nn.Module)):
         raise SeMmError(f'SETwin: {host!r} is no backbone')
-    if issubclass(host, AttentionHost):
+    if inherits(host, WITH_SE):
         raise SeMmError(f'SETwin: {host.__name__} has attention already; use it as it is')
+    if find_adapter(host) is None and host.__module__.startswith(('mmdet.', 'mmpretrain.')):
+        raise SeMmError(f'SETwin: {host.__name__} cannot be a host: se_mm knows no insertion sites in it')
     return host

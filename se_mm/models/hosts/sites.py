@@ -17,6 +17,10 @@ from ...weights.families import RESNETS, Family
 POSITIONS = ('standard', 'pre', 'post', 'identity', 'conv2', 'sum')
 
 
+#: Networks that already have SE.
+WITH_SE = ('se_mm.models.hosts.attention_host.AttentionHost', 'mmpretrain.models.backbones.seresnet.SEResNet')
+
+
 @dataclass(frozen=True)
 class Part:
     """What in a parameter of the host belongs to some channels of a site's map.

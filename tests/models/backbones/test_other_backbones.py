@@ -15,6 +15,7 @@ from torch import nn
 
 from se_mm import SeMmError, SETwin
 from se_mm.config.load import load_config
+from se_mm.models.backbones import BNInception, TimmInceptionResNetV2, TimmInceptionV3, TimmMobileNetV1
 from se_mm.models.hosts.sites import find_adapter
 from se_mm.swap.building import shapes_only
 
@@ -95,6 +96,19 @@ def test_frozen_stages_freeze_their_gates_and_norms_keep_their_statistics(name):
     assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
 
 
+PLAIN = [BNInception, TimmInceptionResNetV2, TimmInceptionV3, TimmMobileNetV1]
+
+
+@pytest.mark.parametrize('network', PLAIN)
+def test_a_plain_network_is_frozen_before_it_trains_as_a_wrapper_for_several_processes_needs(network):
+    with torch.device('meta'):
+        parameters = dict(network(frozen_stages=1).named_parameters())
+        open_ones = dict(network(frozen_stages=-1).named_parameters())
+    frozen = [name for name, parameter in parameters.items() if not parameter.requires_grad]
+    assert 0 < len(frozen) < len(parameters)
+    assert all(parameter.requires_grad for parameter in open_ones.values())
+
+
 @every_host
 def test_a_copy_and_a_pickled_one_have_gates_of_their_own(name):
     network = short(name)
@@ -144,6 +158,9 @@ def test_norms_of_timm_that_lost_their_activation_are_refused():
         (dict(host='timm.inception_v3', aux_logits=True), 'leave aux_logits out'),
         (dict(host='timm.mobilenetv1_100', frozen_stages=7), 'frozen_stages of mobilenetv1_100: -1 to 4'),
         (dict(host='se_mm.BNInception', out_indices=()), 'out_indices of BNInception'),
+        (dict(host='se_mm.BNInception', out_indices=4), 'out_indices of BNInception must be a list'),
+        (dict(host='timm.inception_v3', out_indices=4), 'out_indices of inception_v3 must be a list'),
+        (dict(host='se_mm.PreActResNetCIFAR', depth=20, out_indices=2), 'must be a list'),
         (dict(host='mmpretrain.VGG', depth=11, attention_position='pre'), "no attention_position 'pre'"),
         (dict(host='mmpretrain.VGG', depth=11, stem_pool='caffe'), "has no stem_pool 'caffe'"),
     ],

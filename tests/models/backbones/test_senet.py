@@ -220,7 +220,9 @@ def test_deformable_convolutions_and_plugins_take_the_narrow_maps():
         (dict(depth=152), r'SENet has no depth 152; it has \[16, 28, 40, 52, 103, 154\]'),
         (dict(depth=16, reduce_first=3), 'reduce_first=3 cannot divide 256 channels of 64 groups'),
         (dict(depth=16, reduce_first=0), 'reduce_first=0 cannot divide'),
-        (dict(depth=16, down_kernel=2), 'down_kernel must be odd, got 2'),
+        (dict(depth=16, down_kernel=2), 'down_kernel must be an odd integer, got 2'),
+        (dict(depth=16, down_kernel='3'), "down_kernel must be an odd integer, got '3'"),
+        (dict(depth=[16]), r'SENet has no depth \[16\]'),
         (dict(depth=16, avg_down=True), 'avg_down=True pools before a 1x1 convolution: it needs down_kernel=1'),
     ],
 )

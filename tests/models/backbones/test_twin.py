@@ -207,6 +207,9 @@ def test_a_host_of_the_user_gets_gates_behind_its_last_norms():
         (nn.Identity, 'knows no insertion sites'),
         (3, '3 is no backbone'),
         ('se_mm.SEResNet', 'SEResNet has attention already; use it as it is'),
+        ('mmpretrain.SEResNet', 'SEResNet has attention already; use it as it is'),
+        ('mmpretrain.SEResNeXt', 'SEResNeXt has attention already; use it as it is'),
+        ('mmdet.FasterRCNN', 'FasterRCNN cannot be a host'),
     ],
 )
 def test_what_is_no_host_is_refused(host, message):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmdet.models import ResNet
 from support.helpers import randomize
+from torch import nn
 
 from se_mm import SeMmError, SEResNet, SETwin
 from se_mm.models.attention import LAYERS, Blend
@@ -133,6 +134,22 @@ def test_arguments_per_stage_and_per_block():
     assert blended.layer1[0].se.layer.basis.shape == (16, 56, 56)
 
 
+def test_a_layer_that_does_not_know_its_channels_is_blended_in():
+    class Squared(nn.Module):
+        def __init__(self, in_channels):
+            super().__init__()
+
+        def forward(self, u):
+            return u * u
+
+    blend = SEResNet(depth=18, attention=dict(type=Squared, start='blend')).layer2[0].se
+    u = torch.randn(1, 128, 2, 2)
+    assert blend.in_channels == 128
+    assert torch.equal(blend(u), u)
+    blend.alpha.data.fill_(1)
+    torch.testing.assert_close(blend(u), u * u)
+
+
 @pytest.mark.parametrize(
     ('attention', 'word'),
     [
@@ -140,6 +157,12 @@ def test_arguments_per_stage_and_per_block():
         (dict(type='ECALayer', start='zero'), 'blend'),
         (dict(type='Nothing'), 'Nothing'),
         (dict(type='ECALayer', k_size=(3, 5)), '4 stages'),
+        (dict(type='CoordAtt', reduction=-32), 'reduction must be a positive integer, got -32'),
+        (dict(type='GlobalContext', reduction=-8), 'reduction must be a positive integer, got -8'),
+        (dict(type='ContextBlock', ratio='x'), "ratio must be a number, got 'x'"),
+        (dict(type='CBAM', kernel_size=-1), 'kernel_size must be a positive integer, got -1'),
+        (dict(type='GatherExcite', extent='2'), "positive even integer, got '2'"),
+        (dict(type='FcaLayer', dct_size='7'), "multiple of 7, got '7'"),
     ],
 )
 def test_mistakes_name_what_there_is(attention, word):
