@@ -90,6 +90,9 @@ def _site(name: str, unit: nn.Module, stage: int, block: int, position: str) -> 
             return Site(name, unit, stage, block, unit.conv2.out_channels, obstacle=obstacle)
         return _behind_norm(name, unit, stage, block, unit.conv2.out_channels, unit.norm2_name, unit.relu)
     if position == 'pre':
+        if type(unit.conv1) is not nn.Conv2d:
+            obstacle = f'twice the weight of a {type(unit.conv1).__name__} may not be twice its output'
+            return Site(name, unit, stage, block, unit.conv1.in_channels, obstacle=obstacle)
         weight = (Part(f'{name}.conv1.weight', reads=True),)
         return Site(name, unit, stage, block, unit.conv1.in_channels, weight)
     channels = last_conv_of(unit).out_channels

@@ -72,6 +72,13 @@ def test_where_no_exact_start_exists_it_is_refused_with_the_reason(position, rea
         SEResNet(50, attention_position=position, se_init='identity')
 
 
+def test_standardised_weights_undo_what_would_compensate_a_gate_before_them():
+    standardised = dict(depth=18, conv_cfg=dict(type='ConvWS'))
+    with pytest.raises(SeMmError, match='twice the weight of a ConvWS2d may not be twice its output'):
+        SEResNet(**standardised, attention_position='pre', se_init='identity')
+    SEResNet(**standardised, attention_position='standard', se_init='identity')
+
+
 def test_positions_that_a_host_lacks_are_refused():
     with pytest.raises(SeMmError, match='forward of its own'):
         SETwin('mmdet.Res2Net', depth=50, scales=4, base_width=26, attention_position='pre')
