@@ -22,6 +22,16 @@ from .state_dicts import find_root, unwrap, without_idle_pooling
 TARGETS = ('timm', 'mmpretrain', 'mmdet', 'se_mm')
 #: The attention layers of timm's ResNets.
 IN_TIMM = (STANDARD_ATTENTION['attention'], "CBAM(order='mean_max')", 'ECALayer', 'ESELayer', 'GlobalContext')
+#: The keys of those.
+_ATTENTION_OF_TIMM = re.compile(
+    r'.*\.se\.(fc[12]?|conv|channel\.fc[12]|spatial\.conv\.(conv|bn)|conv_attn|mlp_scale\.(fc[12]|norm))\.\w+'
+)
+#: The keys of a ResNet, without attention, and of its classifier.
+_RESNET = re.compile(
+    r'((conv1|stem\.[036]|layer\d+\.\d+\.(conv[123]|downsample\.[01]))\.weight'
+    r'|(bn1|stem\.[147]|layer\d+\.\d+\.(bn[123]|downsample\.[12]))'
+    r'\.(weight|bias|running_mean|running_var|num_batches_tracked)|fc\.(weight|bias))'
+)
 #: The classifier's linear layer, in all families.
 HEADS = ('fc', CAFFE.head, MMPRETRAIN.head)
 
@@ -32,7 +42,7 @@ def convert(source: Path, target: Path, to: str) -> str:
     ``timm`` writes a raw state dict; weights in the style of Caffe take the names of timm's
     ``legacy_se*`` networks. ``mmpretrain`` writes a classifier (``backbone.``, ``head.fc.``).
     ``mmdet`` and ``se_mm`` write the bare backbone with the classifier as ``fc.``, which
-    loading leaves out; in ``mmdet`` SE is the plugin ``se_mm.SELayer`` at ``after_conv3``.
+    loading leaves out, ``se_mm`` with every tensor of the backbone; in ``mmdet`` SE is the plugin ``se_mm.SELayer`` at ``after_conv3``.
     Values are copied, never changed, so that every way there and back is exact.
 
     Args:
@@ -45,13 +55,15 @@ def convert(source: Path, target: Path, to: str) -> str:
 
     Raises:
         SeMmError: if the source holds no residual network, or the target's family has none
-            with its style and stem pooling.
+            with its tensors, style and stem pooling.
     """
     if to not in TARGETS:
         raise SeMmError(f'--to must be one of {", ".join(TARGETS)}, got {to}')
     if source.resolve() == target.resolve():
         raise SeMmError(f'{target} is the file that is read; write to another one')
-    weights, family, variant, left = _read_ours(source)
+    weights, family, variant, left = _read_ours(source, whole=to == 'se_mm')
+    if to != 'se_mm':
+        _check_it_is_a_resnet(to, weights)
     names = _target_family(to, weights, variant)
     if names is MMPRETRAIN:
         weights = without_idle_pooling(weights)
@@ -61,8 +73,11 @@ def convert(source: Path, target: Path, to: str) -> str:
     return f'{target}: {len(renamed)} tensors of the family {family.name}, under the names of {names.name}{kept}'
 
 
-def _read_ours(source: Path) -> tuple[dict[str, Tensor], Family, dict[str, str], list[str]]:
-    """A checkpoint in our names, the classifier as ``fc``; its family; what is known of it; the modules left out."""
+def _read_ours(source: Path, whole: bool) -> tuple[dict[str, Tensor], Family, dict[str, str], list[str]]:
+    """A checkpoint in our names, the classifier as ``fc``; its family; what is known of it; the modules left out.
+
+    ``whole``: what stands beside the stem and the stages is part of the network, as the last norm of a PreActResNet.
+    """
     state_dict, _ = unwrap(read_checkpoint(source))
     root = find_root(state_dict)
     if root is None:
@@ -71,7 +86,9 @@ def _read_ours(source: Path) -> tuple[dict[str, Tensor], Family, dict[str, str],
     family = family_of(backbone)
     variant = stated_variant(state_dict, root) or family.known_variant(backbone, str(source))
     ours = in_our_form(backbone, family)
-    weights = {key: value for key, value in ours.items() if re.match(family.layout.network, key)}
+    pattern = family.layout.network
+    kept = (key for key in ours if (whole and key.rpartition('.')[0] not in HEADS) or re.match(pattern, key))
+    weights = {key: ours[key] for key in kept}
     beside = {key: value for key, value in ours.items() if key not in weights}
     outer = root.removesuffix('backbone.')
     beside |= {key.removeprefix(outer): value for key, value in state_dict.items() if not key.startswith(root)}
@@ -81,12 +98,26 @@ def _read_ours(source: Path) -> tuple[dict[str, Tensor], Family, dict[str, str],
     return weights, family, dict(variant), list(left)
 
 
+def _check_it_is_a_resnet(to: str, weights: Mapping[str, Tensor]) -> None:
+    """Refuses the tensors of other residual networks that have no place in the target's ResNet."""
+    attention = _ATTENTION_OF_TIMM if to == 'timm' else EXCITATION
+    others = [key for key in weights if not (attention if ATTENTION.match(key) else _RESNET).fullmatch(key)]
+    stem = weights.get('conv1.weight')
+    if stem is not None and stem.shape[2:] != (7, 7):
+        others.append('conv1.weight, whose kernel is not 7x7')
+    if others:
+        kind = 'for this attention' if any(map(ATTENTION.match, others)) else 'in its ResNet for these'
+        raise SeMmError(f'{to} has no place {kind} ({listed(others)}); use --to se_mm')
+    with_se = {key.partition('.se.')[0] for key in weights if ATTENTION.match(key)}
+    units = dict.fromkeys(match['unit'][:-1] for key in weights if (match := re.match(PLAIN.layout.unit, key)))
+    for unit in units:
+        mixed = any(to != 'mmdet' or other.partition('.')[0] == unit.partition('.')[0] for other in with_se)
+        if unit not in with_se and mixed:  # a plugin of mmdet's can leave out whole stages
+            raise SeMmError(f'{to} has no network with attention in some units and not in {unit}; use --to se_mm')
+
+
 def _target_family(to: str, weights: Mapping[str, Tensor], variant: Mapping[str, str]) -> Family:
     has_se = any(ATTENTION.match(key) for key in weights)
-    if to in ('mmpretrain', 'mmdet'):
-        others = [key for key in weights if ATTENTION.match(key) and not EXCITATION.fullmatch(key)]
-        if others:
-            raise SeMmError(f'{to} has no place for this attention ({listed(others)}); use --to timm or --to se_mm')
     known = {'attention': IN_TIMM if to == 'timm' else (STANDARD_ATTENTION['attention'],)}
     known['attention_position'] = (STANDARD_ATTENTION['attention_position'],)
     odd = {name: variant[name] for name in known if name in variant and variant[name] not in known[name]}

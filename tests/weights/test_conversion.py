@@ -13,7 +13,7 @@ from support.helpers import odd_inputs, randomize
 from test_families import largest_difference, timm_features
 from torch import nn
 
-from se_mm import SeMmError, SEResNet
+from se_mm import SeMmError, SEResNet, SETwin
 from se_mm.weights.conversion import convert
 from se_mm.weights.files import read_checkpoint
 
@@ -105,6 +105,14 @@ def test_a_detectors_backbone_is_taken_out(tmp_path):
         (dict(attention='FcaLayer'), 'mmdet', 'no network with .*FcaLayer'),
         (dict(attention='CBAM'), 'timm', 'no network with .*max_mean'),
         (dict(attention='SimAM'), 'timm', 'no network with .*SimAM'),
+        (
+            dict(attention=dict(type='SELayer', start='blend')),
+            'timm',
+            r'no place for this attention \(layer1.0.se.alpha',
+        ),
+        (dict(norm_cfg=dict(type='GN', num_groups=32)), 'timm', r'no place in its ResNet for these \(gn1.weight'),
+        (dict(attention_blocks=[[0], None, None, None]), 'mmpretrain', 'in some units and not in layer1'),
+        (dict(attention_blocks=[[0], None, None, None]), 'mmdet', 'in some units and not in layer1'),
     ],
 )
 def test_what_a_library_does_not_have_is_refused(arguments, to, message, tmp_path):
@@ -112,6 +120,26 @@ def test_what_a_library_does_not_have_is_refused(arguments, to, message, tmp_pat
     with pytest.raises(SeMmError, match=message):
         convert(tmp_path / 'ours.pth', tmp_path / 'theirs.pth', to)
     assert not (tmp_path / 'theirs.pth').exists()
+
+
+OTHER_HOSTS = {
+    'RegNet': lambda: SETwin('mmdet.RegNet', arch='regnetx_400mf'),
+    'CIFAR': lambda: SETwin('mmpretrain.ResNet_CIFAR', depth=18),
+    'pre-activation': lambda: SETwin('se_mm.PreActResNetCIFAR', depth=20),
+}
+
+
+@pytest.mark.parametrize('host', OTHER_HOSTS)
+def test_other_residual_networks_keep_every_tensor_in_our_names_and_have_no_others(host, tmp_path):
+    network = randomize(OTHER_HOSTS[host]())
+    torch.save(network.state_dict(), tmp_path / 'ours.pth')
+    for to in ('timm', 'mmpretrain', 'mmdet'):
+        with pytest.raises(SeMmError, match=f'{to} has no place in its ResNet for these'):
+            convert(tmp_path / 'ours.pth', tmp_path / 'theirs.pth', to)
+    convert(tmp_path / 'ours.pth', tmp_path / 'again.pth', 'se_mm')
+    again = state_of(tmp_path / 'again.pth')
+    assert set(again) == set(network.state_dict())
+    OTHER_HOSTS[host]().load_pretrained(str(tmp_path / 'again.pth'))
 
 
 def test_an_unknown_style_stays_unknown(tmp_path):
@@ -127,6 +155,13 @@ def test_where_it_cannot_write_it_says_so(tmp_path):
     for name in ('out.pth', 'out.safetensors'):
         with pytest.raises(SeMmError, match='cannot be written'):
             convert(tmp_path / 'ours.pth', tmp_path / 'file' / name, 'timm')
+
+
+def test_a_projection_head_beside_the_stages_is_left(tmp_path):
+    network = timm.create_model('resnet18', num_classes=0).state_dict()
+    torch.save({**network, 'fc.0.weight': torch.zeros(8, 512)}, tmp_path / 'moco.pth')
+    assert 'left: fc' in convert(tmp_path / 'moco.pth', tmp_path / 'timm.pth', 'timm')
+    assert set(state_of(tmp_path / 'timm.pth')) == set(network)
 
 
 def test_it_does_not_write_over_its_input(tmp_path):
