@@ -1,13 +1,15 @@
-"""Reading checkpoints of mmengine's where torch reads tensors and plain data only.
+"""Reading checkpoints of mmengine's, and of other trainers, where torch reads tensors and plain data only.
 
 ``torch.load(weights_only=True)`` refuses every class that is not on its list, and mmengine
 keeps its log in a checkpoint, as ``HistoryBuffer`` over numpy arrays. onedl-mmengine puts them
 on the list while it reads; the original mmengine does not, and cannot resume its own
-checkpoints with torch 2.6 and later.
+checkpoints with torch 2.6 and later. The trainers of torchvision and timm keep their arguments,
+an ``argparse.Namespace``.
 """
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,7 +25,7 @@ STATISTICS = ('min', 'max', 'mean', 'current')
 
 @contextmanager
 def log_classes_allowed() -> Iterator[None]:
-    """While it lasts ``torch.load(weights_only=True)`` reads mmengine's log too.
+    """While it lasts ``torch.load(weights_only=True)`` reads mmengine's log too, and the arguments of a command.
 
     No file can run code through it: in the place of ``getattr``, which the log's statistics are
     pickled through, stands a look-up of those statistics alone.
@@ -47,7 +49,7 @@ def _log_classes() -> list[Any]:
         for module in ('numpy.core', 'numpy._core')  # numpy 1 and numpy 2 write different names
     ]
     statistic = _under_the_name(_statistic, 'builtins', 'getattr')
-    return [HistoryBuffer, np.ndarray, np.dtype, *dtypes, *numpy_functions, statistic]
+    return [Namespace, HistoryBuffer, np.ndarray, np.dtype, *dtypes, *numpy_functions, statistic]
 
 
 def _under_the_name(function: Callable[..., Any], module: str, name: str) -> Callable[..., Any]:

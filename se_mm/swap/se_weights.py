@@ -56,8 +56,8 @@ PUBLISHED_ECA = {
     (101, 1, None, 'pytorch', True): _tagged('ecaresnet101d', 'miil'),
 }
 
-#: Beginnings of their hashes.
-_TORCHVISION_V2 = '11ad3fa6|cd907fc2|f82ba261|1a0047aa|110c445d'
+#: What is in the names of torchvision's newer weights: the tag, or the beginning of the hash.
+_TORCHVISION_V2 = '(?i)imagenet1k_v2|11ad3fa6|cd907fc2|f82ba261|1a0047aa|110c445d'
 
 
 def recipe_of(checkpoint: str) -> str:
@@ -66,6 +66,8 @@ def recipe_of(checkpoint: str) -> str:
     Example:
         >>> recipe_of('timm://resnet50.a1_in1k'), recipe_of('torchvision://resnet50')
         ('a1', 'torchvision V1')
+        >>> recipe_of('torchvision://resnet50.imagenet1k_v2')
+        'torchvision V2'
         >>> recipe_of('open-mmlab://detectron2/resnet50_caffe')
         'caffe'
     """

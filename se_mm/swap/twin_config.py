@@ -188,7 +188,7 @@ def _loaded_whole(cfg: Config, host: Host) -> str | None:
     """The checkpoint that the whole model, or a module around the host, is loaded from."""
     around = (value_at(cfg, host.keys[:i]) for i in range(1, len(host.keys)))
     entries = (entry for node in around if isinstance(node, Mapping) for entry in _entries(node))
-    return cfg.get('load_from') or next((entry['checkpoint'] for entry in entries if is_pretrained(entry)), None)
+    return cfg.get('load_from') or next((entry.get('checkpoint') for entry in entries if is_pretrained(entry)), None)
 
 
 def _choose_weights(

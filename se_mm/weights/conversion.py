@@ -42,7 +42,8 @@ def convert(source: Path, target: Path, to: str) -> str:
     ``timm`` writes a raw state dict; weights in the style of Caffe take the names of timm's
     ``legacy_se*`` networks. ``mmpretrain`` writes a classifier (``backbone.``, ``head.fc.``).
     ``mmdet`` and ``se_mm`` write the bare backbone with the classifier as ``fc.``, which
-    loading leaves out, ``se_mm`` with every tensor of the backbone; in ``mmdet`` SE is the plugin ``se_mm.SELayer`` at ``after_conv3``.
+    loading leaves out; ``se_mm`` every tensor of it. In ``mmdet`` SE is the plugin
+    ``se_mm.SELayer`` at ``after_conv3``.
     Values are copied, never changed, so that every way there and back is exact.
 
     Args:

@@ -63,13 +63,13 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu', name: str | Non
     return checkpoint
 
 
-def _tensors_in(checkpoint: Any) -> Iterator[Tensor]:
+def tensors_in(checkpoint: Any) -> Iterator[Tensor]:
     """Every tensor in nested dictionaries."""
     if isinstance(checkpoint, Tensor):
         yield checkpoint
     elif isinstance(checkpoint, Mapping):
         for value in checkpoint.values():
-            yield from _tensors_in(value)
+            yield from tensors_in(value)
 
 
 def _read_torch(path: Path, map_location: Any) -> Any:
@@ -103,7 +103,7 @@ def _check_content(checkpoint: Any, name: str) -> None:
     odd = next((key for key in checkpoint if not isinstance(key, str)), None)
     if odd is not None:
         raise SeMmError(f'checkpoint {name} is no state dict: it has the key {odd!r}, expected names of tensors')
-    if next(_tensors_in(checkpoint), None) is None:
+    if next(tensors_in(checkpoint), None) is None:
         raise SeMmError(f'checkpoint {name} holds no tensors (its keys: {", ".join(list(checkpoint)[:10]) or "none"})')
 
 
@@ -112,7 +112,10 @@ def _reason(error: Exception) -> str:
     if isinstance(error, pickle.UnpicklingError):  # torch wraps its reason in advice to run the file's code
         asked_for = re.search(r'(?:GLOBAL|global) ([\w.]+)', text)
         what = asked_for[1] if asked_for else text.rpartition('WeightsUnpickler error: ')[2].split('. ')[0][:160]
-        return f'it needs more than tensors and plain data ({what.strip()}), and could run code; refused'
+        return (
+            f'it needs more than tensors and plain data ({what.strip()}), and could run code; refused. If you '
+            'trust it, save its weights alone: torch.save(torch.load(FILE, weights_only=False)["state_dict"], NEW)'
+        )
     if isinstance(error, (SafetensorError, EOFError)) or re.search('PytorchStreamReader|inline_container|zip', text):
         return f'damaged or cut off ({text.split(". ")[0][:160] or "unexpected end of file"})'
     return f'{type(error).__name__}: {text[:200]}'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from mmengine.logging import print_log
@@ -52,10 +53,10 @@ class Loadable(nn.Module):
         if pretrained:
             self._is_init = False  # until the weights are there
         for entry in pretrained:
-            self.load_pretrained(entry['checkpoint'], entry.get('prefix'))
+            self.load_pretrained(entry.get('checkpoint'), entry.get('prefix'))
             self._is_init = True
 
-    def load_pretrained(self, checkpoint: str, prefix: str | None = None) -> None:
+    def load_pretrained(self, checkpoint: str | Path, prefix: str | None = None) -> None:
         """Loads published weights, or a file.
 
         Args:
@@ -66,8 +67,10 @@ class Loadable(nn.Module):
             SeMmError: if the weights cannot be had, or do not fit; then nothing is changed.
         """
         state_dict, file = read(checkpoint)
+        checkpoint = str(checkpoint)
         if prefix:
-            state_dict = under(prefix, unwrap(state_dict)[0], checkpoint)
+            landmarks = [family.landmark for family in self.families]
+            state_dict = under(prefix, unwrap(state_dict)[0], checkpoint, landmarks)
         stated = getattr(state_dict, '_metadata', {}).get('', {})
         adapt(self, state_dict, '', {**stated, 'source': checkpoint, 'file': file})
         self.load_state_dict(state_dict, by_name=True)

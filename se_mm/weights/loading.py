@@ -280,7 +280,7 @@ def _mismatch(
     if gates:
         parts.append(_other_reduction(weights[gates[0]], own[gates[0]]))
     biases = [key for key in surplus if EXCITATION.fullmatch(key) and key.endswith('bias')]
-    if biases:
+    if biases and not any(EXCITATION.fullmatch(key) and key.endswith('bias') for key in own):
         parts.append('its gates have biases: set se_bias=True')
     if missing:
         parts.append(f'{len(missing)} tensors are missing: {listed(missing)}')

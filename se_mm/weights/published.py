@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
+from urllib.parse import unquote, urlparse
 from urllib.request import Request, urlopen
 
 import torch
@@ -175,20 +175,28 @@ def is_pretrained(entry: Any) -> bool:
     return str(getattr(kind, '__name__', kind)).rpartition('.')[2] in ('Pretrained', 'PretrainedInit')
 
 
-def read(name: str, map_location: Any = 'cpu') -> tuple[dict[str, Any], Path | None]:
+def read(name: str | Path, map_location: Any = 'cpu') -> tuple[dict[str, Any], Path | None]:
     """The content of a checkpoint by any name that a config may give, and its file.
 
     Args:
-        name: a path, a URL, or a name with a scheme of ours or of mmengine's; a scheme that
+        name: a path, a URL (``file://`` too), or a name with a scheme of ours or of mmengine's; a scheme that
             another project has registered with mmengine is read through that, without a file.
         map_location: as in ``torch.load``.
 
     Raises:
         SeMmError: if it cannot be had or read.
     """
+    if not isinstance(name, (str, Path)):
+        raise SeMmError(f'a checkpoint must be a path, a URL or a name with a scheme, got {name!r}')
+    name = str(name)
+    if name.startswith('file://'):
+        name = unquote(urlparse(name).path)
     published = resolve(name)
     if published is None and '://' in name:
-        return mmengine_checkpoint.CheckpointLoader.load_checkpoint(name, map_location), None
+        try:
+            return mmengine_checkpoint.CheckpointLoader.load_checkpoint(name, map_location), None
+        except Exception as error:  # whatever the reader of a scheme raises; one without a reader is taken for a path
+            raise SeMmError(f'checkpoint {name} cannot be read: {type(error).__name__}: {error}') from error
     file = published.fetch() if published else Path(name).expanduser()
     return read_checkpoint(file, map_location, name), file
 

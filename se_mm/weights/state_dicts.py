@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..errors import SeMmError
 from .families import RESNETS
+from .files import tensors_in
 
 #: Where projects keep the weights; the first that is there is taken. Averaged weights come before the last step's.
 _WRAPPERS = ('state_dict_ema', 'model_ema', 'ema', 'state_dict', 'model', 'ema_state_dict', 'net', 'module')
@@ -30,10 +31,15 @@ def unwrap(checkpoint: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
         (['fc.weight'], 'model')
     """
     where: list[str] = []
-    while found := next((name for name in _WRAPPERS if isinstance(checkpoint.get(name), Mapping)), None):
+    while found := next((name for name in _WRAPPERS if _holds_weights(checkpoint.get(name))), None):
         checkpoint = checkpoint[found]
         where.append(found)
     return checkpoint, '.'.join(where)
+
+
+def _holds_weights(content: Any) -> bool:
+    """Whether it is a dictionary with tensors; averages have one of their own with a rate and a count, too."""
+    return isinstance(content, Mapping) and any(tensor.ndim for tensor in tensors_in(content))
 
 
 def find_root(keys: Iterable[str], below: str = '', landmarks: Iterable[str] = LANDMARKS) -> str | None:
@@ -104,7 +110,9 @@ def find_roots(keys: Iterable[str], landmarks: Iterable[str] = LANDMARKS) -> lis
     return sorted({match[1] for key in keys if (match := landmark.fullmatch(key))})
 
 
-def under(prefix: str, weights: Mapping[str, Any], checkpoint: str) -> dict[str, Any]:
+def under(
+    prefix: str, weights: Mapping[str, Any], checkpoint: str, landmarks: Iterable[str] = LANDMARKS
+) -> dict[str, Any]:
     """The part of a state dict under a prefix, with its metadata.
 
     Raises:
@@ -118,9 +126,8 @@ def under(prefix: str, weights: Mapping[str, Any], checkpoint: str) -> dict[str,
 
     found = OrderedDict(inside(weights))
     if not found:
-        networks = (
-            ', '.join(repr(root) for root in find_roots(key.removeprefix('module.') for key in weights)) or 'none'
-        )
+        roots = find_roots((key.removeprefix('module.') for key in weights), landmarks)
+        networks = ', '.join(map(repr, roots)) or 'none'
         raise SeMmError(f'checkpoint {checkpoint} has no key under {prefix!r}; networks stand under: {networks}')
     metadata = getattr(weights, '_metadata', {})
     found._metadata = {'': metadata.get(prefix.removesuffix('.'), {}), **inside(metadata)}

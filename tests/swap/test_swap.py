@@ -75,6 +75,7 @@ def test_the_published_weights_fit_the_twin_that_names_them(name, tmp_path):
         ('timm://resnet50.a1_in1k', 'timm://seresnet50.a1_in1k', False),
         ('timm://resnet50.a3_in1k', 'timm://seresnet50.a3_in1k', False),
         ('torchvision://resnet50', 'timm://seresnet50.ra2_in1k', True),
+        ('torchvision://resnet50.imagenet1k_v2', 'timm://seresnet50.ra2_in1k', True),
         ('https://download.pytorch.org/models/resnet50-11ad3fa6.pth', 'timm://seresnet50.ra2_in1k', True),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
 import hashlib
 
@@ -189,6 +190,9 @@ WRAPPINGS = {
         'state_dict': {k: 0 * v for k, v in w.items()},
         'state_dict_ema': averaged(w),
     },
+    'facts of an average': lambda w: {'ema': {'decay': 0.9, 'updates': torch.tensor(3)}, 'state_dict': w},
+    'an empty average': lambda w: {'state_dict_ema': {}, 'state_dict': w},
+    'arguments of a command': lambda w: {'model': w, 'args': argparse.Namespace(lr=0.1), 'epoch': 3},
     'backbone': lambda w: {'state_dict': {f'backbone.{k}': v for k, v in w.items()}},
     'lightning': lambda w: {'state_dict': {f'model.{k}': v for k, v in w.items()}, 'pytorch-lightning_version': '2'},
     'detector in DDP': lambda w: {

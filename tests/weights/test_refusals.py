@@ -8,6 +8,7 @@ import os
 import pickle
 import re
 import zipfile
+from argparse import Namespace
 from collections import OrderedDict
 
 import numpy as np
@@ -20,7 +21,7 @@ from safetensors.torch import save_file
 from support.helpers import randomize
 from torch import nn
 
-from se_mm import SeMmError, SEResNet, SEResNeXt
+from se_mm import SeMmError, SEResNet, SEResNeXt, SETwin
 from se_mm.weights.families import family_of
 from se_mm.weights.loading import adapt
 
@@ -132,6 +133,10 @@ DAMAGED = {
         'missing: conv1.weight',
     ),
     'malicious': (malicious, r'it needs more than tensors and plain data \(\w+.system\), and could run code; refused'),
+    'code in the arguments of a command': (
+        lambda folder, w: malicious(folder, {**w, 'args': Namespace(file=RunsCode(folder / 'it_ran'))}),
+        r'refused. If you trust it, save its weights alone: torch.save',
+    ),
     'malicious, old format': (
         malicious_old_format,
         r'it needs more than tensors and plain data \(\w+.system\), and could run code; refused',
@@ -346,6 +351,34 @@ def test_a_prefix_that_is_not_there_names_those_that_are(tmp_path, weights):
     ours.init_cfg['prefix'] = 'module.encoder_q.'
     ours.init_weights()
     assert torch.equal(ours.conv1.weight, weights['conv1.weight'])
+
+
+def test_a_prefix_of_another_kind_of_network_names_those_that_are(tmp_path):
+    network = SETwin('mmpretrain.VGG', depth=11)
+    torch.save({f'student.{key}': value for key, value in network.state_dict().items()}, tmp_path / 'vgg.pth')
+    with pytest.raises(SeMmError, match=r"no key under 'teacher.'; networks stand under: 'student.'"):
+        network.load_pretrained(str(tmp_path / 'vgg.pth'), prefix='teacher')
+
+
+def test_another_depth_says_nothing_of_biases_that_both_have(tmp_path):
+    torch.save(SEResNet(34).state_dict(), tmp_path / 'deeper.pth')
+    with pytest.raises(SeMmError, match='is it of another depth') as error:
+        SEResNet(18).load_pretrained(str(tmp_path / 'deeper.pth'))
+    assert 'se_bias' not in str(error.value)
+
+
+@pytest.mark.parametrize('name', ['foo://weights', 'file:///no/weights.pth', None])
+def test_a_name_that_leads_nowhere_is_one_message(name):
+    with pytest.raises(SeMmError, match='no.weights.pth does not exist|foo://weights cannot be read|got None'):
+        SEResNet(18).load_pretrained(name)
+
+
+def test_a_path_and_its_url_are_read(tmp_path, weights):
+    torch.save(weights, tmp_path / 'the weights.pth')
+    for name in (tmp_path / 'the weights.pth', (tmp_path / 'the weights.pth').as_uri()):
+        ours = SEResNet(18)
+        ours.load_pretrained(name)
+        assert torch.equal(ours.conv1.weight, weights['conv1.weight'])
 
 
 def test_networks_with_our_tensors_and_another_graph(tmp_path):
