@@ -27,11 +27,18 @@ _ATTENTION_OF_TIMM = re.compile(
     r'.*\.se\.(fc[12]?|conv|channel\.fc[12]|spatial\.conv\.(conv|bn)|conv_attn|mlp_scale\.(fc[12]|norm))\.\w+'
 )
 #: The keys of a ResNet, without attention, and of its classifier.
-_RESNET = re.compile(
+_RESNET = (
     r'((conv1|stem\.[036]|layer\d+\.\d+\.(conv[123]|downsample\.[01]))\.weight'
     r'|(bn1|stem\.[147]|layer\d+\.\d+\.(bn[123]|downsample\.[12]))'
     r'\.(weight|bias|running_mean|running_var|num_batches_tracked)|fc\.(weight|bias))'
 )
+_GROUP_NORMS = r'|(gn1|layer\d+\.\d+\.gn[123])\.(weight|bias)'
+_DEFORMABLE = r'|layer\d+\.\d+\.conv2\.conv_offset\.(weight|bias)'
+_RESNETS = {
+    'timm': re.compile(_RESNET),
+    'mmpretrain': re.compile(_RESNET + _GROUP_NORMS),
+    'mmdet': re.compile(_RESNET + _GROUP_NORMS + _DEFORMABLE),
+}
 #: The classifier's linear layer, in all families.
 HEADS = ('fc', CAFFE.head, MMPRETRAIN.head)
 
@@ -102,7 +109,7 @@ def _read_ours(source: Path, whole: bool) -> tuple[dict[str, Tensor], Family, di
 def _check_it_is_a_resnet(to: str, weights: Mapping[str, Tensor]) -> None:
     """Refuses the tensors of other residual networks that have no place in the target's ResNet."""
     attention = _ATTENTION_OF_TIMM if to == 'timm' else EXCITATION
-    others = [key for key in weights if not (attention if ATTENTION.match(key) else _RESNET).fullmatch(key)]
+    others = [key for key in weights if not (attention if ATTENTION.match(key) else _RESNETS[to]).fullmatch(key)]
     stem = weights.get('conv1.weight')
     if stem is not None and stem.shape[2:] != (7, 7):
         others.append('conv1.weight, whose kernel is not 7x7')

@@ -122,6 +122,28 @@ def test_what_a_library_does_not_have_is_refused(arguments, to, message, tmp_pat
     assert not (tmp_path / 'theirs.pth').exists()
 
 
+@pytest.mark.parametrize(
+    ('arguments', 'to'),
+    [
+        (dict(norm_cfg=dict(type='GN', num_groups=32)), 'mmpretrain'),
+        (
+            dict(
+                norm_cfg=dict(type='GN', num_groups=32),
+                dcn=dict(type='DCNv2', deform_groups=1),
+                stage_with_dcn=(False, False, False, True),
+            ),
+            'mmdet',
+        ),
+    ],
+)
+def test_the_openmmlab_libraries_have_group_norms_and_mmdet_deformable_convolutions(arguments, to, tmp_path):
+    plain = ResNet(50, **arguments)
+    torch.save(plain.state_dict(), tmp_path / 'a.pth')
+    convert(tmp_path / 'a.pth', tmp_path / 'b.pth', to)
+    written = {key.removeprefix('backbone.'): value for key, value in state_of(tmp_path / 'b.pth').items()}
+    assert {key for key in written if not key.startswith('fc')} == set(plain.state_dict())
+
+
 OTHER_HOSTS = {
     'RegNet': lambda: SETwin('mmdet.RegNet', arch='regnetx_400mf'),
     'CIFAR': lambda: SETwin('mmpretrain.ResNet_CIFAR', depth=18),
