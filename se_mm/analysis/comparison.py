@@ -137,7 +137,7 @@ def _over_images(
     """The bootstrap over images, and why there is none."""
     lacking = [str(n.runs[s].work_dir) for n in (first, second) for s in seeds if not _predictions(n.runs[s]).is_file()]
     if lacking:
-        return None, [f'no spread over images: {listed(lacking, 2)} has no {PREDICTIONS}']
+        return None, [f'no spread over images: no {PREDICTIONS} in {listed(lacking, 2)}']
     try:
         metrics = [[metric_over_images(network.runs[seed], metric) for network in (first, second)] for seed in seeds]
     except SeMmError as error:

@@ -36,7 +36,7 @@ _SETUP = (
 #: So many keys of two configs are named.
 SHOWN_KEYS = 12
 #: Keys that say where something is, not what, and those of the weights, which are compared for themselves.
-_PLACES = ('data_root', 'init_cfg', 'pretrained', 'num_workers', 'persistent_workers', '_scope_')
+_PLACES = ('data_root', 'init_cfg', 'pretrained', 'num_workers', 'persistent_workers', 'report', '_scope_')
 
 
 @dataclass

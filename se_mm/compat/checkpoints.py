@@ -12,6 +12,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from torch import serialization
 from ..errors import SeMmError
 
 STATISTICS = ('min', 'max', 'mean', 'current')
+#: torch's list is of the process: threads that read take turns.
+_LOCK = RLock()
 
 
 @contextmanager
@@ -30,13 +33,14 @@ def log_classes_allowed() -> Iterator[None]:
     No file can run code through it: in the place of ``getattr``, which the log's statistics are
     pickled through, stands a look-up of those statistics alone.
     """
-    before = serialization.get_safe_globals()
-    serialization.add_safe_globals(_log_classes())  # torch 2.4 has no `safe_globals`, which does the same
-    try:
-        yield
-    finally:
-        serialization.clear_safe_globals()
-        serialization.add_safe_globals(before)
+    with _LOCK:
+        before = serialization.get_safe_globals()
+        serialization.add_safe_globals(_log_classes())  # torch 2.4 has no `safe_globals`, which does the same
+        try:
+            yield
+        finally:
+            serialization.clear_safe_globals()
+            serialization.add_safe_globals(before)
 
 
 def _log_classes() -> list[Any]:

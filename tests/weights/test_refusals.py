@@ -22,6 +22,7 @@ from support.helpers import randomize
 from torch import nn
 
 from se_mm import SeMmError, SEResNet, SEResNeXt, SETwin
+from se_mm.compat.checkpoints import log_classes_allowed
 from se_mm.weights.families import family_of
 from se_mm.weights.loading import adapt
 
@@ -451,3 +452,25 @@ def test_mmengines_loader_takes_all_or_refuses(weights, tmp_path):
     torch.save({f'backbone.{key}': value for key, value in part.items()}, tmp_path / 'part.pth')
     with pytest.raises(SeMmError, match='tensors are missing: layer4'):
         load_checkpoint(nn.ModuleDict({'backbone': SEResNet(18)}), str(tmp_path / 'part.pth'))
+
+
+def test_threads_that_read_take_turns(tmp_path):
+    """torch's list of classes is of the process: one thread that is done must not take it from another."""
+    from concurrent.futures import ThreadPoolExecutor
+    from threading import Event
+
+    torch.save({'w': torch.ones(1), 'args': Namespace(lr=0.1)}, tmp_path / 'a.pth')
+    inside, left = Event(), Event()
+
+    def read() -> None:
+        with log_classes_allowed():
+            inside.set()
+            left.wait(5)
+            torch.load(tmp_path / 'a.pth', weights_only=True)
+
+    with ThreadPoolExecutor(1) as pool:
+        with log_classes_allowed():
+            other = pool.submit(read)
+            inside.wait(0.5)
+        left.set()
+        other.result()
