@@ -43,6 +43,14 @@ MASKS = [
 ]
 
 
+def built_dataset(config):
+    """Of mmpretrain, whatever scope another test has left."""
+    from mmpretrain.registry import DATASETS
+
+    with DATASETS.switch_scope_and_registry('mmpretrain') as registry:
+        return registry.build(config)
+
+
 def samples(count=10, names=('one', 'two', 'three')):
     boxes = [(name, (3 + 9 * i, 4, 11 + 9 * i, 30)) for i, name in enumerate(names)]
     return [Sample(f'{i:02d}.png', 64, 48, boxes) for i in range(count)]
@@ -176,11 +184,9 @@ def test_folders_of_scenes_get_a_split(tmp_path, folder, name):
     prepare_scenes(root)
     cfg = load_config(name, data_root=str(root), classes=[])
     assert cfg.model.head.num_classes == 2
-    from mmpretrain.registry import DATASETS
-
     seen = {}
     for split, dataset in datasets_in(cfg):
-        built = DATASETS.build({**dataset, 'pipeline': [], 'lazy_init': False})
+        built = built_dataset({**dataset, 'pipeline': [], 'lazy_init': False})
         seen[split] = {built.get_data_info(i)['img_path'] for i in range(len(built))}
         for i in range(len(built)):
             info = built.get_data_info(i)
@@ -197,10 +203,8 @@ def test_pictures_of_every_format_in_folders_are_read(tmp_path):
             for suffix in ('jpg', 'webp', 'tiff'):
                 Image.new('RGB', (32, 24)).save(tmp_path / split / name / f'a.{suffix}')
     cfg = load_config('se_mm::demo/se_resnet18_scenes.py', data_root=str(tmp_path), classes=[])
-    from mmpretrain.registry import DATASETS
-
     for _, dataset in datasets_in(cfg):
-        assert len(DATASETS.build({**dataset, 'pipeline': [], 'lazy_init': False})) == 6
+        assert len(built_dataset({**dataset, 'pipeline': [], 'lazy_init': False})) == 6
 
 
 def test_mixup_takes_the_number_of_classes_too():

@@ -192,7 +192,10 @@ def test_init_cfg_of_the_user_is_followed():
         (dict(depth=50, se_stages=(True, False)), 'one bool for each of the 4 stages'),
         (dict(depth=50, attention_stages=0), r'attention_stages must be a list of stages, as \(1, 2\), got 0'),
         (dict(depth=50, reduction=[16, 16, 16, [16, 16, 16, 2]]), 'stage 3 has 3 blocks and 4 values'),
-        (dict(depth=50, attention=dict(type='GlobalContext', reduction=0)), 'a 0 that channels are divided by'),
+        (
+            dict(depth=50, attention=dict(type='GlobalContext', reduction=0)),
+            'reduction must be a positive integer, got 0',
+        ),
         (
             dict(depth=50, plugins=[dict(cfg=dict(type='se_mm.SELayer'), position='after_conv3')]),
             "has a module 'se' already",
