@@ -16,6 +16,8 @@ from ...version import __version__
 
 #: Bytes; smaller annotation files are read each time.
 LARGE = 1 << 20
+#: Counts changes of what is checked.
+_RULES = 2
 
 
 @dataclass
@@ -43,7 +45,16 @@ def cache_file(ann_file: Path, image_folder: Path, dataset_cfg: Mapping[str, Any
     if file.st_size < LARGE:
         return None
     config = {key: value for key, value in dataset_cfg.items() if key != 'pipeline'}
-    facts = [str(ann_file.absolute()), file.st_size, file.st_mtime_ns, folder.st_mtime_ns, config, *others, __version__]
+    facts = [
+        str(ann_file.absolute()),
+        file.st_size,
+        file.st_mtime_ns,
+        folder.st_mtime_ns,
+        config,
+        *others,
+        __version__,
+        _RULES,
+    ]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=repr).encode()).hexdigest()
     cache = Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache').expanduser()
     return cache / 'se_mm' / 'preflight' / f'{digest[:32]}.json'
