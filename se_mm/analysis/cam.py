@@ -16,8 +16,8 @@ from mmcv.transforms import Compose
 from torch import Tensor, nn
 
 from ..compat.compiled import eager, original
-from ..config.loaders import type_name
 from ..errors import SeMmError
+from ..utils.type_names import type_name
 
 
 @dataclass(frozen=True)

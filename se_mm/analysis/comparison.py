@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ..config.loaders import datasets_of, type_name
+from ..config.loaders import datasets_of
 from ..errors import SeMmError, listed
 from ..evaluation.metrics import in_points, less_is_better
+from ..utils.type_names import type_name
 from .images import Metric, accuracy, average_precision, bootstrap
 from .paired import Paired
 from .runs import PREDICTIONS, SHOWN_KEYS, Run, data_roots, differences, in_words, of_other_configs

@@ -18,12 +18,13 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..config.loaders import LOADERS, type_name
+from ..config.loaders import LOADERS
 from ..config.tree import nodes
 from ..errors import SeMmError
 from ..export.deployment import input_channels
 from ..swap.building import shapes_only
 from ..swap.hosts import scope_of
+from ..utils.type_names import type_name
 
 #: Of detectors where no size is given: that of mmdet's own figures, and of the papers that compare with them.
 DETECTOR_SIZE = (800, 1280)

@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..config.loaders import datasets_of, type_name
+from ..config.loaders import datasets_of
 from ..config.tree import nodes
 from ..errors import SeMmError, listed
+from ..utils.type_names import type_name
 from .runs import Run
 
 #: Images of COCO's train2017 with boxes, on which mmdet trains, and of the splits of Places365.

@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..config.loaders import type_name
 from ..errors import SeMmError, listed
+from ..utils.type_names import type_name
 from .paired import Paired
 from .published import MMDET, PLACES, PROTOCOLS, REFERENCES, Protocol, Reference
 from .runs import SHOWN_KEYS, Run, check_finished, differences, in_words, of_other_configs

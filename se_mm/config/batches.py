@@ -8,7 +8,8 @@ from typing import Any
 from mmengine.config import Config
 
 from ..errors import SeMmError
-from .loaders import LOADERS, type_name
+from ..utils.type_names import type_name
+from .loaders import LOADERS
 from .tree import nodes
 
 #: What counts pixels, by the transform that has it: width and height, one number for both, or a list of either.

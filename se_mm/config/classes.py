@@ -11,9 +11,10 @@ from xml.etree import ElementTree
 from mmengine.config import Config
 
 from ..errors import SeMmError, listed
+from ..utils.type_names import type_name
 from ..weights.files import read_checkpoint
 from .coco_layout import read_coco
-from .loaders import datasets_in, type_name
+from .loaders import datasets_in
 from .scene_layout import class_folders
 from .tree import nodes
 

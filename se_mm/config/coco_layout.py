@@ -90,7 +90,7 @@ def find_coco(root: str | Path) -> dict[str | None, CocoFile]:
     """
     root = Path(root)
     found: dict[str | None, CocoFile] = {}
-    for name in _candidates(root):
+    for name in coco_candidates(root):
         split = split_of(name)
         file = None if split in found else _coco_file(root, name)
         if file:
@@ -104,10 +104,11 @@ def coco_files(root: Path) -> list[CocoFile]:
     Raises:
         SeMmError: as there.
     """
-    return [file for name in _candidates(root) if (file := _coco_file(root, name))]
+    return [file for name in coco_candidates(root) if (file := _coco_file(root, name))]
 
 
-def _candidates(root: Path) -> list[str]:
+def coco_candidates(root: Path) -> list[str]:
+    """The JSON files below a folder that may be COCO's, those of ``tools/prepare_data.py`` first."""
     names = [name for name in files_below(root, ('.json',)) if name.count('/') <= 2]
     names = [name for name in names if not PurePosixPath(name).name.startswith(_OTHER_TASKS)]
     return sorted(names, key=lambda name: not name.startswith('annotations/instances_'))

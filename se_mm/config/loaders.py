@@ -35,14 +35,3 @@ def datasets_in(cfg: Config) -> Iterator[tuple[str, ConfigDict]]:
     for loader in LOADERS:
         for dataset in datasets_of(cfg.get(loader)):
             yield loader.partition('_')[0], dataset
-
-
-def type_name(node: Mapping[str, Any]) -> str:
-    """The name of a node's type without its scope, whether it is given as text or as the class.
-
-    Example:
-        >>> type_name({'type': 'mmdet.CocoDataset'}), type_name({'type': dict})
-        ('CocoDataset', 'dict')
-    """
-    kind = node.get('type')
-    return str(getattr(kind, '__name__', kind)).rpartition('.')[2]

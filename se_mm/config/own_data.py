@@ -9,8 +9,9 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 
 from ..errors import SeMmError
+from ..utils.type_names import type_name
 from .coco_layout import IMAGE_SUFFIXES, CocoFile, files_below, find_coco
-from .loaders import EVALUATORS, LOADERS, datasets_in, datasets_of, type_name
+from .loaders import EVALUATORS, LOADERS, datasets_in, datasets_of
 from .scene_layout import LISTS, Scenes, find_scenes
 from .tree import nodes
 

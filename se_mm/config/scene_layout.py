@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 #: Written by ``tools/prepare_data.py scenes``: lines of a path from the root, and the number of the class.
 LISTS = {'train': 'meta/train.txt', 'val': 'meta/val.txt'}
+#: Beginnings of the names of folders that are no classes.
+_NO_CLASSES = ('.', '__')
 _VALIDATION = ('val', 'valid', 'validation', 'test')
 
 
@@ -28,12 +30,12 @@ class Scenes(NamedTuple):
 
 def class_folders(folder: Path) -> tuple[str, ...]:
     """The folders of classes in a folder, sorted; what is hidden is passed over."""
-    return tuple(sorted(set(_folders(folder)) - set(passed_over(folder))))
+    return tuple(name for name in _folders(folder) if not name.startswith(_NO_CLASSES))
 
 
 def passed_over(folder: Path) -> tuple[str, ...]:
     """The folders in a folder that are no classes: hidden ones and those of archivers, as ``__MACOSX``."""
-    return tuple(name for name in _folders(folder) if name.startswith(('.', '__')))
+    return tuple(name for name in _folders(folder) if name.startswith(_NO_CLASSES))
 
 
 def _folders(folder: Path) -> list[str]:

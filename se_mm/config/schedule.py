@@ -10,8 +10,9 @@ from typing import Any
 from mmengine.config import Config
 
 from ..errors import SeMmError
+from ..utils.type_names import type_name
 from .coco_layout import read_coco
-from .loaders import datasets_of, type_name
+from .loaders import datasets_of
 from .scene_layout import class_folders
 from .tree import nodes
 

@@ -10,9 +10,9 @@ import numpy as np
 from mmpretrain.datasets import CIFAR10 as _CIFAR10
 from mmpretrain.datasets import CIFAR100 as _CIFAR100
 
-from ..config.loaders import type_name
 from ..errors import SeMmError
 from ..registry import DATASETS
+from ..utils.type_names import type_name
 
 
 class _FromArchive:

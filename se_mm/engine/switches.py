@@ -11,13 +11,14 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
 from ..config.loaders import LOADERS as DATA_LOADERS
-from ..config.loaders import datasets_of, type_name
+from ..config.loaders import datasets_of
 from ..config.pretrained import without_pretrained
 from ..datasets.transforms.loading import guard_images
 from ..datasets.validation import skipped
 from ..errors import SeMmError, listed
 from ..utils.paths import existing_file
 from ..utils.processes import of_main_process
+from ..utils.type_names import type_name
 from ..weights.files import read_checkpoint
 from .hooks.checkpoint import latest_checkpoint, why_not_resumable
 

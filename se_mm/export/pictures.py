@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ..config.loaders import type_name
 from ..errors import SeMmError
+from ..utils.type_names import type_name
 
 _CV2 = {'bilinear': cv2.INTER_LINEAR, 'nearest': cv2.INTER_NEAREST, 'bicubic': cv2.INTER_CUBIC, 'area': cv2.INTER_AREA}
 _PILLOW = {'bilinear': Image.BILINEAR, 'nearest': Image.NEAREST, 'bicubic': Image.BICUBIC, 'lanczos': Image.LANCZOS}

@@ -9,10 +9,10 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import MODELS
 
-from ..config.loaders import type_name
 from ..config.tree import Keys, dotted, nodes
 from ..errors import SeMmError
 from ..models.hosts.sites import WITH_SE, find_adapter, inherits
+from ..utils.type_names import type_name
 
 #: Networks with insertion sites that SE does not suit, and why.
 UNSUITED = {

@@ -10,8 +10,8 @@ import cv2
 from mmengine.config import Config, ConfigDict
 from mmengine.visualization import Visualizer
 
-from ..config.loaders import type_name
 from ..errors import SeMmError
+from ..utils.type_names import type_name
 
 #: The name in ``--log``: mmengine's backend, and the packages of which one has to be installed.
 BACKENDS = {

@@ -19,6 +19,7 @@ from mmengine.runner import checkpoint as mmengine_checkpoint
 
 from ..errors import SeMmError
 from ..utils.hashing import digest_of
+from ..utils.type_names import type_name
 from .files import read_checkpoint
 
 TIMM = 'timm://'
@@ -171,8 +172,7 @@ def is_pretrained(entry: Any) -> bool:
         >>> [is_pretrained(dict(type=kind)) for kind in ('Pretrained', 'mmengine.Pretrained', 'Kaiming')]
         [True, True, False]
     """
-    kind = entry.get('type') if isinstance(entry, Mapping) else None
-    return str(getattr(kind, '__name__', kind)).rpartition('.')[2] in ('Pretrained', 'PretrainedInit')
+    return isinstance(entry, Mapping) and type_name(entry) in ('Pretrained', 'PretrainedInit')
 
 
 def read(name: str | Path, map_location: Any = 'cpu') -> tuple[dict[str, Any], Path | None]:

@@ -13,10 +13,11 @@ from support.formats import Sample, pictures_into, voc_devkit, voc_folder, yolo_
 from se_mm import SeMmError
 from se_mm.config.classes import use_classes
 from se_mm.config.load import load_config, set_data_root
-from se_mm.config.loaders import datasets_in, type_name
+from se_mm.config.loaders import datasets_in
 from se_mm.config.tree import nodes, value_at
 from se_mm.datasets.prepare.detection import prepare_detection
 from se_mm.datasets.prepare.scenes import prepare_scenes
+from se_mm.utils.type_names import type_name
 
 BOXES = [
     'atss/atss_r50_fpn_1x_coco.py',

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ...config.coco_layout import coco_files, find_coco
+from ...config.coco_layout import coco_candidates, find_coco, read_coco
 from ...errors import SeMmError, listed
 from ...utils.atomic import write_atomic
 from . import coco_file, csv_table, voc, yolo
@@ -102,8 +102,8 @@ def _already_done(root: Path, targets: dict[str, Path], kind: str | None) -> lis
             for split, file in found.items()
             if split
         ]
-        read = {file.file for file in found.values()}
-        if others := [file.file for file in coco_files(root) if file.file not in read]:
+        used = {file.file for file in found.values()}
+        if others := [name for name in coco_candidates(root) if name not in used and read_coco(root / name)]:
             lines.append(f'COCO JSON too, and not read: {listed(others)}')
         return [*lines, 'nothing to convert', hint]
     if there:

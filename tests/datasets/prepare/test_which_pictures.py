@@ -154,8 +154,8 @@ def test_several_coco_files_are_one_data_set(tmp_path):
 
 def test_coco_files_beside_those_of_the_splits_are_named(tmp_path):
     pictures_into(tmp_path, grey(4))
-    for name in ('train', 'val', 'train_old'):
-        (tmp_path / f'{name}.json').write_text(coco(grey(4)))
+    for name in ('train', 'val', 'train_old'):  # whose pictures are gone
+        (tmp_path / f'{name}.json').write_text(coco(grey(4, start=90) if name == 'train_old' else grey(4)))
     said = prepare_detection(tmp_path)
     assert 'nothing to convert' in said
     assert 'COCO JSON too, and not read: train_old.json' in said
