@@ -4,8 +4,10 @@ import os
 from pathlib import Path
 
 import cv2
+import pytest
 import torch
 from hypothesis import settings
+from mmengine.registry import DefaultScope
 from yapf.yapflib import yapf_api
 
 import se_mm  # noqa: F401
@@ -30,6 +32,12 @@ if not torch.cuda.is_available():
 # The same examples in every run; `pytest --hypothesis-profile=default` looks for new ones.
 settings.register_profile('repeatable', derandomize=True, deadline=None)
 settings.load_profile('repeatable')
+
+
+@pytest.fixture(autouse=True)
+def no_default_scope(monkeypatch):
+    """mmengine keeps the scope of the last runner: without this, a test builds in the scope of the one before it."""
+    monkeypatch.setattr(DefaultScope, '_instance_dict', type(DefaultScope._instance_dict)())
 
 
 def pytest_addoption(parser):

@@ -7,6 +7,7 @@ in a fork; on a machine with a GPU, and with ``fresh=True``, a new interpreter r
 
 from __future__ import annotations
 
+import faulthandler
 import functools
 import multiprocessing
 import os
@@ -20,6 +21,7 @@ from subprocess import CompletedProcess
 from tempfile import TemporaryFile
 
 import numpy as np
+import pytest
 import torch
 from mmengine.utils import ManagerMixin
 
@@ -106,6 +108,7 @@ class Fork:
         os.setsid()
         os.dup2(self.stdout.fileno(), 1)
         os.dup2(self.stderr.fileno(), 2)
+        faulthandler.dump_traceback_later(TIMEOUT - 10, file=2)  # where it hangs
         sys.stdout, sys.stderr = os.fdopen(1, 'w', buffering=1), os.fdopen(2, 'w', buffering=1)
         sys.argv = self.arguments
         os.environ.update(self.environment)
@@ -123,13 +126,16 @@ class Fork:
         self.process.join(TIMEOUT)
         if self.process.is_alive():
             os.killpg(self.process.pid, signal.SIGKILL)
-            raise subprocess.TimeoutExpired(self.arguments, TIMEOUT)
+            pytest.fail(f'{self.arguments} did not end in {TIMEOUT} s\n{"".join(self._texts())}', pytrace=False)
+        return CompletedProcess(self.arguments, self.process.exitcode, *self._texts())
+
+    def _texts(self) -> list[str]:
         texts = []
         for file in (self.stdout, self.stderr):
             with file:
                 file.seek(0)
                 texts.append(file.read())
-        return CompletedProcess(self.arguments, self.process.exitcode, *texts)
+        return texts
 
 
 @functools.cache
