@@ -111,6 +111,11 @@ class _StartHook(Hook):
     priority = 'LOWEST'
     is_over = False
 
+    def before_run(self, runner: Runner) -> None:
+        interval = getattr(runner._train_loop, 'val_interval', 1)
+        if runner._val_loop is not None and not (isinstance(interval, int) and interval > 0):
+            raise SeMmError(f'train_cfg.val_interval is {interval!r}; expected a whole number above 0')
+
     def before_train(self, runner: Runner) -> None:
         loop = runner.train_loop
         if not len(loop.dataloader) or loop.max_iters <= 0:
@@ -118,8 +123,6 @@ class _StartHook(Hook):
                 f'this training has no iteration: {len(loop.dataloader.dataset)} images make {len(loop.dataloader)} '
                 f'batches, in {loop.max_epochs} epochs; look at train_cfg, batch_size and drop_last'
             )
-        if runner.val_loop is not None and not (isinstance(loop.val_interval, int) and loop.val_interval > 0):
-            raise SeMmError(f'train_cfg.val_interval is {loop.val_interval!r}; expected a whole number above 0')
         if loop.iter >= loop.max_iters:
             print_log(
                 f'the training is at its end already: {loop.iter} of {loop.max_iters} iterations', level=logging.WARNING

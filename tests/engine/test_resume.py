@@ -252,5 +252,51 @@ def test_terminated_in_a_validation(boxes, tmp_path):
     said = trained(EPOCHS, boxes, tmp_path / 'a', '--resume', *switches)
     assert 'iteration 10 was not validated before the training was cut off' in said
     assert sha256_of_training(tmp_path / 'a', 'epoch_3.pth') == sha256_of_training(tmp_path / 'whole', 'epoch_3.pth')
-    validated = [json.loads((tmp_path / name / 'validations.json').read_text()) for name in ('whole', 'a')]
-    assert validated[0] == validated[1]
+    assert validations(tmp_path / 'whole') == validations(tmp_path / 'a')
+
+
+PLATEAU = """
+param_scheduler = [
+    dict(type='ReduceOnPlateauLR', monitor='accuracy/top1', rule='greater', threshold=1000, patience=0, factor=0.5)
+]
+train_cfg = dict({validations})
+"""
+
+
+@pytest.mark.fault(
+    'SIGKILL after a validation that lowered the learning rate, before the next checkpoint',
+    'that validation is repeated; same sha256, learning rate included',
+)
+def test_what_a_validation_changed_is_repeated(scenes, tmp_path):
+    options = dict(checkpoint='interval=3, max_keep_ckpts=1', more=PLATEAU.format(validations='val_interval=3'))
+    trained(ITERATIONS, scenes, tmp_path / 'whole', '--seed', '3', **options)
+    fault = "dict(type='SignalAt', iteration=8)"
+    assert train(ITERATIONS, scenes, tmp_path / 'a', '--seed', '3', fault=fault, **options).returncode == KILLED
+    assert [entry['iter'] for entry in validations(tmp_path / 'a')] == [3, 6]
+    said = trained(ITERATIONS, scenes, tmp_path / 'a', '--resume', **options)
+    assert 'iteration 6 was not validated before the training was cut off' in said
+    assert sha256_of_training(tmp_path / 'a', 'iter_12.pth') == sha256_of_training(tmp_path / 'whole', 'iter_12.pth')
+    assert validations(tmp_path / 'a') == validations(tmp_path / 'whole')
+    (tmp_path / 'a' / 'validations.json').write_text('[{"iter"')
+    said = trained(ITERATIONS, scenes, tmp_path / 'a', '--resume', **options)
+    assert f'{tmp_path / "a" / "validations.json"} is damaged' in said
+
+
+def test_a_validation_of_a_dynamic_interval_is_made_up_for(scenes, tmp_path):
+    """The interval is 7, and 4 from iteration 2 on."""
+    options = dict(
+        checkpoint='interval=4, max_keep_ckpts=1', more=PLATEAU.format(validations='dynamic_intervals=[(2, 4)]')
+    )
+    trained(ITERATIONS, scenes, tmp_path / 'whole', '--seed', '3', **options)
+    fault = f"dict(type='SignalInValidation', number={int(signal.SIGKILL)})"
+    assert train(ITERATIONS, scenes, tmp_path / 'a', '--seed', '3', fault=fault, **options).returncode == KILLED
+    trained(ITERATIONS, scenes, tmp_path / 'a', '--resume', **options)
+    assert [entry['iter'] for entry in validations(tmp_path / 'a')] == [4, 8, 12]
+    assert sha256_of_training(tmp_path / 'a', 'iter_12.pth') == sha256_of_training(tmp_path / 'whole', 'iter_12.pth')
+    done = train(ITERATIONS, scenes, tmp_path / 'a', '--resume', '--cfg-options', 'train_cfg.val_interval=0', **options)
+    assert done.returncode == 2
+    assert 'error: train_cfg.val_interval is 0' in done.stderr
+
+
+def validations(work_dir: Path) -> list[dict]:
+    return json.loads((work_dir / 'validations.json').read_text())

@@ -26,6 +26,8 @@ LAST = 'last_checkpoint'
 PREEMPTED = 'preempted.pth'
 GRADIENTS = 'accumulated_gradients'
 BACKEND = 'se_mm_atomic'
+#: Key in the message hub for the iteration whose validation a checkpoint includes.
+VALIDATED = 'validated_iter'
 
 
 class AtomicBackend(LocalBackend):
@@ -87,6 +89,10 @@ class CheckpointHook(_CheckpointHook):
                 for name, parameter in _parameters(runner.model)
                 if parameter.grad is not None
             }
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, Any]) -> None:
+        runner.message_hub.update_info(VALIDATED, runner.iter)
+        super().after_val_epoch(runner, metrics)
 
     def save_now(self, runner: Runner, epoch: int, iteration: int) -> str:
         """Writes the state beside the regular checkpoints, as the one to resume from; returns its path."""

@@ -15,7 +15,10 @@ from ...utils.atomic import write_atomic
 from ...utils.processes import of_main_process
 from ...visualization.backends import record_picture
 from ...visualization.curves import draw_curves, print_table
-from ..loops import EpochBasedTrainLoop
+from ..loops import EpochBasedTrainLoop, IterBasedTrainLoop
+from .checkpoint import VALIDATED
+
+FILE = 'validations.json'
 
 
 @HOOKS.register_module()
@@ -32,22 +35,29 @@ class CurvesHook(Hook):
         self.validations: list[dict[str, Any]] = []
 
     def before_train(self, runner: Runner) -> None:
-        file = Path(runner.work_dir, 'validations.json')
+        file = Path(runner.work_dir, FILE)
         if runner.iter and file.is_file():
-            self.validations = [entry for entry in json.loads(file.read_text()) if entry['iter'] <= runner.iter]
+            self.validations = [entry for entry in _read(runner, file) if entry['iter'] <= runner.iter]
         elif is_main_process():
             file.unlink(missing_ok=True)  # of an earlier training in this folder
-        if of_main_process(
-            lambda: runner.iter and _is_due(runner) and all(entry['iter'] != runner.iter for entry in self.validations)
-        ):
+        if of_main_process(lambda: runner.iter and _is_due(runner) and not self._is_done(runner)):
+            self.validations = [entry for entry in self.validations if entry['iter'] < runner.iter]
             runner.logger.info(f'iteration {runner.iter} was not validated before the training was cut off: now')
             runner.val_loop.run()
+
+    def _is_done(self, runner: Runner) -> bool:
+        """Whether the checkpoint holds what the validation changed (a schedule, the best score).
+
+        At the end of the training nothing follows from it, and its metrics are enough.
+        """
+        at_its_end = runner.iter >= runner.max_iters and any(entry['iter'] == runner.iter for entry in self.validations)
+        return at_its_end or runner.message_hub.runtime_info.get(VALIDATED) == runner.iter
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         numbers = {key: float(value) for key, value in (metrics or {}).items() if isinstance(value, (int, float))}
         self.validations.append({'epoch': runner.epoch, 'iter': runner.iter, **numbers})
         if is_main_process():
-            write_atomic(Path(runner.work_dir, 'validations.json'), json.dumps(self.validations, indent=1))
+            write_atomic(Path(runner.work_dir, FILE), json.dumps(self.validations, indent=1))
 
     @master_only
     def after_train(self, runner: Runner) -> None:
@@ -63,12 +73,21 @@ class CurvesHook(Hook):
         runner.logger.info(f'curves: {path}')
 
 
+def _read(runner: Runner, file: Path) -> list[dict[str, Any]]:
+    try:
+        return [{'iter': int(entry['iter']), **entry} for entry in json.loads(file.read_text())]
+    except (ValueError, TypeError, KeyError) as error:
+        runner.logger.warning(f'{file} is damaged ({error}): the validations before this start are not shown')
+        return []
+
+
 def _is_due(runner: Runner) -> bool:
     """Whether a training that came here without a stop would have been validated just now."""
     loop = runner.train_loop
-    if runner.val_loop is None:
+    if runner.val_loop is None or not isinstance(loop, (EpochBasedTrainLoop, IterBasedTrainLoop)):
         return False
-    if not isinstance(loop, EpochBasedTrainLoop):
+    loop._decide_current_val_interval()
+    if isinstance(loop, IterBasedTrainLoop):
         return loop.iter >= loop.val_begin and (loop.iter % loop.val_interval == 0 or loop.iter == loop.max_iters)
     at_its_end = loop.batches_done() == 0
     due = loop.epoch % loop.val_interval == 0 or loop.epoch == loop.max_epochs
