@@ -19,6 +19,8 @@ from .repeatable import Reader, RepeatableBatchSampler
 
 #: Key in the message hub, which each checkpoint contains, for the position within the epoch.
 POSITION = 'batches_of_epoch'
+#: Key for the length that the training, and with it its schedules, was started for: a number and its unit.
+STARTED_FOR = 'started_for'
 
 
 @LOOPS.register_module()
@@ -32,6 +34,7 @@ class EpochBasedTrainLoop(_EpochBasedTrainLoop):
         super().__init__(runner, _build_loader(runner, dataloader), **kwargs)
 
     def run(self) -> Any:
+        _compare_length(self.runner, self._max_epochs, 'epochs')
         left = (self._max_epochs - self._epoch) * len(self.dataloader) - self.batches_done()
         if self._iter + left != self._max_iters:
             print_log(
@@ -84,8 +87,28 @@ class IterBasedTrainLoop(_IterBasedTrainLoop):
         super().__init__(runner, _build_loader(runner, dataloader), **kwargs)
 
     def run(self) -> Any:
+        _compare_length(self.runner, self._max_iters, 'iterations')
         self.dataloader_iterator = FromIteration(self.dataloader, self._iter)
         return super().run()
+
+
+def _compare_length(runner: Runner, length: int, unit: str) -> None:
+    """Warns where a training is resumed for another length: mmengine resumes the schedules as they were."""
+    info, this = runner.message_hub.runtime_info, {'length': length, 'unit': unit}
+    started = this
+    if runner._resume:  # checkpoints of other trainers have only where the last start would have ended
+        last = info.get('max_epochs' if unit == 'epochs' else 'max_iters', length)
+        started = info.get(STARTED_FOR) or {'length': last, 'unit': unit}
+    runner.message_hub.update_info(STARTED_FOR, started)
+    if runner.param_schedulers and started != this:
+        switch = '--epochs' if started['unit'] == 'epochs' else '--iters'
+        print_log(
+            f'the training was started for {started["length"]} {started["unit"]}, this command ends at {length} {unit}: '
+            'the learning rate goes on as the schedule of the checkpoint has it; '
+            f'{switch} {started["length"]} goes on as it was',
+            logger='current',
+            level=logging.WARNING,
+        )
 
 
 def _build_loader(runner: Runner, dataloader: DataLoader | Mapping[str, Any]) -> DataLoader:

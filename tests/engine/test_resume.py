@@ -298,5 +298,42 @@ def test_a_validation_of_a_dynamic_interval_is_made_up_for(scenes, tmp_path):
     assert 'error: train_cfg.val_interval is 0' in done.stderr
 
 
+@pytest.mark.parametrize(('length', 'expected'), [(4, False), (8, True), (2, True)])
+def test_another_length_than_the_training_was_started_for(length, expected, scenes, tmp_path, capsys):
+    """mmengine resumes the milestones with the rest of the schedule: the learning rate is that of the first start."""
+
+    def resumed(iterations: int, at: int):
+        cfg = scene_config(scenes, tmp_path / 'a', iterations)
+        cfg.default_hooks.checkpoint.update(interval=1, max_keep_ckpts=-1)
+        cfg.param_scheduler = [dict(type='MultiStepLR', milestones=[iterations // 2], by_epoch=False)]
+        cfg.update(resume=at > 0, load_from=str(tmp_path / 'a' / f'iter_{at}.pth') if at else None)
+        capsys.readouterr()
+        runner = run(cfg)
+        return runner, ''.join(capsys.readouterr())
+
+    warning = f'was started for 4 iterations, this command ends at {length} iterations: the learning rate goes on'
+    first, said = resumed(4, 0)
+    assert 'was started for' not in said
+    runner, said = resumed(length, 1)
+    assert said.count(warning) == expected
+    assert said.count('--iters 4 goes on as it was') == expected
+    assert 'averaged' not in said
+    if length == 8:
+        assert runner.optim_wrapper.get_lr() == first.optim_wrapper.get_lr()
+        assert 'was started for' not in resumed(4, 2)[1]  # of the second start, for 8, with the schedule of the first
+
+
+def test_averaged_weights_resumed_without_the_average(scenes, tmp_path, capsys):
+    averaged = scene_config(scenes, tmp_path / 'a', 2, hooks=[dict(type='EMAHook')])
+    averaged.default_hooks.checkpoint.interval = 2
+    run(averaged)
+    for hooks, warns in ([], True), ([dict(type='EMAHook')], False):
+        cfg = scene_config(scenes, tmp_path / 'b', 3, hooks=hooks)
+        cfg.update(resume=True, load_from=str(tmp_path / 'a' / 'iter_2.pth'))
+        capsys.readouterr()
+        run(cfg)
+        assert ('it goes on from the average; --ema' in ''.join(capsys.readouterr())) == warns
+
+
 def validations(work_dir: Path) -> list[dict]:
     return json.loads((work_dir / 'validations.json').read_text())

@@ -80,6 +80,12 @@ class CheckpointHook(_CheckpointHook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         self._gradients = checkpoint.pop(GRADIENTS, {}) if runner._resume else {}
+        averaged = 'ema_state_dict' in checkpoint and runner._resume
+        if averaged and not any(type(hook).__name__.endswith('EMAHook') for hook in runner.hooks):
+            runner.logger.warning(
+                'the checkpoint is of a training that averaged its weights, and this one does not: it goes on from the '
+                'average; --ema goes on as it was'
+            )
         checkpoint.get('meta', {}).pop('config', None)  # Runner.resume would run this text; mmengine writes `cfg`
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
