@@ -103,8 +103,8 @@ def _compare_length(runner: Runner, length: int, unit: str) -> None:
     if runner.param_schedulers and started != this:
         switch = '--epochs' if started['unit'] == 'epochs' else '--iters'
         print_log(
-            f'the training was started for {started["length"]} {started["unit"]}, this command ends at {length} {unit}: '
-            'the learning rate goes on as the schedule of the checkpoint has it; '
+            f'the training was started for {started["length"]} {started["unit"]}, this command ends at {length} '
+            f'{unit}: the learning rate goes on as the schedule of the checkpoint has it; '
             f'{switch} {started["length"]} goes on as it was',
             logger='current',
             level=logging.WARNING,
@@ -114,5 +114,6 @@ def _compare_length(runner: Runner, length: int, unit: str) -> None:
 def _build_loader(runner: Runner, dataloader: DataLoader | Mapping[str, Any]) -> DataLoader:
     different_seeds = runner._randomness_cfg.get('diff_rank_seed', False)
     loader = runner.build_dataloader(dataloader, seed=runner.seed, diff_rank_seed=different_seeds)
+    object.__setattr__(loader, 'batch_size', loader.batch_sampler.batch_size)  # torch forgets it; hooks read it
     Reader.of(loader, runner.seed, get_rank())
     return loader

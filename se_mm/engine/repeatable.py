@@ -77,6 +77,9 @@ class RepeatableBatchSampler(BatchSampler):
         >>> batches.go_to(iteration=10, skip=1)
         >>> [(draw, draw.iteration, draw.place) for batch in batches for draw in batch]
         [(2, 10, 0), (3, 10, 1), (4, 11, 0)]
+        >>> training, other = iter(batches), iter(batches)  # as a hook that reads the training data meanwhile
+        >>> next(training)[0].iteration, next(other)[0].iteration, next(training)[0].iteration
+        (10, 10, 11)
     """
 
     def __init__(
@@ -105,9 +108,7 @@ class RepeatableBatchSampler(BatchSampler):
     def __iter__(self) -> Iterator[list[Draw]]:
         skip, self.skip = self.skip, 0
         batches = _with_own_numbers(self._epochs() if self.endless else self.batches, getattr(self.sampler, 'seed', 0))
-        for batch in islice(batches, skip, None):
-            iteration = self.iteration
-            self.iteration += 1
+        for iteration, batch in enumerate(islice(batches, skip, None), self.iteration):
             yield [
                 Draw(index, iteration, place) if isinstance(index, int) else index for place, index in enumerate(batch)
             ]

@@ -38,6 +38,18 @@ def test_a_module_that_makes_nan(scenes, tmp_path):
     assert all_finite([t for t in runner.model.state_dict().values() if t.is_floating_point()])
 
 
+def test_norms_that_a_hook_has_replaced(scenes, tmp_path):
+    """mmpretrain's PreciseBNHook rebinds running statistics: a step that is left out leaves those, too."""
+    precise = dict(type='PreciseBNHook', num_samples=8, interval=2)
+    expected = run(scene_config(scenes, tmp_path / 'a', 2, hooks=[precise]))
+    spoil = dict(type='Spoil', iterations=[3], module='backbone.layer2.0.conv1')
+    runner = run(scene_config(scenes, tmp_path / 'b', 3, hooks=[precise, spoil]))
+    assert runner.train_dataloader.batch_size == 4
+    assert 'iteration 3 is left out' in warnings_of(tmp_path / 'b')
+    for name, value in expected.model.state_dict().items():
+        assert torch.equal(runner.model.state_dict()[name], value), name
+
+
 @pytest.mark.fault(
     "the weights of a gate become NaN (a damaged memory, a user's hook)", 'the gate is named, training stops'
 )

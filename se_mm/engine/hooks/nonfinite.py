@@ -41,11 +41,17 @@ class NonFiniteHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         self._watches = isinstance(runner.optim_wrapper, (OptimWrapper, AmpOptimWrapper))
-        self._buffers = list(runner.model.buffers())
+        buffers = [module._buffers for module in runner.model.modules()]
+        self._places = [(named, name) for named in buffers for name, buffer in named.items() if buffer is not None]
         self._before = [buffer.clone() for buffer in self._buffers]
         if not self._watches:
             name = type(runner.optim_wrapper).__name__
             runner.logger.warning(f'steps that are not finite are not left out: optim_wrapper is a {name}')
+
+    @property
+    def _buffers(self) -> list[Tensor]:
+        """As they are now: a hook may have put others in their place (mmpretrain's PreciseBNHook)."""
+        return [buffers[name] for buffers, name in self._places]
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         if self._watches:
