@@ -8,6 +8,8 @@ from collections.abc import Sequence
 USER_ERROR = 2
 #: After Ctrl-C, as of a shell.
 INTERRUPTED = 130
+#: After a checkpoint was saved on SIGTERM ("temporary failure, try again" in sysexits.h).
+PREEMPTED_STATUS = 75
 #: Set in the environment: what led to a message is shown before it.
 TRACEBACK_VARIABLE = 'SE_MM_TRACEBACK'
 

@@ -22,6 +22,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from ..compat.checkpoints import log_classes_allowed
+from ..engine.hooks.preemption import PreemptionHook
 from ..engine.repeatable import Reader
 from ..errors import TRACEBACK_VARIABLE, SeMmError, listed
 from .mistakes import unexpected_argument, unknown_optimizer
@@ -157,6 +158,10 @@ def _run(runner: Runner, run: Callable[[], Any]) -> Any:
         if start.is_over and not (isinstance(error, OSError) and error.errno in _NOT_WRITABLE):
             raise
         raise _explained(error, runner.cfg) from error
+    finally:
+        for hook in runner.hooks:
+            if isinstance(hook, PreemptionHook):
+                hook.after_run(runner)  # mmengine calls it after a success alone
 
 
 def _explained(error: Exception, cfg: Config) -> Exception:

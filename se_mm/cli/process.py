@@ -12,7 +12,7 @@ from collections.abc import Callable
 from mmengine.dist import is_distributed
 from torch import distributed
 
-from ..errors import INTERRUPTED, TRACEBACK_VARIABLE, USER_ERROR, SeMmError
+from ..errors import INTERRUPTED, PREEMPTED_STATUS, TRACEBACK_VARIABLE, USER_ERROR, SeMmError
 
 
 def own(main: Callable[[], None]) -> None:
@@ -36,6 +36,11 @@ def own(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)
         sys.exit(INTERRUPTED)
+    except SystemExit as leaving:
+        if leaving.code in (PREEMPTED_STATUS, INTERRUPTED):  # launchers, and users, send their signal again
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_IGN)
+        raise
     finally:
         _end_workers()
 

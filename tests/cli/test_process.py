@@ -50,6 +50,14 @@ def test_a_process_that_fails_does_not_wait_for_the_others(tmp_path):
     assert other.returncode != 0  # its barrier finds that the peer has left
 
 
+def test_another_signal_does_not_change_the_status_of_a_process_that_leaves():
+    script = (
+        'import os, signal, sys\nfrom se_mm.cli import process\nprocess.set_up = lambda: None\n'
+        'try: process.own(lambda: sys.exit(75))\nfinally: os.kill(os.getpid(), signal.SIGTERM)'
+    )
+    assert subprocess.run([sys.executable, '-c', script], capture_output=True).returncode == 75
+
+
 def both(tmp_path: Path, how: str) -> list[subprocess.CompletedProcess]:
     commands = [[sys.executable, '-c', RANK, str(rank), how, str(tmp_path / 'store')] for rank in range(2)]
     processes = [

@@ -9,13 +9,15 @@ import signal
 from pathlib import Path
 
 import pytest
+import torch
 from support.faults import sha256_of_training
 from support.small import draw_scenes, draw_shapes, run, scene_config
 from support.small import train_with as train
 from support.small import trained_with as trained
 
 from se_mm.engine.hooks.preemption import PREEMPTED_STATUS, PreemptionHook
-from se_mm.errors import INTERRUPTED
+from se_mm.errors import INTERRUPTED, SeMmError
+from se_mm.weights.files import read_checkpoint
 
 EPOCHS = """
 _base_ = '{repository}/configs/demo/faster_rcnn_se_r18_shapes.py'
@@ -171,6 +173,38 @@ def test_interrupted(scenes, whole, tmp_path):
     assert (tmp_path / 'a' / 'curves.png').is_file()
     assert 'iter: 7' in trained(ITERATIONS, scenes, tmp_path / 'a', '--resume', checkpoint=never)
     assert sha256_of_training(tmp_path / 'a', 'iter_12.pth') == whole
+
+
+@pytest.mark.fault(
+    "SIGTERM in a validation of averaged weights and of the others (mmpretrain's EMAHook)", 'saved, status 75'
+)
+@pytest.mark.parametrize(
+    ('batches', 'averages'), [(1, dict(evaluate_on_origin=True)), (3, dict(evaluate_on_origin=True)), (1, {})]
+)
+def test_terminated_in_a_validation_of_both_weights(batches, averages, scenes, tmp_path):
+    """The set has 4 pictures: two batches with the averaged weights, then two with the others."""
+    hooks = [
+        dict(type='EMAHook', momentum=0.1, **averages),
+        dict(type='SignalInValidation', number=int(signal.SIGTERM), after=batches),
+    ]
+    options = {'train_cfg.val_interval': 3, 'default_hooks.checkpoint.interval': 3, 'val_dataloader.batch_size': 2}
+    handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    with pytest.raises(SystemExit) as left:
+        run(scene_config(scenes, tmp_path, 4, hooks=hooks, **options))
+    assert left.value.code == PREEMPTED_STATUS
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == handlers
+    saved, regular = (read_checkpoint(tmp_path / name) for name in ('preempted.pth', 'iter_3.pth'))
+    for part in ('state_dict', 'ema_state_dict'):
+        assert all(torch.equal(value, regular[part][name]) for name, value in saved[part].items())
+    assert not torch.equal(saved['state_dict']['head.fc.weight'], saved['ema_state_dict']['module.head.fc.weight'])
+
+
+def test_a_training_that_fails_leaves_the_signal_handlers(scenes, tmp_path):
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    spoil = dict(type='Spoil', iterations=range(1, 20), module='backbone.layer1.0.conv1')
+    with pytest.raises(SeMmError, match='10 in a row'):
+        run(scene_config(scenes, tmp_path, 12, hooks=[spoil]))
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
 
 
 def test_a_second_ctrl_c_quits_at_once(monkeypatch):

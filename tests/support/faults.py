@@ -59,15 +59,16 @@ class DieWhileSaving(Hook):
 
 @HOOKS.register_module()
 class SignalInValidation(Hook):
-    """Sends this process a signal in its first validation."""
+    """Sends this process a signal in its first validation, after some batches."""
 
     priority = 'VERY_HIGH'
 
-    def __init__(self, number: int) -> None:
-        self.number = number
+    def __init__(self, number: int, after: int = 1) -> None:
+        self.number, self.left = number, after
 
     def after_val_iter(self, runner, batch_idx, **_):
-        if not runner._resume:
+        self.left -= 1
+        if self.left <= 0 and not runner._resume:
             os.kill(os.getpid(), self.number)
 
 

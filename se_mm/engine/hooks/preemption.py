@@ -14,13 +14,11 @@ from mmengine.dist import all_reduce, barrier, get_comm_device
 from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 
-from ...errors import INTERRUPTED, SeMmError
+from ...errors import INTERRUPTED, PREEMPTED_STATUS, SeMmError
 from ...registry import HOOKS
 from .checkpoint import CheckpointHook
 from .curves import CurvesHook
 
-#: Exit status after a checkpoint was saved on SIGTERM (75, "temporary failure, try again" in sysexits.h).
-PREEMPTED_STATUS = os.EX_TEMPFAIL
 #: Launchers pass Ctrl-C on to processes that have it from the terminal: within so many seconds it is the same one.
 SAME_KEY = 1.0
 
@@ -66,12 +64,16 @@ class PreemptionHook(Hook):
         fewest = torch.tensor(len(runner.val_dataloader), device=get_comm_device())
         all_reduce(fewest, 'min')
         self._batches_of_all = int(fewest)  # some samplers give more to one process than to another
+        self._passes = 0
 
     def after_val_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
+        self._passes += batch_idx == 0
         if runner._train_loop is not None and batch_idx < self._batches_of_all and self._anybody_asked():
             for hook in runner.hooks:
-                if isinstance(hook, EMAHook):
-                    hook.after_val_epoch(runner)  # during validation the model holds the averaged weights
+                # During validation the model holds the averaged weights; not where mmpretrain's hook validates the
+                # others, in a second pass or in place of the first.
+                if isinstance(hook, EMAHook) and self._passes == 1 and getattr(hook, 'evaluate_on_ema', True):
+                    hook._swap_ema_parameters()
             self._leave(runner, runner.epoch, runner.iter)
 
     def _anybody_asked(self) -> int:
