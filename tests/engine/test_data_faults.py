@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from support.small import draw_scenes, draw_shapes, run, scene_config, train_with, trained_with
 
+from se_mm import SeMmError
+
 BOXES = """
 _base_ = '{repository}/configs/demo/faster_rcnn_se_r18_shapes.py'
 model = dict(backbone=dict(base_channels=16, stem_channels=16), neck=dict(in_channels=[16, 32, 64, 128]))
@@ -87,6 +89,19 @@ def test_too_many(data, tmp_path):
     assert done.returncode == 2
     assert 'error: 5 of 24 train images cannot be read, more than 10.0%' in done.stderr
     assert 'Traceback' not in done.stderr
+
+
+def test_too_many_of_a_repeated_set(tmp_path):
+    """3 of 18 pictures, in each of three rounds an epoch."""
+    root = draw_scenes(tmp_path / 'scenes')
+    for i in range(3):
+        (root / 'train' / 'left' / f'{i}.png').write_bytes(b'')
+    cfg = scene_config(root, tmp_path / 'out')
+    cfg.train_cfg = dict(max_epochs=1, val_interval=10)
+    cfg.train_dataloader.sampler.type = 'DefaultSampler'
+    cfg.train_dataloader.dataset = dict(type='RepeatDataset', times=3, dataset=cfg.train_dataloader.pop('dataset'))
+    with pytest.raises(SeMmError, match=r'3 of 18 train images cannot be read, more than 10'):
+        run(cfg)
 
 
 @pytest.mark.parametrize(

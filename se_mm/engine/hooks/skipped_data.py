@@ -82,9 +82,16 @@ class SkippedDataHook(Hook):
             for entry in self._known
             if entry in self._noted_now and (entry.split, entry.kind) == ('train', 'image')
         ]
-        count = len(runner.train_dataloader.dataset)
+        count = _images_in(runner.train_dataloader.dataset)
         if len(unreadable) > self.most * count:
             raise SeMmError(
                 f'{len(unreadable)} of {count} train images cannot be read, more than {self.most:.1%}: '
                 f'{listed(unreadable)}; all are named in {self._file(runner)}'
             )
+
+
+def _images_in(dataset: Any) -> int:
+    """How many images a data set reads: a wrapper may repeat them, or take some of them."""
+    if hasattr(dataset, 'datasets'):
+        return sum(map(_images_in, dataset.datasets))
+    return min(len(dataset), _images_in(dataset.dataset)) if hasattr(dataset, 'dataset') else len(dataset)
