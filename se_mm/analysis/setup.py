@@ -133,11 +133,13 @@ def images_a_step(run: Run) -> str:
 
 
 def _learning_rate(run: Run) -> float:
-    """As mmengine scales it, which leaves the accumulation of gradients out."""
+    """As it was scaled: mmengine leaves the accumulation of gradients out, ``tools/train.py`` does not."""
     optimizer = (run.cfg.get('optim_wrapper') or {}).get('optimizer') or {}
     scaling, rate = run.cfg.get('auto_scale_lr') or {}, float(optimizer.get('lr', 'nan'))
     if scaling.get('enable') and run.processes and _base_batch_size(run):
-        rate *= run.processes * run.cfg.train_dataloader.batch_size / _base_batch_size(run)
+        by_our_tool = any(type_name(hook) == 'CurvesHook' for hook in run.cfg.get('custom_hooks') or [])
+        images = run.batch_size if by_our_tool else run.processes * run.cfg.train_dataloader.batch_size
+        rate *= images / _base_batch_size(run)
     return rate
 
 

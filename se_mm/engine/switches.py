@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import MutableMapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -27,6 +29,8 @@ LOOPS = ('EpochBasedTrainLoop', 'IterBasedTrainLoop')
 OPTIM_WRAPPERS = ('OptimWrapper', 'AmpOptimWrapper')
 #: Seconds without a batch after which a worker counts as hung.
 WORKER_TIMEOUT = 1800
+#: numpy's generators take so many.
+SEEDS = 2**32
 
 
 def apply_training_switches(cfg: Config, args: argparse.Namespace) -> None:
@@ -38,7 +42,7 @@ def apply_training_switches(cfg: Config, args: argparse.Namespace) -> None:
     if args.amp:
         _use_mixed_precision(cfg)
     if args.auto_scale_lr:
-        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+        if not (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
             raise SeMmError('--auto-scale-lr needs `auto_scale_lr = dict(base_batch_size=...)` in the config')
         cfg.auto_scale_lr.enable = True
     if args.accumulate is not None:
@@ -54,6 +58,9 @@ def apply_training_switches(cfg: Config, args: argparse.Namespace) -> None:
     cfg.randomness = ConfigDict({'seed': None, **(cfg.get('randomness') or {})})
     if args.seed is not None:
         cfg.randomness.seed = args.seed
+    seed = cfg.randomness.seed
+    if seed is not None and not (isinstance(seed, int) and 0 <= seed < SEEDS):
+        raise SeMmError(f'the seed is {seed!r}; expected a whole number from 0 to {SEEDS - 1}')
     if args.deterministic:
         cfg.randomness.deterministic = True
     if args.no_pretrained:
@@ -138,14 +145,23 @@ def make_survivable(cfg: Config) -> None:
     _repeat_exactly(cfg)
     wrapper = cfg.get('optim_wrapper') or ConfigDict()
     wrapper.setdefault('type', 'OptimWrapper')
+    _scale_with_accumulation(cfg.get('auto_scale_lr') or {}, wrapper.get('accumulative_counts', 1))
     if (name := type_name(wrapper)) in OPTIM_WRAPPERS:
         wrapper.type = f'se_mm.{name}'
-    hooks = cfg.setdefault('default_hooks', ConfigDict())
-    checkpoint = hooks.setdefault('checkpoint', ConfigDict(type='CheckpointHook', interval=1))
+    cfg.default_hooks = cfg.get('default_hooks') or ConfigDict()
+    checkpoint = cfg.default_hooks.setdefault('checkpoint', ConfigDict(type='CheckpointHook', interval=1))
     if checkpoint and type_name(checkpoint) == 'CheckpointHook':
         checkpoint.type = 'se_mm.CheckpointHook'
     _add_hooks(cfg, 'SeedHook', 'NonFiniteHook', 'PreemptionHook')
     guard_data(cfg)
+
+
+def _scale_with_accumulation(scaling: MutableMapping[str, Any], counts: int) -> None:
+    """mmengine scales the learning rate with the batch, and leaves out how many batches make a step."""
+    base = scaling.get('base_batch_size')
+    if scaling.get('enable') and isinstance(base, int) and isinstance(counts, int) and counts > 1:
+        print_log(f'the learning rate, of steps of {base} images, is scaled to steps of {counts} batches')
+        scaling['base_batch_size'] = base / counts
 
 
 def guard_data(cfg: Config) -> None:

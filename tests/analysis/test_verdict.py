@@ -11,6 +11,7 @@ from support.helpers import REPOSITORY
 
 from se_mm import SeMmError
 from se_mm.analysis.runs import read_run
+from se_mm.analysis.setup import setup_of
 from se_mm.analysis.verdict import judge, protocol_of, report
 
 PLAIN, SE = 'faster_rcnn_r50_coco', 'faster_rcnn_se_r50_coco'
@@ -265,6 +266,14 @@ def test_a_scaled_learning_rate_is_that_which_was_used(tmp_path):
         *(made_up(tmp_path, config, value, gpus=4, **scaled) for config, value in ((PLAIN, 36.4), (SE, 37.7)))
     )
     assert '| learning rate |' not in said  # 4 GPUs with 2 images: ECA-Net's 0.01
+
+
+@pytest.mark.parametrize(('hooks', 'rate'), [([], '0.01'), ([dict(type='se_mm.CurvesHook')], '0.02')])
+def test_a_learning_rate_is_scaled_with_the_accumulation_by_our_tool_alone(hooks, rate, tmp_path):
+    """4 GPUs with 2 images, 2 of which batches make a step, at 0.02 for 16."""
+    options = {'auto_scale_lr': dict(enable=True, base_batch_size=16), 'optim_wrapper.accumulative_counts': 2}
+    run = read_run(made_up(tmp_path, PLAIN, 36.4, gpus=4, custom_hooks=hooks, **options))
+    assert setup_of(run)['learning rate'] == rate
 
 
 def test_a_gain_that_is_logged_as_the_published_one_is_inside(tmp_path):

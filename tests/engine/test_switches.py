@@ -88,11 +88,20 @@ def test_norms_over_all_processes_leave_the_gates_alone():
         assert torch.allclose(ours, theirs, atol=1e-6)
 
 
-def test_the_learning_rate_scales_with_the_batch(scenes, tmp_path):
-    cfg = config(scenes, tmp_path, 1, auto_scale_lr=True)
+@pytest.mark.parametrize(('accumulate', 'images'), [(None, 4), (2, 8)])
+def test_the_learning_rate_scales_with_the_images_of_a_step(accumulate, images, scenes, tmp_path):
+    cfg = config(scenes, tmp_path, 1, auto_scale_lr=True, accumulate=accumulate)
     cfg.auto_scale_lr.base_batch_size = 16
     runner = run(cfg)
-    assert runner.optim_wrapper.get_lr()['lr'][0] == pytest.approx(0.04 * 4 / 16)
+    assert runner.optim_wrapper.get_lr()['lr'][0] == pytest.approx(0.04 * images / 16)
+    assert cfg.auto_scale_lr.base_batch_size == 16  # as it is dumped: it may be trained again
+
+
+def test_a_base_batch_size_that_is_missing(scenes, tmp_path):
+    cfg = scene_config(scenes, tmp_path)
+    for cfg.auto_scale_lr in (None, {}, dict(base_batch_size=0)):
+        with pytest.raises(SeMmError, match='--auto-scale-lr needs'):
+            apply_training_switches(cfg, argparse.Namespace(**SWITCHES | dict(auto_scale_lr=True)))
 
 
 @pytest.mark.soak
@@ -109,6 +118,8 @@ def test_a_compiled_step_is_the_step(scenes, tmp_path):
     ('switches', 'message'),
     [
         (dict(accumulate=0), '--accumulate is 0'),
+        (dict(seed=-1), 'the seed is -1; expected a whole number from 0 to 4294967295'),
+        (dict(seed=5_000_000_000), 'the seed is 5000000000'),
         (dict(ema=1.5), '--ema is 1.5'),
         (dict(sync_bn=True), '--sync-bn needs several processes'),
         pytest.param(
@@ -147,10 +158,11 @@ def test_a_seed_leaves_the_rest_of_the_randomness(scenes, tmp_path):
 
 
 def test_a_config_without_a_checkpoint_hook_saves_every_epoch_as_in_mmengine(scenes, tmp_path):
-    cfg = scene_config(scenes, tmp_path)
-    del cfg.default_hooks['checkpoint']
-    make_survivable(cfg)
-    assert cfg.default_hooks.checkpoint == dict(type='se_mm.CheckpointHook', interval=1)
+    for hooks in (dict(logger=dict(type='LoggerHook')), None):
+        cfg = scene_config(scenes, tmp_path)
+        cfg.default_hooks = hooks
+        make_survivable(cfg)
+        assert cfg.default_hooks.checkpoint == dict(type='se_mm.CheckpointHook', interval=1)
 
 
 def test_fast_forward_on_resume_is_ignored(scenes, tmp_path):
