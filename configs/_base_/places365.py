@@ -2,6 +2,7 @@
 _base_ = './scene_classifier.py'
 
 data_root = 'data/places365/'
+model = dict(backbone=dict(zero_init_residual=False))
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='RandomResizedCrop', scale=224),

@@ -4,7 +4,7 @@ _base_ = '../_base_/imagenet.py'
 
 # Caffe's ResNet, with the stride in the first 1x1 convolution: the paper's 3.86 GFLOPs.
 model = dict(
-    backbone=dict(depth=50, style='caffe'),
+    backbone=dict(depth=50, style='caffe', zero_init_residual=False),
     head=dict(loss=dict(_delete_=True, type='LabelSmoothLoss', label_smooth_val=0.1, mode='original')),
 )
 train_cfg = dict(by_epoch=True, max_epochs=270, val_interval=1)

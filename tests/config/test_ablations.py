@@ -64,6 +64,24 @@ def test_parameters(name):
     assert sum(p.numel() for p in model.parameters()) == PARAMETERS[name]
 
 
+@pytest.mark.parametrize('name', PARAMETERS)
+def test_every_branch_learns(name):
+    cfg = Config.fromfile(ABLATIONS / f'{name}_imagenet_270e.py')
+    cfg.model.backbone.update(base_channels=32, stem_channels=32)
+    init_default_scope('mmpretrain')
+    torch.manual_seed(0)
+    backbone = MODELS.build(cfg.model.backbone)
+    backbone.init_weights()
+    backbone.train()
+    optimizer = torch.optim.SGD(backbone.parameters(), lr=0.01)
+    for _ in range(2):  # where the norms start at zero, the first step is theirs alone
+        optimizer.zero_grad()
+        backbone(torch.randn(2, 3, 64, 64))[-1].square().mean().backward()
+        optimizer.step()
+    still = [key for key, parameter in backbone.named_parameters() if '.conv' in key and not parameter.grad.any()]
+    assert not still
+
+
 def test_every_config_is_counted_and_has_its_row():
     table = (ROOT / 'docs' / 'ablations.md').read_text()
     assert {path.stem.removesuffix('_imagenet_270e') for path in ABLATIONS.glob('*.py')} == set(PARAMETERS)

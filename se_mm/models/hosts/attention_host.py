@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from mmengine.logging import MMLogger
+from mmengine.logging import MMLogger, print_log
 from torch import Tensor, nn
 
 from ...errors import SeMmError
@@ -16,6 +16,7 @@ from ...weights.families import joined
 from ...weights.loadable import Loadable
 from ..attention import SELayer
 from ..attention.base import variant_of
+from ..attention.gates import AT_ZERO
 from .arguments import attention_class, attention_config, block_indices, build_attention, check_lists, stage_indices
 from .made_classes import Made
 from .sites import HostAdapter, Site, check_position, find_adapter, rescaled, units_per_stage
@@ -151,11 +152,18 @@ class AttentionHost(Loadable, Made):
     def init_weights(self) -> None:
         first_time = not self.is_init
         super().init_weights()
-        if first_time and self.se_init == 'identity' and not self.given_weights:
-            own = self.state_dict(keep_vars=True)
+        if not first_time or self.given_weights:
+            return
+        own = self.state_dict(keep_vars=True)
+        if self.se_init == 'identity':
             with torch.no_grad():
                 for key, value in self.identity_state(own).items():
                     own[key].copy_(value)
+        dead = [site.parent.se.gate_type for site in self.attention_sites() if _is_dead(site, own)]
+        if dead:
+            what = f'{type(self).__name__}: {len(dead)} residual branches cannot learn'
+            why = f'they start at zero, where gate={dead[0]!r} is zero too'
+            print_log(f'{what}: {why}; set zero_init_residual=False', logger='current', level=logging.WARNING)
 
     def identity_state(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What has to change in a plain network's weights for this network to equal the plain one.
@@ -243,6 +251,17 @@ def _adapter_of(host: nn.Module) -> HostAdapter:
         raise SeMmError(f'{type(host).__name__} cannot be a host: se_mm knows no insertion sites in it')
     adapter.check(host)
     return adapter
+
+
+def _is_dead(site: Site, weights: Mapping[str, Tensor]) -> bool:
+    """Whether ``gate(u) * u`` has no gradient: the norm before it gives ``u = 0``, and ``gate(0)`` is zero."""
+    layer = site.parent.se
+    if getattr(layer, 'gate_type', 'sigmoid') in AT_ZERO:
+        return False
+    affine = [weights[part.name] for part in site.compensation if not part.reads]
+    if not affine or any(parameter.any() for parameter in affine):
+        return False
+    return not layer.excitation(affine[0].new_zeros(1, site.channels, 1, 1)).any()
 
 
 def _constant_layer(site: Site) -> tuple[float, dict[str, Tensor]]:

@@ -176,6 +176,23 @@ def test_zero_init_residual_zeroes_the_last_norm_of_each_unit():
     assert not any(site.parent.norm3.weight.any() for site in model.attention_sites())
 
 
+@pytest.mark.parametrize(
+    ('gate', 'zero_init_residual', 'dead'),
+    [('tanh', True, 8), ('relu', True, 8), ('sigmoid', True, 0), ('tanh', False, 0)],
+)
+def test_branches_that_cannot_learn_are_named_once(gate, zero_init_residual, dead, monkeypatch):
+    said = []
+    monkeypatch.setattr('se_mm.models.hosts.attention_host.print_log', lambda line, **_: said.append(line))
+    model = SEResNet(18, attention=dict(type='SELayer', gate=gate), zero_init_residual=zero_init_residual)
+    model.init_weights()
+    model.train()(image())[-1].square().mean().backward()
+    gradients = [site.parent.conv1.weight.grad for site in model.attention_sites()]
+    last = [site.parent.norm2.weight.grad for site in model.attention_sites()]
+    assert sum(not g.any() and not n.any() for g, n in zip(gradients, last, strict=True)) == dead
+    assert len(said) == bool(dead)
+    assert not dead or f"8 residual branches cannot learn: they start at zero, where gate='{gate}' is zero" in said[0]
+
+
 def test_init_cfg_of_the_user_is_followed():
     model = SEResNet(18, init_cfg=[dict(type='Constant', val=0.25, layer='Conv2d')])
     model.init_weights()
