@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,15 +102,32 @@ def validations_of(work_dir: Path, starts: Sequence[Start], cfg: Config) -> list
     at = 0
     for start in starts:
         seen: dict[str, Any] = {}  # the last line of training
+        at = at if by_epoch else _validated_before(cfg, start.lines, at)
         for entry in start.lines:
-            metrics = {key: value for key, value in entry.items() if '/' in key and isinstance(value, (int, float))}
-            if 'lr' in entry or not metrics:
+            metrics = _metrics(entry)
+            if not metrics:
                 seen = entry
                 continue
             # mmengine logs the number of the epoch with it, which is 0 in a loop over iterations.
             at = entry['step'] if by_epoch or entry['step'] else _next_validation(cfg, seen.get('step', 0), at)
             found[at] = {'epoch': at if by_epoch else 0, 'iter': 0 if by_epoch else at, **metrics}
     return [found[step] for step in sorted(found)]
+
+
+def _metrics(line: Mapping[str, Any]) -> dict[str, float]:
+    """Those of a validation; none in a line of training."""
+    if 'lr' in line:
+        return {}
+    return {key: value for key, value in line.items() if '/' in key and isinstance(value, (int, float))}
+
+
+def _validated_before(cfg: Config, lines: Sequence[Mapping[str, Any]], last: int) -> int:
+    """The iteration of the validation before a start, which may have resumed long before the last one."""
+    validations = next((i for i, line in enumerate(lines) if not _metrics(line)), None)  # before its first logged step
+    if validations is None:
+        return last
+    interval = cfg.train_cfg.get('val_interval', 1)
+    return ((lines[validations]['step'] - 1) // interval - validations) * interval
 
 
 def _next_validation(cfg: Config, trained: int, last: int) -> int:

@@ -178,6 +178,30 @@ def test_a_loop_over_iterations_logs_each_validation_with_epoch_0(tmp_path):
     assert '**Inside**: the measured gain +2.20' in said_of(plain, se)
 
 
+@pytest.mark.parametrize('logs_each', [50, 7_000])
+def test_iterations_that_a_resumed_training_repeats_count_once(tmp_path, logs_each):
+    work_dir = made_up(tmp_path, SE_2X, 40.0)
+    loop = {'train_cfg.max_iters': 30_000, 'train_cfg.val_interval': 5_000}
+
+    def start(time: str, first: int, end: int, resume: bool) -> None:
+        lines = []
+        for step in range(first + 1, end + 1):  # as mmengine: the logger comes before the validation
+            lines += [{'lr': 0.02, 'loss': 0.5, 'step': step}] * (step % logs_each == 0)
+            lines += [{'coco/bbox_mAP': step / 1e6, 'step': 0}] * (step % 5_000 == 0)  # which tells the iteration
+        logged_by_mmengine(work_dir, time, lines, resume=resume, **loop)
+
+    def said() -> list[tuple[int, float]]:
+        return [(entry['iter'], entry['coco/bbox_mAP'] * 1e6) for entry in read_run(work_dir).validations]
+
+    start('20260101_000000', 0, 17_000, resume=False)
+    start('20260102_000000', 10_000, 25_000, resume=True)  # its last checkpoint was before the last validation
+    assert said() == [(step, step) for step in range(5_000, 25_001, 5_000)]
+    assert not read_run(work_dir).is_finished
+    start('20260103_000000', 24_000, 30_000, resume=True)
+    assert said() == [(step, step) for step in range(5_000, 30_001, 5_000)]
+    assert read_run(work_dir).is_finished
+
+
 def test_an_evaluation_in_the_same_folder_changes_nothing(tmp_path):
     twice = {'train_cfg.max_epochs': 24}
     plain, se = made_up(tmp_path, PLAIN, 38.0, **twice), made_up(tmp_path, SE, 40.2, **twice)
