@@ -176,7 +176,9 @@ def metric_over_images(run: Run, metric: str) -> tuple[Metric, list[Any]]:
         if type_name(evaluator) == 'CocoMetric' and Path(evaluator.get('ann_file') or '').is_file():
             dataset = next(datasets_of(run.cfg.test_dataloader))
             classes = (dataset.get('metainfo') or {}).get('classes') or ()
-            return average_precision(predictions, Path(evaluator.ann_file), metric.rpartition('/')[2], classes)
+            more = {'proposal_nums': evaluator.proposal_nums} if 'proposal_nums' in evaluator else {}
+            part = metric.rpartition('/')[2]
+            return average_precision(predictions, Path(evaluator.ann_file), part, classes, **more)
     raise SeMmError(f'the ground truth of {run.work_dir} is not there')
 
 

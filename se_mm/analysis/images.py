@@ -77,7 +77,11 @@ def accuracy(predictions: Sequence[Mapping[str, Any]], metric: str) -> tuple[Met
 
 
 def average_precision(
-    predictions: Sequence[Mapping[str, Any]], ann_file: Path, metric: str, classes: Sequence[str] = ()
+    predictions: Sequence[Mapping[str, Any]],
+    ann_file: Path,
+    metric: str,
+    classes: Sequence[str] = (),
+    proposal_nums: Sequence[int] = (100, 300, 1000),
 ) -> tuple[Metric, list[int]]:
     """COCO's AP, of what ``tools/test.py --out predictions.json`` wrote.
 
@@ -90,6 +94,8 @@ def average_precision(
         metric: ``bbox_mAP`` or ``segm_mAP``; with ``_50`` or ``_75`` of that threshold, with ``_s``, ``_m`` or ``_l``
             of that area.
         classes: names of the categories that count; empty: all.
+        proposal_nums: of mmdet's CocoMetric; the last is how many detections of an image and class count for a
+            threshold or an area.
 
     Returns:
         The metric, of an image as often as its weight says, and the images in its order.
@@ -109,7 +115,7 @@ def average_precision(
         evaluator = COCOeval(truth, found, named['kind'])
         if classes:
             evaluator.params.catIds = truth.getCatIds(catNms=list(classes))
-        evaluator.params.maxDets = [1000]  # mmdet's
+        evaluator.params.maxDets = [proposal_nums[2] if named['part'] else 100]  # pycocotools' for stats[0]
         evaluator.evaluate()
     thresholds = {'50': slice(0, 1), '75': slice(5, 6)}.get(named['part'], slice(None))
     classwise = list(_matched(evaluator, _AREAS.get(named['part'], 0), thresholds))

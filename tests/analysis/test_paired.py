@@ -8,6 +8,7 @@ import json
 
 import numpy as np
 import pytest
+from mmdet.evaluation import CocoMetric
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from scipy import stats
@@ -152,6 +153,32 @@ def test_the_ap_of_drawn_images_is_pycocotools_of_a_set_that_has_them_so_often(t
         assert metric(counts.astype(float)) == pytest.approx(
             by_pycocotools(*repeated(truth, found, counts), part), abs=1e-9
         )
+
+
+@pytest.mark.parametrize('proposal_nums', [(100, 300, 1000), (1, 10, 100)])
+def test_of_crowded_images_as_many_detections_count_as_in_mmdet(tmp_path, proposal_nums):
+    generator = np.random.default_rng(0)
+    corners = [(60.0 * x, 60.0 * y) for x in range(15) for y in range(10)]
+    boxes = [dict(image_id=1, category_id=1, bbox=[x, y, 40.0, 40.0], iscrowd=0, area=1600.0) for x, y in corners]
+    truth = dict(
+        images=[dict(id=1, width=900, height=600, file_name='1.jpg')],
+        categories=[dict(id=1, name='a')],
+        annotations=[box | {'id': i} for i, box in enumerate(boxes, 1)],
+    )
+    (tmp_path / 'truth.json').write_text(json.dumps(truth))
+    evaluator = CocoMetric(str(tmp_path / 'truth.json'), proposal_nums=proposal_nums)
+    evaluator.dataset_meta = dict(classes=('a',))
+    near = np.array(corners) + generator.normal(0, 2, (150, 2))
+    scores = generator.random(150)
+    of_mmdet = dict(img_id=1, bboxes=np.c_[near, near + 40], scores=scores, labels=np.zeros(150, int))
+    found = [
+        box | {'bbox': [*xy, 40.0, 40.0], 'score': float(s)} for box, xy, s in zip(boxes, near, scores, strict=True)
+    ]
+    with contextlib.redirect_stdout(io.StringIO()):
+        expected = evaluator.compute_metrics([(dict(img_id=1, width=900, height=600), of_mmdet)])
+    for name in ('bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_m'):
+        metric, _ = average_precision(found, tmp_path / 'truth.json', name, proposal_nums=proposal_nums)
+        assert metric(np.ones(1)) == pytest.approx(100 * expected[name], abs=0.05001)  # three digits
 
 
 def test_classes_that_a_model_does_not_know_do_not_count(tmp_path):
