@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import random
 import shutil
 import signal
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -205,6 +209,35 @@ def test_a_training_that_fails_leaves_the_signal_handlers(scenes, tmp_path):
     with pytest.raises(SeMmError, match='10 in a row'):
         run(scene_config(scenes, tmp_path, 12, hooks=[spoil]))
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
+
+
+@pytest.mark.fault('SIGTERM to a process that a metric has forked (mmdet ends those of VOCMetric so)', 'it ends')
+def test_forks_end_on_sigterm():
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.getsignal(number) for number in numbers]
+    hook = PreemptionHook()
+    hook.before_run(SimpleNamespace(_train_loop=object()))
+    try:
+        forks = [multiprocessing.get_context('fork').Process(target=time.sleep, args=(60,)) for _ in range(20)]
+        for fork in forks:
+            fork.start()
+            fork.terminate()  # most have not begun yet
+        for fork in forks:
+            fork.join(10)
+        assert [fork.exitcode for fork in forks] == [-signal.SIGTERM] * 20
+        fork = multiprocessing.get_context('fork').Process(target=time.sleep, args=(60,))
+        fork.start()
+        os.kill(fork.pid, signal.SIGINT)  # Ctrl-C goes to all processes of a terminal: what they do is finished first
+        fork.join(0.5)
+        assert fork.is_alive()
+        fork.terminate()
+        fork.join(10)
+        assert fork.exitcode == -signal.SIGTERM
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert hook.asked == signal.SIGTERM
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def test_a_second_ctrl_c_quits_at_once(monkeypatch):

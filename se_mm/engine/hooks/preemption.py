@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import sys
@@ -37,17 +38,20 @@ class PreemptionHook(Hook):
         self.asked = 0
         self._asked_at = 0.0
         self._previous: dict[int, Any] = {}
+        self._process = os.getpid()
 
     def before_run(self, runner: Runner) -> None:
-        # Outside of a training (tools/test.py) there is nothing to save.
-        numbers = (signal.SIGTERM, signal.SIGINT) if runner._train_loop is not None else (signal.SIGTERM,)
-        self._previous = {number: signal.signal(number, self._ask) for number in numbers}
+        if runner._train_loop is not None:  # else (tools/test.py) there is nothing to save
+            _let_forks_end()
+            self._previous = {number: signal.signal(number, self._ask) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def after_run(self, runner: Runner) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._process:  # a fork: Ctrl-C goes to all processes of a terminal
+            return
         if number == signal.SIGINT and self.asked != signal.SIGTERM:
             if self.asked and time.monotonic() - self._asked_at > SAME_KEY:
                 raise KeyboardInterrupt
@@ -100,3 +104,29 @@ class PreemptionHook(Hook):
         )
         barrier()  # launchers kill the others as soon as one exits, and the main process may still be writing
         raise SystemExit(PREEMPTED_STATUS if name == 'SIGTERM' else INTERRUPTED)
+
+
+@functools.cache
+def _let_forks_end() -> None:
+    """In forks of a training, SIGTERM has its usual effect: mmdet's VOCMetric ends its own so, and waits for them."""
+    os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_release_in_fork)
+
+
+def _is_handled() -> bool:
+    return isinstance(getattr(signal.getsignal(signal.SIGTERM), '__self__', None), PreemptionHook)
+
+
+def _hold() -> None:
+    if _is_handled():  # else Python forgets a signal that reaches a fork before its first line
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+
+
+def _release() -> None:
+    if _is_handled():
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+
+
+def _release_in_fork() -> None:
+    if _is_handled():
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
