@@ -9,14 +9,14 @@ import os
 import re
 import sysconfig
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.dist import is_distributed, master_only
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
@@ -142,9 +142,30 @@ class _StartHook(Hook):
         self.is_over = True
 
 
+class _MetricsHook(Hook):
+    """Refuses the name of a metric that a checkpoint or a schedule waits for, and no validation gives."""
+
+    priority = 'VERY_HIGH'
+
+    def after_val_epoch(self, runner: Runner, metrics: Mapping[str, Any] | None = None) -> None:
+        if not metrics or runner._train_loop is None:
+            return
+        groups = runner.param_schedulers or []
+        schedulers = [s for group in groups.values() for s in group] if isinstance(groups, Mapping) else groups
+        named = [('param_scheduler.monitor', getattr(scheduler, 'monitor', None)) for scheduler in schedulers]
+        for hook in runner.hooks:
+            if isinstance(hook, CheckpointHook) and hook.save_best:
+                named += [('default_hooks.checkpoint.save_best', name) for name in hook.key_indicators]
+        for key, name in named:
+            if name not in (None, 'auto', *metrics):
+                given = listed(list(metrics))
+                raise SeMmError(f'{key} is {name}, which the validation does not give; expected one of {given}')
+
+
 def _run(runner: Runner, run: Callable[[], Any]) -> Any:
     start = _StartHook()
     runner.register_hook(start)
+    runner.register_hook(_MetricsHook())
     try:
         with log_classes_allowed():  # what is resumed holds mmengine's log
             return run()

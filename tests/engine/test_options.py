@@ -77,6 +77,24 @@ def test_options_that_do_not_fit(scenes, tmp_path, options, message):
     assert bool(said) == bool(message)
 
 
+@pytest.mark.parametrize(
+    ('options', 'key'),
+    [
+        (
+            {'default_hooks.checkpoint.save_best': 'accuracy/topl', 'default_hooks.checkpoint.rule': 'greater'},
+            'save_best',
+        ),
+        ({'param_scheduler': [dict(type='ReduceOnPlateauLR', monitor='accuracy/topl')]}, 'param_scheduler.monitor'),
+    ],
+)
+@pytest.mark.fault('a metric to wait for that no validation gives', 'one message with those that it gives, status 2')
+def test_a_metric_that_does_not_exist(scenes, tmp_path, options, key):
+    cfg = scene_config(scenes, tmp_path, 2, **{'train_cfg.val_interval': 1, **options})
+    expected = f'{key} is accuracy/topl, which the validation does not give; expected one of accuracy/top1'
+    with pytest.raises(SeMmError, match=expected):
+        run(cfg)
+
+
 def fuzz(examples: int):
     def decorate(test):
         return settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))(
