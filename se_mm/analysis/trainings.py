@@ -188,7 +188,7 @@ def _last_words(training: Training) -> str:
 
 
 def _is_older(file: Path, than: Path) -> bool:
-    return not file.is_file() or file.stat().st_mtime < than.stat().st_mtime
+    return not file.is_file() or (than.is_file() and file.stat().st_mtime < than.stat().st_mtime)  # it may be a URL
 
 
 def _gpu(slot: int, gpus: int) -> str:

@@ -9,7 +9,7 @@ import torch
 from mmengine.fileio import LocalBackend, get_file_backend
 from support.small import draw_scenes, run, scene_config
 
-from se_mm.engine.hooks.checkpoint import BACKEND, AtomicBackend
+from se_mm.engine.hooks.checkpoint import BACKEND, AtomicBackend, latest_checkpoint
 from se_mm.utils.atomic import PART, write_atomic
 from se_mm.weights.files import read_checkpoint
 
@@ -58,3 +58,37 @@ def test_a_resumed_training_removes_its_own_files_alone_and_runs_no_text_of_the_
     assert [file.name for file in work_dir.glob('iter_*')] == ['iter_4.pth']
     assert (work_dir / 'last_checkpoint').read_text() == str(work_dir / 'iter_4.pth')
     assert not (tmp_path / 'ran').exists()
+
+
+def resumable(path: Path) -> str:
+    """A file as small as one that a training goes on from can be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = dict(meta=dict(epoch=1, iter=1), message_hub={}, optimizer={}, state_dict=dict(w=torch.ones(1)))
+    torch.save(state, path)
+    return str(path)
+
+
+@pytest.mark.fault(
+    'the newest checkpoint is cut off, in the out_dir of the CheckpointHook', 'the one before it is used'
+)
+def test_older_checkpoints_are_looked_for_where_the_newest_is(tmp_path):
+    work_dir, out_dir = tmp_path / 'a', tmp_path / 'out' / 'a'
+    older, newest = resumable(out_dir / 'epoch_1.pth'), resumable(out_dir / 'epoch_2.pth')
+    work_dir.mkdir()
+    (work_dir / 'last_checkpoint').write_text(newest)
+    assert latest_checkpoint(work_dir) == newest
+    Path(newest).write_bytes(Path(newest).read_bytes()[:300])
+    assert latest_checkpoint(work_dir) == older
+
+
+@pytest.mark.fault('last_checkpoint is empty, full of NULs or no text', 'the newest whole checkpoint is used')
+@pytest.mark.parametrize('content', [b'', b'\n', b'\0' * 40, b'\xff\xfe/a', b'gone/epoch_3.pth'])
+def test_a_last_checkpoint_that_names_nothing(content, tmp_path):
+    expected = resumable(tmp_path / 'epoch_1.pth')
+    (tmp_path / 'last_checkpoint').write_bytes(content)
+    assert latest_checkpoint(tmp_path) == expected
+
+
+def test_a_checkpoint_of_a_remote_store_is_named_as_it_is(tmp_path):
+    (tmp_path / 'last_checkpoint').write_text('s3://bucket/run/epoch_3.pth')
+    assert latest_checkpoint(tmp_path) == 's3://bucket/run/epoch_3.pth'

@@ -150,9 +150,11 @@ def latest_checkpoint(work_dir: str | Path, say: bool = True) -> str | None:
         Its path; ``None`` where there is none.
     """
     for path in _candidates(Path(work_dir)):
+        if '://' in path:
+            return path
         wrong = why_not_resumable(path)
         if not wrong:
-            return str(path)
+            return path
         if say:
             print_log(f'{path} is passed over: {wrong}', logger='current', level=logging.WARNING)
     return None
@@ -172,17 +174,27 @@ def why_not_resumable(path: str | Path) -> str | None:
     return None
 
 
-def _candidates(work_dir: Path) -> Iterator[Path]:
+def _candidates(work_dir: Path) -> Iterator[str]:
     """The one that ``last_checkpoint`` names, then the others, newest first."""
-    pointer = work_dir / LAST
-    named = Path(pointer.read_text().strip()) if pointer.is_file() else None
+    named, folder = _named(work_dir / LAST), work_dir
+    if named and '://' not in named:
+        here = work_dir / Path(named).name  # the folder may have been moved or copied
+        if here.is_file():
+            named = str(here)
+        else:
+            folder = Path(named).parent  # CheckpointHook's out_dir
     if named:
-        here = work_dir / named.name  # the folder may have been moved or copied
-        yield here if here.is_file() else named
-    files = [file for file in work_dir.glob('*.pth') if not file.name.startswith('best_')]
+        yield named
+    files = {*work_dir.glob('*.pth'), *folder.glob('*.pth')}
     for file in sorted(files, key=lambda file: file.stat().st_mtime_ns, reverse=True):
-        if not named or file.name != named.name:
-            yield file
+        if str(file) != named and not file.name.startswith('best_'):
+            yield str(file)
+
+
+def _named(pointer: Path) -> str | None:
+    """What ``last_checkpoint`` says; a loss of power may leave it empty, or full of NULs."""
+    text = pointer.read_bytes().decode(errors='replace').strip() if pointer.is_file() else ''
+    return None if {'\0', '\ufffd'} & {*text} else text or None
 
 
 def _is_accumulating(runner: Runner) -> bool:
