@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,10 @@ def draw_curves(losses: Mapping[str, np.ndarray], validations: Sequence[Mapping[
         smooth = values[: len(values) // window * window].reshape(-1, window).mean(1)
         left.plot(np.arange(1, len(smooth) + 1) * window, smooth, label=name, lw=2 if name == 'loss' else 0.8)
     left.set(xlabel='iteration', ylabel='training loss', yscale='log')
-    for name in _metric_names(validations):
+    for name, label in metric_labels(_metric_names(validations)).items():
         points = [(entry['iter'], entry[name]) for entry in validations if entry.get(name, -1) >= 0]
         if points:
-            right.plot(*zip(*points, strict=True), marker='.', label=metric_label(name))
+            right.plot(*zip(*points, strict=True), marker='.', label=label)
     right.set(xlabel='iteration', ylabel='validation')
     for axes in (left, right):
         axes.grid(alpha=0.3)
@@ -53,11 +54,17 @@ def print_table(validations: Sequence[Mapping[str, Any]]) -> None:
     """
     names = _metric_names(validations)
     if names:
-        Console().print(_table(names, validations))
+        console = Console()
+        if not console.is_terminal:
+            console.width = 1000  # a file has no edge; at 80 columns rich cuts numbers
+        console.print(_table(names, validations))
 
 
 def _table(names: Sequence[str], validations: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table('epoch', *map(metric_label, names), title='validation')
+    epochs = [entry['epoch'] for entry in validations]
+    # A loop over iterations stays in one epoch.
+    unit, key = ('epoch', 'epoch') if 0 not in epochs and len({*epochs}) == len(epochs) else ('iteration', 'iter')
+    table = Table(unit, *metric_labels(names).values(), title='validation')
     best = {name: best_value(name, [entry.get(name, -1) for entry in validations]) for name in names}
     for entry in validations:
         values = [entry.get(name, -1) for name in names]
@@ -65,7 +72,7 @@ def _table(names: Sequence[str], validations: Sequence[Mapping[str, Any]]) -> Ta
         bold = [
             f'[bold]{cell}[/]' if v == best[name] else cell for name, v, cell in zip(names, values, cells, strict=True)
         ]
-        table.add_row(str(entry['epoch']), *bold)
+        table.add_row(str(entry[key]), *bold)
     return table
 
 
@@ -91,6 +98,18 @@ def metric_label(metric: str) -> str:
     if prefix in ('accuracy', 'error'):
         return f'{prefix} {name.replace("top", "top-")} %'
     return name.removeprefix('bbox_')
+
+
+def metric_labels(metrics: Iterable[str]) -> dict[str, str]:
+    """The label of each metric; its whole name where two have the same label (of two data sets, or two models).
+
+    Example:
+        >>> list(metric_labels(['a/coco/bbox_mAP', 'b/coco/bbox_mAP', 'coco/bbox_mAP_50']).values())
+        ['a/coco/bbox_mAP', 'b/coco/bbox_mAP', 'mAP_50']
+    """
+    labels = {metric: metric_label(metric) for metric in metrics}
+    shared = Counter(labels.values())
+    return {metric: label if shared[label] == 1 else metric for metric, label in labels.items()}
 
 
 def _metric_names(validations: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -6,7 +6,7 @@ import importlib.util
 
 import pytest
 from support.commands import tool
-from support.small import DEMO, QUICK
+from support.small import DEMO, QUICK, draw_scenes, run, scene_config
 
 from se_mm.visualization.backends import BACKENDS
 
@@ -45,6 +45,16 @@ def test_progress_says_how_long_and_how_much_memory(quiet_training):
     assert 'loss' in last
     assert '0:00:00 left' in last
     assert 'GiB' in last
+
+
+def test_a_training_by_iterations_counts_no_epochs(tmp_path, capsys):
+    root = draw_scenes(tmp_path / 'scenes')
+    run(scene_config(root, tmp_path / 'out', 2, [dict(type='se_mm.ProgressHook')], **{'train_cfg.val_interval': 1}))
+    said = capsys.readouterr().out.splitlines()
+    assert 'schedule:   2 iterations of 4 images, SGD with learning rate 0.04' in said
+    for n in (1, 2):
+        assert any(line.startswith(f'iteration {n}/2, loss') for line in said)
+        assert any(line.startswith(f'iteration {n}: accuracy top-1 %') for line in said)
 
 
 def test_a_test_prints_its_metrics_and_no_log(quiet_training, data, tmp_path):

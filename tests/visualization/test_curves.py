@@ -32,6 +32,19 @@ def test_the_best_value_of_each_metric_is_bold(monkeypatch):
     assert 'error top-1 %' in said
 
 
+def test_without_a_terminal_no_number_is_cut_and_iterations_are_counted(capsys):
+    """Two models with the same metrics keep their prefixes."""
+    names = [
+        f'{model}/coco/bbox_mAP_{size}' for model in ('teacher', 'student') for size in ('50', '75', 's', 'm', 'l')
+    ]
+    values = [i / 1000 for i in range(len(names))]
+    curves.print_table([{'epoch': 0, 'iter': n, **dict(zip(names, values, strict=True))} for n in (5000, 10000)])
+    cells = [line.replace('┃', ' ').replace('│', ' ').split() for line in capsys.readouterr().out.splitlines()]
+    assert ['iteration', *names] in cells
+    for n in ('5000', '10000'):
+        assert [n, *(f'{value:.3f}' for value in values)] in cells
+
+
 def test_curves_name_accuracy_and_error(tmp_path, monkeypatch):
     labels = []
     plot = matplotlib.axes.Axes.plot

@@ -13,13 +13,13 @@ import torch
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import nn
 from tqdm import tqdm
 
 from ...config.tree import nodes
 from ...registry import HOOKS
-from ...visualization.curves import metric_label
+from ...visualization.curves import metric_labels
 from ...weights.published import is_pretrained
 
 #: Where the console is no terminal, a training prints about so many lines of progress.
@@ -50,18 +50,18 @@ class ProgressHook(Hook):
         scalars = runner.message_hub.log_scalars
         loss = scalars['train/loss'].mean(10) if 'train/loss' in scalars else float('nan')
         if not self.bar.disable:
-            self.bar.set_description(f'epoch {runner.epoch + 1}/{runner.max_epochs}', refresh=False)
+            self.bar.set_description(_epoch(runner), refresh=False)
             self.bar.set_postfix_str(f'loss {loss:.3f}, {memory()}', refresh=False)
             self.bar.update(done - self.bar.n)
             return
         left = datetime.timedelta(seconds=int(runner.message_hub.runtime_info.get('eta', 0)))
-        _say(
-            f'epoch {runner.epoch + 1}/{runner.max_epochs}, iteration {done}/{runner.max_iters}, loss {loss:.3f}, '
-            f'{left} left, {memory()}'
-        )
+        where = ', '.join(filter(None, [_epoch(runner), f'iteration {done}/{runner.max_iters}']))
+        _say(f'{where}, loss {loss:.3f}, {left} left, {memory()}')
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, Any] | None = None) -> None:
-        when = f'epoch {runner.epoch}' if runner._train_loop is not None else 'validation'
+        when = 'validation'
+        if runner._train_loop is not None:
+            when = f'epoch {runner.epoch}' if _epoch(runner) else f'iteration {runner.iter}'
         _say(f'{when}: {", ".join(_metrics(metrics))}')
 
     def after_train(self, runner: Runner) -> None:
@@ -128,7 +128,14 @@ def _schedule(runner: Runner) -> str:
     optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
     steps = f', {type(optimizer).__name__} with learning rate {max(_rates(optimizer)):g}' if optimizer else ''
     batch = getattr(loop.dataloader.batch_sampler, 'batch_size', '?')
-    return f'{loop.max_epochs} epochs, {loop.max_iters} iterations of {batch} images{steps}'
+    epochs = f'{loop.max_epochs} epochs, ' if _epoch(runner) else ''
+    return f'{epochs}{loop.max_iters} iterations of {batch} images{steps}'
+
+
+def _epoch(runner: Runner) -> str:
+    """Which epoch it is in, of how many; empty in a loop over iterations, which has none."""
+    has_none = isinstance(runner.train_loop, IterBasedTrainLoop)
+    return '' if has_none else f'epoch {runner.epoch + 1}/{runner.max_epochs}'
 
 
 def _rates(optimizer: torch.optim.Optimizer) -> list[float]:
@@ -137,7 +144,7 @@ def _rates(optimizer: torch.optim.Optimizer) -> list[float]:
 
 def _metrics(metrics: Mapping[str, Any] | None) -> list[str]:
     numbers = {name: value for name, value in (metrics or {}).items() if isinstance(value, (int, float))}
-    return [f'{metric_label(name)} {value:.3f}' for name, value in numbers.items() if value >= 0]
+    return [f'{label} {numbers[name]:.3f}' for name, label in metric_labels(numbers).items() if numbers[name] >= 0]
 
 
 def _bar(total: int, initial: int = 0) -> tqdm:
