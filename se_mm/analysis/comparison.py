@@ -12,7 +12,7 @@ import numpy as np
 
 from ..config.loaders import datasets_of
 from ..errors import SeMmError, listed
-from ..evaluation.metrics import in_points, less_is_better
+from ..evaluation.metrics import direction_is_known, in_points, less_is_better, rounding
 from ..utils.type_names import type_name
 from .images import Metric, accuracy, average_precision, bootstrap
 from .paired import Paired
@@ -112,6 +112,8 @@ def compare(networks: Sequence[Network], metric: str | None = None) -> Compariso
             network.runs[seed].metric_named(full)
     for network in networks:  # each seed may start from weights of its own
         notes += of_other_configs([network.runs[seed] for seed in seeds], weights=False)
+    if not direction_is_known(full):
+        notes.append(f'more of {full} is taken as better')
     turn = -1.0 if less_is_better(full) else 1.0
     against = []
     for network in networks[1:]:
@@ -123,7 +125,7 @@ def compare(networks: Sequence[Network], metric: str | None = None) -> Compariso
         against.append(
             Against(
                 network.name,
-                Paired(seeds, *figures),
+                Paired(seeds, *figures, rounding(full)),
                 None if images is None else turn * images,
                 _changed(ours, theirs),
                 weights if weights[0] != weights[1] else None,
@@ -244,7 +246,9 @@ def _verdict(entry: Against, errors: bool) -> list[str]:
     worse = 'more errors' if errors else 'worse'
     each = ', '.join(f'{value:+.2f}' for value in pairs.differences)
     if pairs.interval is None:
-        return [f'**One pair tells nothing**: {each} may be the seed. Train two more at the least.']
+        if len(pairs.seeds) == 1:
+            return [f'**One pair tells nothing**: {each} may be the seed. Train two more at the least.']
+        return [f'**The spread is not known**: two pairs agree up to rounding ({each}). Train one more at the least.']
     said = {1: better, -1: worse, 0: 'no difference seen'}[pairs.sign]
     low, high = pairs.interval
     gain = 'gain' if errors else 'difference'

@@ -28,6 +28,7 @@ class Paired:
         seeds: of the pairs.
         first: the figures of the first network, in the order of the seeds.
         second: those of the second.
+        rounding: how far a difference is off at most, since the figures are rounded.
 
     Example:
         >>> pairs = Paired((0, 1, 2), (84.9, 83.3, 83.9), (85.8, 85.8, 87.1))
@@ -38,6 +39,7 @@ class Paired:
     seeds: tuple[int, ...]
     first: tuple[float, ...]
     second: tuple[float, ...]
+    rounding: float = 0.0
 
     @property
     def differences(self) -> tuple[float, ...]:
@@ -50,9 +52,17 @@ class Paired:
         return float(np.mean(self.differences))
 
     @property
+    def has_spread(self) -> bool:
+        """Whether the pairs tell how far differences spread: one does not, nor do two that agree up to rounding."""
+        return len(self.seeds) > 2 or float(np.ptp(self.differences)) > self.rounding + 1e-9
+
+    @property
     def interval(self) -> tuple[float, float] | None:
-        """Where the difference lies with a confidence of 95%; ``None`` for one pair, which has no spread."""
-        return t_interval(self.differences) if len(self.seeds) > 1 else None
+        """Where the difference lies with a confidence of 95%, at least the rounding; ``None`` without a spread."""
+        if not self.has_spread:
+            return None
+        low, high = t_interval(self.differences)
+        return min(low, self.mean - self.rounding), max(high, self.mean + self.rounding)
 
     @property
     def sign(self) -> int:
@@ -67,7 +77,7 @@ class Paired:
 
     def seeds_needed(self, difference: float) -> int | None:
         """How many pairs would find a true difference of that size; ``None`` where that cannot be said."""
-        return seeds_needed(float(np.std(self.differences, ddof=1)), difference) if len(self.seeds) > 1 else None
+        return seeds_needed(float(np.std(self.differences, ddof=1)), difference) if self.has_spread else None
 
 
 def t_interval(values: Sequence[float]) -> tuple[float, float]:

@@ -151,7 +151,8 @@ def read_run(work_dir: Path, starts: Sequence[Start] | None = None) -> Run:
         raise SeMmError(f'{work_dir} cannot be read: {type(error).__name__}: {error}') from error
     if not validations:
         raise SeMmError(
-            f'{work_dir} has no log of a validation: neither {VALIDATIONS} nor */{SCALARS}; it ended before the first'
+            f'{work_dir} has no log of a validation: neither {VALIDATIONS} nor */{SCALARS}; it ended before the first, '
+            'or its config has no validation'
         )
     return Run(work_dir, cfg, validations, weights_at_start(starts, cfg), processes_of(work_dir, starts, cfg))
 

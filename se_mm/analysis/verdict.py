@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import SeMmError, listed
+from ..evaluation.metrics import rounding
 from ..utils.type_names import type_name
 from .paired import Paired
 from .published import MMDET, PLACES, PROTOCOLS, REFERENCES, Protocol, Reference
 from .runs import SHOWN_KEYS, Run, check_finished, differences, in_words, of_other_configs
 from .setup import attention_of, backbone_of, data_of, epochs_of, images_a_step, setup_of
 
-#: AP is logged and published to a tenth of a point, so a difference of two figures is this far off at most.
-ROUNDING = 0.1
-#: One pair has no spread. So many points to each side are assumed to be the seed's.
+#: Where the pairs have no spread. So many points to each side are assumed to be the seed's.
 TOLERANCE = 0.5
 
 
@@ -99,8 +98,6 @@ def judge(runs: Sequence[Run]) -> tuple[Protocol, list[Verdict], list[Run], list
         return protocol, [Verdict(r, Paired((), (), ()), 0.0, 0.0) for r in fitting], plain, se
     pairs, plain, se = _pairs(plain, se, protocol)
     low, high = pairs.interval or (pairs.mean - TOLERANCE, pairs.mean + TOLERANCE)
-    if protocol is not PLACES:
-        low, high = min(low, pairs.mean - ROUNDING), max(high, pairs.mean + ROUNDING)
     return protocol, [Verdict(r, pairs, low, high) for r in fitting], plain, se
 
 
@@ -143,7 +140,7 @@ def _pairs(plain: list[Run], se: list[Run], protocol: Protocol) -> tuple[Paired,
     sign = -1.0 if protocol is PLACES else 1.0
     figures = [tuple(sign * figure_of(pair[i], protocol) for pair in matched) for i in (1, 2)]
     seeds, ours, theirs = zip(*matched, strict=True)
-    return Paired(seeds, *figures), list(ours), list(theirs)
+    return Paired(seeds, *figures, rounding(ours[0].metric_named(protocol.metric))), list(ours), list(theirs)
 
 
 def _by_seed(runs: list[Run]) -> dict[int, Run]:
@@ -208,7 +205,8 @@ def _in_words(verdict: Verdict, network: str) -> str:
     if network != r.network:
         said += f'. That is of {r.network}, and this is {network}'
     if pairs.interval is None:
-        said += f'. One pair has no spread: ±{TOLERANCE} is assumed, and two more seeds would tell'
+        few = 'One pair has' if len(pairs.seeds) == 1 else 'Two pairs that agree up to rounding have'
+        said += f'. {few} no spread: ±{TOLERANCE} is assumed, and two more seeds would tell'
     else:
         said += '. The published gain is one pair itself, whose spread is not known'
     return f'{said}.'

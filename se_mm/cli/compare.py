@@ -130,6 +130,7 @@ def _config(training: Training) -> Config:
     """The config that a training will have: as tools/train.py reads it."""
     from ..analysis.trainings import SEED_VARIABLE
     from ..engine import switches
+    from ..errors import SeMmError
 
     parser = argparse.ArgumentParser()
     train.add_arguments(parser)
@@ -140,6 +141,11 @@ def _config(training: Training) -> Config:
         with contextlib.redirect_stdout(io.StringIO()):  # it says there what it found
             cfg = config_of(parsed)
             switches.apply_training_switches(cfg, parsed)
+        if not (cfg.get('val_dataloader') and cfg.get('val_cfg') is not None):
+            raise SeMmError(
+                f'{training.name} has no validation, by which networks are compared: its config needs val_dataloader, '
+                'val_evaluator and val_cfg'
+            )
     finally:
         os.environ.pop(SEED_VARIABLE)
         if before is not None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 #: What a comparison looks at if nobody says which, in this order.
 USUAL_METRICS = ('bbox_mAP', 'segm_mAP', 'bbox_AP', 'segm_AP', 'mAP', 'accuracy/top1', 'top1')
 #: Metrics of mmpretrain, and our error, are per cent; those of mmdet are fractions.
-_FRACTIONS = ('coco/', 'lvis/', 'pascal_voc/', 'openimages/')
+_FRACTIONS = ('coco/', 'lvis/', 'pascal_voc/', 'openimages/', 'crowd_human/')
 _IN_PER_CENT = ('accuracy/', 'error/', 'single-label/', 'multi-label/')
+#: Words of metrics that count mistakes (mMR: CrowdHuman's miss rate), and of those that do not, without digits.
+_LESS = ('error', 'loss', 'miss', 'mmr')
+_MORE = ('map', 'ap', 'aps', 'apm', 'apl', 'apr', 'apc', 'apf', 'ar', 'ji', 'accuracy', 'precision', 'recall', 'f')
 
 
 def find_metric(names: Iterable[str], wanted: str | None = None) -> str | None:
@@ -43,10 +47,30 @@ def less_is_better(metric: str) -> bool:
     """Whether a metric counts mistakes.
 
     Example:
-        >>> less_is_better('error/top1'), less_is_better('accuracy/top1')
-        (True, False)
+        >>> less_is_better('error/top1'), less_is_better('crowd_human/mMR'), less_is_better('accuracy/top1')
+        (True, True, False)
     """
-    return any(word in metric.lower() for word in ('error', 'loss'))
+    return any(word in metric.lower() for word in _LESS)
+
+
+def direction_is_known(metric: str) -> bool:
+    """Whether :func:`less_is_better` knows a metric by its name, or takes more as better for want of anything else.
+
+    Example:
+        >>> [direction_is_known(name) for name in ('coco/bbox_mAP_50', 'single-label/f1-score', 'error/top1', 'mine/x')]
+        [True, True, True, False]
+    """
+    return less_is_better(metric) or not set(_MORE).isdisjoint(re.findall('[a-z]+', metric.lower()))
+
+
+def rounding(metric: str) -> float:
+    """How far a difference of two logged values is off at most, in points: mmdet logs three digits of a fraction.
+
+    Example:
+        >>> rounding('coco/bbox_mAP'), rounding('accuracy/top1')
+        (0.1, 0.0)
+    """
+    return 0.1 if in_points(metric, 1.0) == 100 else 0.0
 
 
 def share_lost(metric: str, before: float, after: float) -> float:

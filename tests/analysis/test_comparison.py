@@ -99,6 +99,35 @@ def test_of_errors_less_is_better(tmp_path):
     assert '| plain | 20.00 | 19.00 | 20.50 |' in said
 
 
+@pytest.mark.parametrize(
+    ('metric', 'said', 'noted'),
+    [
+        ('crowd_human/mMR', 'More errors**: gain -4', False),
+        ('mine/score', 'Better**: difference +0.0', True),
+        ('coco/AR@100', 'Better**: difference +4', False),
+    ],
+)
+def test_whether_less_is_better_is_known_by_the_name_or_said(tmp_path, metric, said, noted):
+    networks = [network(tmp_path, name, (80.0, 81.0), predictions=False) for name in ('plain', 'se')]
+    for each, values in zip(networks, ((0.45, 0.46), (0.49, 0.502)), strict=True):
+        for seed, value in enumerate(values):
+            each.runs[seed].validations[-1] = {'epoch': 2, 'iter': 20, metric: value + 0.001 * seed}
+    found = compare(networks, metric)
+    assert said in as_markdown(found, 'title')
+    assert found.notes.count(f'more of {metric} is taken as better') == noted
+
+
+def test_two_pairs_that_agree_up_to_rounding_tell_no_spread(tmp_path):
+    networks = [network(tmp_path, name, (80.0, 81.0), predictions=False) for name in ('plain', 'se')]
+    for each, values in zip(networks, ((0.370, 0.374), (0.371, 0.376)), strict=True):
+        for seed, value in enumerate(values):  # as mmdet logs them
+            each.runs[seed].validations[-1] = {'epoch': 2, 'iter': 20, 'coco/bbox_mAP': value}
+    found = compare(networks)
+    assert '**The spread is not known**: two pairs agree up to rounding (+0.10, +0.20)' in as_markdown(found, 'title')
+    (gain,) = as_json(found)['gains']
+    assert (gain['interval'], gain['sign'], gain['seeds_needed']) == (None, 0, {'0.5': None})
+
+
 def test_a_difference_within_the_spread_is_none(tmp_path):
     networks = [network(tmp_path, 'plain', (80.0, 81.0, 79.5)), network(tmp_path, 'se', (81.0, 80.5, 80.0))]
     assert '**No difference seen**' in as_markdown(compare(networks), 'title')

@@ -83,6 +83,15 @@ def test_one_pair_has_neither_interval_nor_verdict():
     assert pairs.sign == 0
 
 
+def test_no_interval_is_narrower_than_the_rounding_of_the_figures():
+    first, second = (37.0, 37.4, 37.1), (37.3, 37.7, 37.4)
+    low, high = Paired((0, 1, 2), first, second, rounding=0.1).interval
+    assert (low, high) == pytest.approx((0.2, 0.4))
+    assert Paired((0, 1), first[:2], second[:2], rounding=0.1).interval is None
+    wide = (37.0, 39.0, 37.1)
+    assert Paired((0, 1, 2), first, wide, rounding=0.1).interval == Paired((0, 1, 2), first, wide).interval
+
+
 def draw_boxes(folder, images: int = 12) -> tuple[dict, list[dict]]:
     """Ground truth of three classes, one of them a crowd, and detections near it and elsewhere."""
     generator = np.random.default_rng(0)

@@ -307,6 +307,9 @@ def test_a_gain_that_is_logged_as_the_published_one_is_inside(tmp_path):
         plain = [made_up(folder, PLAIN, value, seed) for seed, value in enumerate(values)]
         se = [made_up(folder, SE, round(value + 1.3, 1), seed) for seed, value in enumerate(values)]
         assert '**Inside**: the measured gain +1.30 [+1.20, +1.40]' in said_of(*plain, *se)
+        said = said_of(*plain[:2], *se[:2])
+        assert '+1.30 [+0.80, +1.80]' in said
+        assert 'Two pairs that agree up to rounding have no spread: ±0.5 is assumed' in said
     assert '**Inside**' in said_of(made_up(tmp_path, PLAIN, 37.4), made_up(tmp_path, SE, 39.2))  # +1.8 -+ 0.5
 
 

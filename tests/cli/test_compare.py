@@ -99,6 +99,16 @@ def test_one_config_needs_a_twin(scenes, tmp_path):
         cli.run('compare', [CONFIGS[0], '--se', '--only-report', '--work-dir', str(tmp_path)])
 
 
+def test_a_config_without_validation_is_refused_before_anything_trains(scenes, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainings, 'start_process', lambda *_: pytest.fail('trains'))
+    none = ('val_dataloader', 'val_evaluator', 'val_cfg')
+    config = tmp_path / 'blind.py'
+    config.write_text('\n'.join([f'_base_ = {CONFIGS[1]!r}', *(f'{key} = None' for key in none)]))
+    argv = [CONFIGS[0], str(config), '--data-root', str(scenes), '--classes', '--work-dir', str(tmp_path / 'w')]
+    with pytest.raises(SeMmError, match='blind has no validation, .* needs val_dataloader, val_evaluator and val_cfg'):
+        cli.run('compare', argv)
+
+
 def test_a_folder_without_a_training_is_refused(tmp_path):
     done = tool('verdict', tmp_path)
     assert done.returncode == 2
