@@ -40,10 +40,9 @@ def draw_cam(
     figure, grid = new_figure(
         2, columns, figsize=(3.2 * columns, 5.2), layout='constrained', squeeze=False, height_ratios=(3, 2)
     )
-    shown = [
-        (title, sum(overlays)),
-        *((_level(i, level), over) for i, (level, over) in enumerate(zip(maps, overlays, strict=True))),
-    ]
+    names = [_name(level, sizes) for level in maps]
+    titles = [f'{name}, {level.shape[0]}x{level.shape[1]}' for name, level in zip(names, maps, strict=True)]
+    shown = [(title, sum(overlays)), *zip(titles, overlays, strict=True)]
     for axes, (name, overlay) in zip(grid[0], shown, strict=True):
         axes.imshow(image)
         if overlay.max() > 0:
@@ -52,8 +51,10 @@ def draw_cam(
         axes.set_title(name, fontsize=9)
         axes.set_axis_off()
     total = max(sum(float(np.abs(values).sum()) for values in channels), 1e-12)
-    grid[1][0].bar(range(len(maps)), [float(values.sum()) / total for values in channels])
-    grid[1][0].set_xticks(range(len(maps)), [f'C{i + 2}' for i in range(len(maps))], fontsize=8)
+    nets = np.array([float(values.sum()) for values in channels])  # a map may speak against the box
+    grid[1][0].bar(range(len(maps)), nets / max(np.abs(nets).sum(), 1e-12))
+    grid[1][0].axhline(0, color='k', lw=0.8)
+    grid[1][0].set_xticks(range(len(maps)), names, fontsize=8)
     grid[1][0].tick_params(axis='y', labelsize=7)
     grid[1][0].set_title('share of each map', fontsize=9)
     for axes, values in zip(grid[1][1:], channels, strict=True):
@@ -66,8 +67,9 @@ def draw_cam(
     save_figure(figure, path, dpi=110)
 
 
-def _level(i: int, level: np.ndarray) -> str:
-    return f'C{i + 2}, {level.shape[0]}x{level.shape[1]}'
+def _name(level: np.ndarray, sizes: tuple[tuple[int, int], tuple[int, int]]) -> str:
+    """C3 for a map of stride 8, whatever stages the neck takes."""
+    return f'C{round(np.log2(sizes[0][0] / level.shape[0]))}'
 
 
 def _over(level: np.ndarray, sizes: tuple[tuple[int, int], tuple[int, int]], shape: tuple[int, int]) -> np.ndarray:

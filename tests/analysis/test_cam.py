@@ -88,6 +88,19 @@ def test_a_picture_of_it_has_the_box_and_every_map(detector, batch, tmp_path):
     assert (tmp_path / 'cam.png').stat().st_size > 10_000
 
 
+def test_maps_are_named_by_their_stride_and_their_shares_add_up(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr('se_mm.visualization.cam.save_figure', lambda figure, *_, **__: drawn.append(figure))
+    maps = [np.ones(shape) for shape in ((12, 10), (6, 5), (3, 3))]  # a neck on stages 2, 3 and 4
+    channels = [np.array([3.0, -1.0]), np.array([0.5, 0.5]), np.array([-2.0, 1.0])]  # 2, 1 and -1
+    sizes = ((96, 80), (96, 80))
+    draw_cam(np.zeros((96, 80, 3), np.uint8), np.array([1, 1, 9, 9]), 'disc', maps, channels, sizes, tmp_path / 'x.png')
+    axes = drawn[0].axes
+    assert [each.get_title() for each in axes[1:4]] == ['C3, 12x10', 'C4, 6x5', 'C5, 3x3']
+    assert [label.get_text() for label in axes[4].get_xticklabels()] == ['C3', 'C4', 'C5']
+    assert [bar.get_height() for bar in axes[4].patches] == [0.5, 0.25, -0.25]
+
+
 @pytest.mark.parametrize('load', ['mmcv.LoadAnnotations', LoadAnnotations])
 def test_a_picture_needs_no_annotations(load, tmp_path):
     cv2.imwrite(str(tmp_path / 'one.png'), np.zeros((7, 5, 3), np.uint8))
