@@ -17,13 +17,16 @@ from .figures import new_figure, save_figure
 SMOOTHED_POINTS = 200
 
 
-def draw_curves(losses: Mapping[str, np.ndarray], validations: Sequence[Mapping[str, Any]], path: Path) -> None:
+def draw_curves(
+    losses: Mapping[str, np.ndarray], validations: Sequence[Mapping[str, Any]], path: Path, last: int | None = None
+) -> None:
     """Writes a PNG: the training losses on the left, the validation metrics on the right.
 
     Args:
         losses: one value an iteration, by name.
         validations: ``epoch``, ``iter`` and the metrics of each validation.
         path: the PNG to write.
+        last: the iteration of the last values, since mmengine keeps a million; ``None``: the first are of iteration 1.
     """
     figure, (left, right) = new_figure(1, 2, figsize=(11, 4), layout='constrained')
     # The name of the total is mmengine's; its parts are drawn thin around it.
@@ -31,7 +34,8 @@ def draw_curves(losses: Mapping[str, np.ndarray], validations: Sequence[Mapping[
         values = np.asarray(values, dtype=float)
         window = max(1, len(values) // SMOOTHED_POINTS)
         smooth = values[: len(values) // window * window].reshape(-1, window).mean(1)
-        left.plot(np.arange(1, len(smooth) + 1) * window, smooth, label=name, lw=2 if name == 'loss' else 0.8)
+        before = 0 if last is None else max(0, last - len(values))
+        left.plot(before + np.arange(1, len(smooth) + 1) * window, smooth, label=name, lw=2 if name == 'loss' else 0.8)
     left.set(xlabel='iteration', ylabel='training loss', yscale='log')
     for name, label in metric_labels(_metric_names(validations)).items():
         points = [(entry['iter'], entry[name]) for entry in validations if entry.get(name, -1) >= 0]

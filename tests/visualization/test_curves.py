@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
 
 import matplotlib.axes
 import numpy as np
 import pytest
+from mmengine.logging import HistoryBuffer
 from rich.console import Console
 
+from se_mm.engine.hooks.curves import CurvesHook
 from se_mm.visualization import curves
 from se_mm.visualization.classification import draw_confusion
 
@@ -53,6 +56,31 @@ def test_curves_name_accuracy_and_error(tmp_path, monkeypatch):
     )
     curves.draw_curves({'loss': np.ones(3)}, VALIDATIONS, tmp_path / 'curves.png')
     assert labels == ['loss', 'accuracy top-1 %', 'error top-1 %', 'mAP_s']
+
+
+def test_the_losses_that_mmengine_keeps_of_a_long_training_are_those_of_its_end(tmp_path, monkeypatch):
+    drawn = {}
+    plot = matplotlib.axes.Axes.plot
+    monkeypatch.setattr(
+        matplotlib.axes.Axes,
+        'plot',
+        lambda axes, x, y, **kwargs: drawn.update({kwargs['label']: (x, y)}) or plot(axes, x, y, **kwargs),
+    )
+    history = HistoryBuffer(max_length=1000)
+    for step in range(1, 1351):
+        history.update(step)
+    runner = SimpleNamespace(
+        iter=1350,
+        work_dir=tmp_path,
+        message_hub=SimpleNamespace(log_scalars={'train/loss': history}),
+        visualizer=None,
+        logger=SimpleNamespace(info=str),
+    )
+    monkeypatch.setattr('se_mm.engine.hooks.curves.record_picture', lambda *_: None)
+    CurvesHook().after_train(runner)
+    steps, losses = drawn['loss']
+    assert steps[-1] == 1350
+    assert np.abs(steps - losses).max() <= 2  # a window of five values is drawn at its end
 
 
 @pytest.mark.parametrize(('classes', 'shown'), [(30, True), (31, False)])

@@ -67,7 +67,7 @@ class CurvesHook(Hook):
             if 'loss' in name and name.startswith('train/')
         }
         path = Path(runner.work_dir, 'curves.png')
-        draw_curves(losses, self.validations, path)
+        draw_curves(losses, self.validations, path, runner.iter)
         record_picture(runner.visualizer, path, runner.iter)
         print_table(self.validations)
         runner.logger.info(f'curves: {path}')
