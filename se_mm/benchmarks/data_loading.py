@@ -6,13 +6,14 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from ..datasets.places365 import FOLDERS, Places365
+from ..errors import SeMmError
 from .measuring import MIB, interleaved, peak_resident_bytes
 
 QUALITY = 90
@@ -47,18 +48,31 @@ def _resident_bytes() -> int:
     return int(Path('/proc/self/statm').read_text().split()[1]) * resource.getpagesize()
 
 
-def measure_decoders(images: Path, count: int = 200, rounds: int = 7) -> Iterator[str]:
+def jpegs_in(folder: Path, count: int = 200) -> list[Path]:
+    """The first JPEGs in a folder and its subfolders.
+
+    Raises:
+        SeMmError: if it holds none.
+    """
+    files = sorted(path for path in folder.rglob('*') if path.suffix.lower() in ('.jpg', '.jpeg'))[:count]
+    if not files:
+        raise SeMmError(f'--images {folder}: expected a folder with .jpg or .jpeg files in it, and there are none')
+    return files
+
+
+def measure_decoders(files: Sequence[Path], rounds: int = 7) -> Iterator[str]:
     """Images a second of one process by each decoder that is installed, at 256 x 256 pixels.
 
     The rounds of the decoders are interleaved; the figure is the median, with the fastest and
     slowest round.
 
     Args:
-        images: a folder of pictures, searched with its subfolders.
-        count: how many of them.
+        files: pictures.
         rounds: how many times each decoder reads all of them.
+
+    Raises:
+        SeMmError: for a file that is no picture.
     """
-    files = sorted(path for path in images.rglob('*') if path.suffix.lower() in ('.jpg', '.jpeg'))[:count]
     encoded = [cv2.imencode('.jpg', _square(path), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes() for path in files]
     cv2.setNumThreads(1)
     runs = {name: lambda decode=decode: [decode(content) for content in encoded] for name, decode in _decoders()}
@@ -68,7 +82,10 @@ def measure_decoders(images: Path, count: int = 200, rounds: int = 7) -> Iterato
 
 
 def _square(path: Path) -> np.ndarray:
-    return cv2.resize(cv2.imread(str(path)), (256, 256), interpolation=cv2.INTER_AREA)
+    picture = cv2.imread(str(path))
+    if picture is None:
+        raise SeMmError(f'{path} cannot be read as a picture; mend it or take it away')
+    return cv2.resize(picture, (256, 256), interpolation=cv2.INTER_AREA)
 
 
 def _decoders() -> Iterator[tuple[str, Callable[[bytes], object]]]:

@@ -108,6 +108,9 @@ def run(args: argparse.Namespace) -> None:
 
 def _check(args: argparse.Namespace) -> None:
     """Refuses what would fail after the measurement, or not be measured."""
+    from ..benchmarks.measuring import check_device
+
+    check_device(args.device)
     if args.rounds < 1:
         raise SeMmError(f'--rounds is {args.rounds}; expected 1 or more')
     if args.size and min(args.size) < 1:

@@ -18,8 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from ..benchmarks import data_loading
 
+    files = data_loading.jpegs_in(args.images) if args.images else []
     print(data_loading.measure_list(args.lines))
-    if args.images:
+    if files:
         print('one process, JPEG of 256 x 256:')
-        for line in data_loading.measure_decoders(args.images):
+        for line in data_loading.measure_decoders(files):
             print(line)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -142,6 +144,34 @@ def test_mistakes_are_said_before_anything_is_measured(args, message):
     assert done.returncode == 2
     assert message in done.stderr
     assert 'Traceback' not in done.stderr
+
+
+def test_a_gpu_that_is_not_there_is_said_before_anything_is_measured():
+    if torch.cuda.is_available():
+        pytest.skip('there is a GPU')
+    for mode in ('training', 'tail'):
+        done = tool('benchmark', *QUICK, '--mode', mode, '--device', 'cuda')
+        assert (done.returncode, 'Traceback' in done.stderr) == (2, False)
+        assert '--device cuda: torch finds no GPU here; leave it out' in done.stderr
+
+
+def test_pictures_that_cannot_be_decoded_are_named(tmp_path):
+    def said_of(folder) -> str:
+        done = tool('benchmark_data', '--lines', 1000, '--images', folder)
+        assert (done.returncode, 'Traceback' in done.stderr) == (2, False)
+        return done.stderr
+
+    for folder in (tmp_path / 'missing', tmp_path):
+        assert f'--images {folder}: expected a folder with .jpg or .jpeg files in it' in said_of(folder)
+    (tmp_path / 'broken.jpg').write_bytes(b'no picture')
+    assert f'{tmp_path}/broken.jpg cannot be read as a picture' in said_of(tmp_path)
+
+
+def test_pictures_are_decoded(tmp_path):
+    cv2.imwrite(str(tmp_path / 'one.jpg'), np.zeros((40, 30, 3), np.uint8))
+    said = output(tool('benchmark_data', '--lines', 1000, '--images', tmp_path))
+    assert '\n1000 lines' in said
+    assert 'images/s' in said
 
 
 def test_no_processes_are_refused():
