@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..config.load import load_config
+from ..errors import SeMmError
 from .complexity import Complexity, Part, complexity_of
 from .paper_networks import CIFAR, IMAGENET, table
 
@@ -19,23 +20,28 @@ DETECTORS = {
 }
 
 
-def of_configs(names: Sequence[str], size: Sequence[int] | None = None) -> str:
+def of_configs(names: Sequence[str], size: Sequence[int] | None = None) -> tuple[str, list[str]]:
     """Markdown: the parts of the models of some configs.
 
     Args:
         names: as :func:`se_mm.config.load.load_config` takes them.
         size: height and width of the picture; ``None``: see :func:`.complexity.complexity_of`.
 
-    Raises:
-        SeMmError: for a config that cannot be read or counted.
+    Returns:
+        The text, empty if no config could be counted, and for each of those that could not why.
     """
     lines = [CONVENTION, '', *_HEADER]
-    said = []
+    said, failed = [], []
     for name in names:
-        found = complexity_of(load_config(name, data_root=''), tuple(size) if size else None)
+        try:
+            found = complexity_of(load_config(name, data_root=''), tuple(size) if size else None)
+        except SeMmError as error:
+            failed.append(str(error) if name in str(error) else f'{name}: {error}')
+            continue
         lines += _rows(name, found)
         said += [f'- {name}: {line}' for line in found.said]
-    return '\n'.join([*lines, '', *said] if said else lines)
+    text = '\n'.join([*lines, '', *said] if said else lines)
+    return text if len(failed) < len(names) else '', failed
 
 
 _HEADER = ('| config | input | style | part | parameters | GMAC |', '| --- | --- | --- | --- | --- | --- |')

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from ..analysis import complexity_report
+    from ..analysis.complexity_report import of_configs, of_the_paper
     from ..errors import SeMmError
     from ..utils.atomic import write_atomic
 
@@ -35,12 +35,14 @@ def run(args: argparse.Namespace) -> None:
         raise SeMmError(f'--size is {args.size[0]} {args.size[1]}; expected a height and a width above 0')
     if not args.configs and args.size:
         raise SeMmError("--size needs a config: the paper's networks have sizes of their own")
-    text = complexity_report.of_configs(args.configs, args.size) if args.configs else complexity_report.of_the_paper()
-    if not args.output:
+    text, failed = of_configs(args.configs, args.size) if args.configs else (of_the_paper(), [])
+    if text and not args.output:
         print(text)
-        return
-    try:
-        write_atomic(args.output, text + '\n')
-    except OSError as error:
-        raise SeMmError(f'-o {args.output} cannot be written: {error.strerror}') from error
-    print(f'written: {args.output}')
+    elif text:
+        try:
+            write_atomic(args.output, text + '\n')
+        except OSError as error:
+            raise SeMmError(f'-o {args.output} cannot be written: {error.strerror}') from error
+        print(f'written: {args.output}')
+    if failed:
+        raise SeMmError('; '.join(failed))

@@ -134,13 +134,21 @@ def relative_error(expected: Tensor, found: Tensor) -> float:
 
 
 def input_channels(network: nn.Module) -> int:
-    """The channels that the first convolution reads; 3 for a network without one.
+    """The channels of a network's input, as its first convolution says; 3 for a network without one.
+
+    The convolution of YOLOX's Focus stem reads each channel four times, from four grids of pixels.
 
     Example:
         >>> input_channels(nn.Sequential(nn.Conv2d(1, 8, 3))), input_channels(nn.Linear(2, 2))
         (1, 3)
     """
-    return next((module.in_channels for module in network.modules() if isinstance(module, nn.Conv2d)), 3)
+    grids = 1
+    for module in network.modules():
+        if type(module).__name__ == 'Focus':
+            grids = 4
+        if isinstance(module, nn.Conv2d):
+            return module.in_channels // grids
+    return 3
 
 
 def _features(backbone: nn.Module, image: Tensor) -> tuple[Tensor, ...]:

@@ -90,6 +90,13 @@ def test_a_one_stage_detector_is_counted_whole():
     assert [part.name for part in found.parts] == ['backbone', 'the rest']
 
 
+def test_a_stem_that_reads_four_grids_of_pixels_takes_pictures_of_three_channels():
+    """YOLOX-s: 9.0 M and 26.8 GFLOPs at 640 x 640, in the table of arXiv 2107.08430."""
+    found = complexity_of(load_config('mmdet::yolox/yolox_s_8xb8-300e_coco.py', data_root=''), (640, 640))
+    assert found.whole.parameters == pytest.approx(9.0e6, abs=0.05e6)
+    assert 2 * found.whole.macs == pytest.approx(26.8e9, rel=0.01)
+
+
 @pytest.mark.parametrize(
     ('name', 'said'),
     [
@@ -145,6 +152,14 @@ def test_the_tool_prints_and_writes(tmp_path):
     assert 'Pooling, norms, activations' in said
     output(tool('complexity', 'configs/cifar/wrn16_8_cifar10.py', '-o', tmp_path / 'out.md'))
     assert '| 10,961,370 | 1.5481 |' in (tmp_path / 'out.md').read_text()
+
+
+def test_a_config_that_cannot_be_counted_is_named_and_the_others_are_printed():
+    blind = 'mmdet::soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco.py'
+    done = tool('complexity', blind, 'configs/cifar/se_preresnet110_cifar10.py')
+    assert done.returncode == USER_ERROR
+    assert f'{blind}: SoftTeacher has no backbone to count' in done.stderr
+    assert '1,744,760' in done.stdout
 
 
 @pytest.mark.parametrize(
