@@ -160,7 +160,7 @@ def _scale_with_accumulation(scaling: MutableMapping[str, Any], counts: int) -> 
     """mmengine scales the learning rate with the batch, and leaves out how many batches make a step."""
     base = scaling.get('base_batch_size')
     if scaling.get('enable') and isinstance(base, int) and isinstance(counts, int) and counts > 1:
-        print_log(f'the learning rate, of steps of {base} images, is scaled to steps of {counts} batches')
+        print_log(f'the learning rate is scaled from {base} images a step to those of {counts} batches')
         scaling['base_batch_size'] = base / counts
 
 

@@ -91,6 +91,7 @@ def test_too_many(data, tmp_path):
     assert 'Traceback' not in done.stderr
 
 
+@pytest.mark.fault('more than a tenth of a set that is repeated in each epoch', 'training stops with their names')
 def test_too_many_of_a_repeated_set(tmp_path):
     """3 of 18 pictures, in each of three rounds an epoch."""
     root = draw_scenes(tmp_path / 'scenes')

@@ -84,7 +84,7 @@ class CheckpointHook(_CheckpointHook):
         if averaged and not any(type(hook).__name__.endswith('EMAHook') for hook in runner.hooks):
             runner.logger.warning(
                 'the checkpoint is of a training that averaged its weights, and this one does not: it goes on from the '
-                'average; --ema goes on as it was'
+                'average; with --ema, or the EMAHook that it had, it goes on as it was'
             )
         checkpoint.get('meta', {}).pop('config', None)  # Runner.resume would run this text; mmengine writes `cfg`
 
@@ -181,7 +181,7 @@ def _candidates(work_dir: Path) -> Iterator[str]:
         here = work_dir / Path(named).name  # the folder may have been moved or copied
         if here.is_file():
             named = str(here)
-        else:
+        elif Path(named).name != named:
             folder = Path(named).parent  # CheckpointHook's out_dir
     if named:
         yield named

@@ -37,7 +37,7 @@ class CurvesHook(Hook):
     def before_train(self, runner: Runner) -> None:
         file = Path(runner.work_dir, FILE)
         if runner.iter and file.is_file():
-            self.validations = [entry for entry in _read(runner, file) if entry['iter'] <= runner.iter]
+            self.validations = _until_now(runner, file)
         elif is_main_process():
             file.unlink(missing_ok=True)  # of an earlier training in this folder
         if of_main_process(lambda: runner.iter and _is_due(runner) and not self._is_done(runner)):
@@ -73,9 +73,10 @@ class CurvesHook(Hook):
         runner.logger.info(f'curves: {path}')
 
 
-def _read(runner: Runner, file: Path) -> list[dict[str, Any]]:
+def _until_now(runner: Runner, file: Path) -> list[dict[str, Any]]:
     try:
-        return [{'iter': int(entry['iter']), **entry} for entry in json.loads(file.read_text())]
+        entries = json.loads(file.read_text())
+        return [entry for entry in entries if entry['iter'] <= runner.iter and entry['epoch'] <= runner.epoch]
     except (ValueError, TypeError, KeyError) as error:
         runner.logger.warning(f'{file} is damaged ({error}): the validations before this start are not shown')
         return []
