@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import gc
-import re
-import resource
-import sys
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -112,16 +108,6 @@ def _allocations(tree: list[Any]) -> Iterator[int]:
         if event.tag.name == 'Allocation':
             found.append((event.start_time_ns, event.extra_fields.alloc_size))
     return (size for _, size in sorted(found, key=lambda pair: pair[0]))
-
-
-def peak_resident_bytes() -> int:
-    """The most memory that this process has had from the system so far."""
-    status = Path('/proc/self/status')
-    own = re.search(r'VmHWM:\s+(\d+) kB', status.read_text()) if status.is_file() else None
-    if own:  # Linux, where ru_maxrss of a new process starts at its parent's
-        return 1024 * int(own[1])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == 'darwin' else 1024 * peak
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -16,9 +16,10 @@ from tqdm import tqdm
 
 from ..errors import SeMmError
 from ..export.deployment import deploy
+from ..utils.processes import peak_resident_bytes
 from .attention import attentions
 from .candidates import Candidate, backbones, detectors
-from .measuring import MIB, check_device, interleaved, kept_bytes, markdown_table, peak_bytes, peak_resident_bytes
+from .measuring import MIB, check_device, interleaved, kept_bytes, markdown_table, peak_bytes
 from .runtimes import RUNTIMES
 
 #: The networks that others are held against.

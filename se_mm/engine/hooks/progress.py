@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import resource
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from tqdm import tqdm
 
 from ...config.tree import nodes
 from ...registry import HOOKS
+from ...utils.processes import peak_resident_bytes
 from ...visualization.curves import metric_labels
 from ...weights.published import is_pretrained
 
@@ -100,8 +100,7 @@ def memory() -> str:
     """The most memory that was in use: the GPU's, or this process's."""
     if torch.cuda.is_available():
         return f'{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB GPU memory'
-    unit = 1 if sys.platform == 'darwin' else 1024
-    return f'{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30:.1f} GiB memory'
+    return f'{peak_resident_bytes() / 2**30:.1f} GiB memory'
 
 
 def _model(model: nn.Module) -> str:
