@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import errno
 import logging
 import os
 import re
 import sysconfig
+import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +169,7 @@ def _run(runner: Runner, run: Callable[[], Any]) -> Any:
     runner.register_hook(start)
     runner.register_hook(_MetricsHook())
     try:
-        with log_classes_allowed():  # what is resumed holds mmengine's log
+        with log_classes_allowed(), _deaths_of_workers():  # what is resumed holds mmengine's log
             return run()
     except RuntimeError as error:
         if 'DataLoader' in str(error) and (reading := _paths_being_read(runner)):
@@ -183,6 +185,16 @@ def _run(runner: Runner, run: Callable[[], Any]) -> Any:
         for hook in runner.hooks:
             if isinstance(hook, PreemptionHook):
                 hook.after_run(runner)  # mmengine calls it after a success alone
+
+
+@contextlib.contextmanager
+def _deaths_of_workers() -> Iterator[None]:
+    """Lets torch tell of a worker that died, in its handler of SIGCHLD, where reading from it has failed before."""
+    try:
+        yield
+    except (EOFError, ConnectionError):
+        time.sleep(1)  # which the handler interrupts
+        raise
 
 
 def _explained(error: Exception, cfg: Config) -> Exception:

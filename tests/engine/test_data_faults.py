@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import math
 import re
+import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from support.small import draw_scenes, draw_shapes, run, scene_config, train_with, trained_with
+from torch.utils.data import DataLoader, TensorDataset
 
 from se_mm import SeMmError
+from se_mm.apis.runner import _run
+from se_mm.engine.repeatable import Reader
 
 BOXES = """
 _base_ = '{repository}/configs/demo/faster_rcnn_se_r18_shapes.py'
@@ -121,6 +127,28 @@ def test_a_worker(data, tmp_path, how, message):
     assert message in done.stderr
     assert f'it was reading {data}/train/{name}' in done.stderr
     assert 'Traceback' not in done.stderr
+
+
+def test_a_worker_whose_death_is_told_after_a_failure_to_read_from_it():
+    """The main process may find the end of a pipe before the signal of the kernel, which torch answers."""
+    loader = DataLoader(TensorDataset(torch.zeros(2)))
+    Reader.of(loader, 0, 0).reading[0] = 1
+    loop = SimpleNamespace(dataloader=loader)
+    hooks = dict(register_hook=lambda hook: None, hooks=[], _val_loop=None, _test_loop=None)
+
+    def die(number, frame):
+        raise RuntimeError('DataLoader worker (pid 1) is killed by signal: Killed.')
+
+    def read():
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        raise EOFError
+
+    before = signal.signal(signal.SIGALRM, die)
+    try:
+        with pytest.raises(SeMmError, match='is killed by signal: Killed.; it was reading sample 1'):
+            _run(SimpleNamespace(_train_loop=loop, **hooks), read)
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.mark.fault('a transform raises', 'its traceback, and the picture')
