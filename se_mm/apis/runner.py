@@ -109,10 +109,11 @@ def test(runner: Runner) -> dict[str, float]:
 
 
 class _StartHook(Hook):
-    """Refuses a training without iterations, and records when the set-up is over."""
+    """Refuses a training without iterations, and records when the set-up is over, with the first validation."""
 
     priority = 'LOWEST'
     is_over = False
+    is_validated = False
 
     def before_run(self, runner: Runner) -> None:
         interval = getattr(runner._train_loop, 'val_interval', 1)
@@ -133,6 +134,10 @@ class _StartHook(Hook):
 
     def before_val_epoch(self, runner: Runner) -> None:
         Reader.of(runner.val_dataloader, runner.seed, runner.rank)
+        self.is_over = self.is_validated
+
+    def after_val_epoch(self, runner: Runner, metrics: Mapping[str, Any] | None = None) -> None:
+        self.is_over = self.is_validated = True
 
     def before_test_epoch(self, runner: Runner) -> None:
         Reader.of(runner.test_dataloader, runner.seed, runner.rank)
@@ -207,7 +212,8 @@ def _explained(error: Exception, cfg: Config) -> Exception:
         return mistake
     text = str(error)
     in_worker = re.findall(r'^ *File "(.+?)", line', text, re.MULTILINE)
-    place = Path(in_worker[-1] if in_worker else traceback.extract_tb(error.__traceback__)[-1].filename)
+    frames = map(Path, in_worker or [frame.filename for frame in traceback.extract_tb(error.__traceback__)])
+    place = [file for file in frames if file.is_absolute()][-1]  # those of compiled modules are not
     if _SE_MM in place.parents or not any(folder in place.parents for folder in _LIBRARIES):
         return error
     text = ' '.join((text.splitlines()[-1] if in_worker else text).split())

@@ -78,6 +78,18 @@ def test_options_that_do_not_fit(scenes, tmp_path, options, message):
 
 
 @pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ({'val_dataloader.dataset.pipeline.1.scale': math.nan}, 'cannot convert float NaN'),  # in the first validation
+        ({'randomness.seed': -1}, 'Seed must be between'),  # raised in a compiled module
+        ({'default_scope': ''}, "default_scope is ''"),
+    ],
+)
+def test_mistakes_that_libraries_find_late_or_not_at_all(scenes, tmp_path, options, message):
+    assert message in trains_or_says_why(scenes, tmp_path / 'out', options)
+
+
+@pytest.mark.parametrize(
     ('options', 'key'),
     [
         (

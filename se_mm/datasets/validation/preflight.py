@@ -123,6 +123,8 @@ def _check_dataset(
 
 def _dataset_class(cfg: Config, dataset_cfg: ConfigDict) -> type:
     scope = dataset_cfg.get('_scope_', cfg.get('default_scope'))
+    if scope is not None and not (isinstance(scope, str) and scope):
+        raise SeMmError(f'default_scope is {scope!r}; expected the name of a package, such as mmdet')
     with DATASETS.switch_scope_and_registry(scope) as registry:
         found = registry.get(dataset_cfg.type) if isinstance(dataset_cfg.type, str) else dataset_cfg.type
     if found is None:
