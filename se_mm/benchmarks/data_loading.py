@@ -14,7 +14,7 @@ import numpy as np
 
 from ..datasets.places365 import FOLDERS, Places365
 from ..errors import SeMmError
-from ..utils.processes import peak_resident_bytes
+from ..utils.memory import peak_resident_bytes
 from .measuring import MIB, interleaved
 
 QUALITY = 90

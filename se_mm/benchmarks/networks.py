@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from ..errors import SeMmError
 from ..export.deployment import deploy
-from ..utils.processes import peak_resident_bytes
+from ..utils.memory import peak_resident_bytes
 from .attention import attentions
 from .candidates import Candidate, backbones, detectors
 from .measuring import MIB, check_device, interleaved, kept_bytes, markdown_table, peak_bytes

@@ -72,11 +72,10 @@ def run(args: argparse.Namespace) -> None:
         _run_scaling(args)
         return
     size = tuple(args.size or SIZES.get(args.mode, SIZE))
-    where = networks.machine(args.device)
     if args.mode == 'tail':
         dtype = torch.float16 if args.amp else torch.float32
         lines = tail_bandwidth.measure_tail(size, args.rounds, args.device, dtype, args.compile)
-        print('\n'.join([where, '', *lines]))
+        print('\n'.join([networks.machine(args.device), '', *lines]))
         return
     forms = ('default', 'deployed', 'compiled') if args.compile else ('default', 'deployed')
     setting = networks.Setting(
@@ -95,6 +94,7 @@ def run(args: argparse.Namespace) -> None:
     if args.relative_to and names and not any(name.endswith(args.relative_to) for name in names):
         raise SeMmError(f'--relative-to {args.relative_to}: no network ends so; expected one of {", ".join(names)}')
     measured = networks.measure(setting, args.rounds, args.only, args.rss)
+    where = networks.machine(args.device)
     lines = networks.table(measured, args.relative_to or networks.MMDET)
     if args.attention:
         lines += ['', *costs(setting.candidates())]
@@ -108,9 +108,6 @@ def run(args: argparse.Namespace) -> None:
 
 def _check(args: argparse.Namespace) -> None:
     """Refuses what would fail after the measurement, or not be measured."""
-    from ..benchmarks.measuring import check_device
-
-    check_device(args.device)
     if args.rounds < 1:
         raise SeMmError(f'--rounds is {args.rounds}; expected 1 or more')
     if args.size and min(args.size) < 1:

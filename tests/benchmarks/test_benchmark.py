@@ -15,7 +15,7 @@ from se_mm.benchmarks import networks
 from se_mm.benchmarks.candidates import backbones
 from se_mm.benchmarks.measuring import MIB, interleaved, kept_bytes, peak_bytes
 from se_mm.benchmarks.scaling import measure_scaling
-from se_mm.utils.processes import peak_resident_bytes
+from se_mm.utils.memory import peak_resident_bytes
 from se_mm.visualization.benchmarks import draw_benchmark
 
 

@@ -38,11 +38,10 @@ class PreemptionHook(Hook):
         self.asked = 0
         self._asked_at = 0.0
         self._previous: dict[int, Any] = {}
-        self._process = os.getpid()
 
     def before_run(self, runner: Runner) -> None:
         if runner._train_loop is not None:  # else (tools/test.py) there is nothing to save
-            _let_forks_end()
+            _free_forks()
             self._previous = {number: signal.signal(number, self._ask) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def after_run(self, runner: Runner) -> None:
@@ -50,8 +49,6 @@ class PreemptionHook(Hook):
             signal.signal(number, handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() != self._process:  # a fork: Ctrl-C goes to all processes of a terminal
-            return
         if number == signal.SIGINT and self.asked != signal.SIGTERM:
             if self.asked and time.monotonic() - self._asked_at > SAME_KEY:
                 raise KeyboardInterrupt
@@ -107,8 +104,11 @@ class PreemptionHook(Hook):
 
 
 @functools.cache
-def _let_forks_end() -> None:
-    """In forks of a training, SIGTERM has its usual effect: mmdet's VOCMetric ends its own so, and waits for them."""
+def _free_forks() -> None:
+    """In forks of a training SIGTERM has its usual effect: mmdet's VOCMetric ends its own so, and waits for them.
+
+    Ctrl-C, which goes to all processes of a terminal, has none there: what they do is finished first.
+    """
     os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_release_in_fork)
 
 
@@ -129,4 +129,5 @@ def _release() -> None:
 def _release_in_fork() -> None:
     if _is_handled():
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, lambda *_: None)  # not SIG_IGN, which the programs that a fork starts would keep
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])

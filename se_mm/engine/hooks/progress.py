@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from ...config.tree import nodes
 from ...registry import HOOKS
-from ...utils.processes import peak_resident_bytes
+from ...utils.memory import peak_resident_bytes
 from ...visualization.curves import metric_labels
 from ...weights.published import is_pretrained
 
