@@ -14,7 +14,7 @@ from ...registry import HOOKS
 from ...utils.atomic import write_atomic
 from ...utils.processes import of_main_process
 from ...visualization.backends import record_picture
-from ...visualization.curves import draw_curves, print_table
+from ...visualization.training_curves import draw_curves, print_validations
 from ..loops import EpochBasedTrainLoop, IterBasedTrainLoop
 from .checkpoint import VALIDATED
 
@@ -69,7 +69,7 @@ class CurvesHook(Hook):
         path = Path(runner.work_dir, 'curves.png')
         draw_curves(losses, self.validations, path, runner.iter)
         record_picture(runner.visualizer, path, runner.iter)
-        print_table(self.validations)
+        print_validations(self.validations)
         runner.logger.info(f'curves: {path}')
 
 

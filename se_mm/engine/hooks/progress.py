@@ -19,7 +19,7 @@ from tqdm import tqdm
 from ...config.tree import nodes
 from ...registry import HOOKS
 from ...utils.memory import peak_resident_bytes
-from ...visualization.curves import metric_labels
+from ...visualization.training_curves import metric_labels
 from ...weights.published import is_pretrained
 
 #: Where the console is no terminal, a training prints about so many lines of progress.

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from ..evaluation.metrics import less_is_better
+from ..utils.tables import print_table
 from .figures import new_figure, save_figure
 
 SMOOTHED_POINTS = 200
@@ -51,44 +50,27 @@ def draw_curves(
     save_figure(figure, path, dpi=120)
 
 
-def print_table(validations: Sequence[Mapping[str, Any]]) -> None:
+def print_validations(validations: Sequence[Mapping[str, Any]]) -> None:
     """Prints one row a validation; the best value of each metric is bold: the least of errors and losses.
 
     A value below zero is pycocotools' word for "no such ground truth" and shows as a dash.
     """
     names = _metric_names(validations)
-    if names:
-        console = Console()
-        if not console.is_terminal:
-            console.width = 1000  # a file has no edge; at 80 columns rich cuts numbers
-        console.print(_table(names, validations))
-
-
-def _table(names: Sequence[str], validations: Sequence[Mapping[str, Any]]) -> Table:
+    if not names:
+        return
     epochs = [entry['epoch'] for entry in validations]
     # A loop over iterations stays in one epoch.
     unit, key = ('epoch', 'epoch') if 0 not in epochs and len({*epochs}) == len(epochs) else ('iteration', 'iter')
-    table = Table(unit, *metric_labels(names).values(), title='validation')
-    best = {name: best_value(name, [entry.get(name, -1) for entry in validations]) for name in names}
+    best = {}
+    for name in names:
+        known = [entry[name] for entry in validations if entry.get(name, -1) >= 0]
+        best[name] = (min if less_is_better(name) else max)(known, default=None)
+    rows = []
     for entry in validations:
-        values = [entry.get(name, -1) for name in names]
-        cells = ['-' if v < 0 else f'{v:.3f}' for v in values]
-        bold = [
-            f'[bold]{cell}[/]' if v == best[name] else cell for name, v, cell in zip(names, values, cells, strict=True)
-        ]
-        table.add_row(str(entry[key]), *bold)
-    return table
-
-
-def best_value(metric: str, values: Sequence[float]) -> float | None:
-    """The best of a metric's values: the least of an error or a loss, the largest of others.
-
-    Example:
-        >>> best_value('accuracy/top1', [60.0, 70.0, -1]), best_value('error/top1', [40.0, 30.0, -1])
-        (70.0, 30.0)
-    """
-    known = [value for value in values if value >= 0]
-    return (min if less_is_better(metric) else max)(known, default=None)
+        values = {name: entry.get(name, -1) for name in names}
+        cells = {name: '-' if value < 0 else f'{value:.3f}' for name, value in values.items()}
+        rows.append([str(entry[key]), *(f'[bold]{c}[/]' if values[n] == best[n] else c for n, c in cells.items())])
+    print_table([unit, *metric_labels(names).values()], rows, title='validation')
 
 
 def metric_label(metric: str) -> str:
