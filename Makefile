@@ -26,7 +26,7 @@ $(READY): $(CONSTRAINTS) setup.py
 	$(PYTHON) -m venv $(VENV)
 	$(if $(filter onedl,$(STACK)),env -u PIP_NO_BUILD_ISOLATION $(BIN)/pip install --no-cache-dir --no-deps --no-binary onedl-mmcv -c $(CONSTRAINTS) onedl-mmcv)
 	$(BIN)/pip install -c $(CONSTRAINTS) torch torchvision
-	$(BIN)/pip install -c $(CONSTRAINTS) -e '.[$(STACK),dev,export,pruning]'
+	$(BIN)/pip install -c $(CONSTRAINTS) -e '.[$(STACK),dev,export]'
 	$(BIN)/pip uninstall -q -y opencv-python opencv-python-headless
 	$(BIN)/pip install -q --no-deps -c $(CONSTRAINTS) opencv-python-headless
 	$(BIN)/python tools/check_env.py

@@ -56,13 +56,13 @@ setup(
         ],
         'timm': ['timm>=1.0'],
         'export': ['nncf', 'onnx', 'onnxruntime', 'onnxscript', 'openvino'],
-        'pruning': ['torch-pruning'],
         # For --log of train and test.
         'tensorboard': ['tensorboard'],
         'wandb': ['wandb'],
         'mlflow': ['mlflow'],
         # pytorchcv and pretrainedmodels hold networks of the paper that the tests compare with.
         'dev': [
+            'grad-cam',
             'hypothesis',
             'pretrainedmodels',
             'pytest',

@@ -10,20 +10,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import mmcv
 import numpy as np
 from mmengine.config import Config
 
-from ..analysis.cam import batch_of_picture, explain_detection
 from ..analysis.gate_statistics import GateStatistics, gate_statistics
 from ..analysis.gate_store import GateStore
 from ..analysis.gates import Gate, gates_on
 from ..analysis.pictures import SIZES, Pictures, check_classes, choose_channels, choose_pictures, pictures_of
 from ..analysis.removal import Removal, study_removal
-from ..config.loaders import datasets_of
 from ..utils.atomic import write_atomic
-from ..utils.paths import existing_file, make_folder
-from ..visualization.cam import draw_cam
+from ..utils.paths import make_folder
 from ..visualization.html_report import HtmlReport
 from .gate_figures import draw_figures
 from .gates import GateSession, print_table, say, short_names
@@ -59,8 +55,6 @@ class GateOptions:
         removal: whether the metric without each gate is measured too.
         metric: of that study; ``None``: mAP or top-1.
         calibration: pictures for the mean gates of that study.
-        cam: a picture file, of which one detection is explained.
-        box: the number of that detection, 0 for the best.
     """
 
     classes: Sequence[str] | None = None
@@ -70,8 +64,6 @@ class GateOptions:
     removal: bool = False
     metric: str | None = None
     calibration: int = 256
-    cam: str | None = None
-    box: int = 0
 
 
 def analyze_gates(cfg: Config, checkpoint: str, out: str | Path, options: GateOptions) -> None:
@@ -92,7 +84,6 @@ def analyze_gates(cfg: Config, checkpoint: str, out: str | Path, options: GateOp
     make_folder(out, f'--out {out}')
     session = GateSession(cfg, checkpoint, out / 'log')
     loader = session.loader('test')
-    explained = _explain(session, loader.dataset.metainfo['classes'], options, out) if options.cam else []
     pictures, said = choose_pictures(pictures_of(loader.dataset), options.per_class, options.seed)
     drawn = check_classes(options.classes, pictures.class_names, pictures.classes)
     say(*said)
@@ -107,7 +98,7 @@ def analyze_gates(cfg: Config, checkpoint: str, out: str | Path, options: GateOp
     removal, about = [], ''
     if options.removal:
         removal, about = _study(session, options)
-    _write(session, pictures, found, drawn, options, [*said, *unreadable], removal, about, explained, out)
+    _write(session, pictures, found, drawn, options, [*said, *unreadable], removal, about, out)
 
 
 def _store(session: GateSession, folder: str, count: int) -> GateStore:
@@ -121,22 +112,6 @@ def _arrays(pictures: Pictures) -> dict[str, Any]:
     if (pictures.classes.sum(1) == 1).all():
         arrays['labels'] = pictures.classes.argmax(1)
     return arrays
-
-
-def _explain(
-    session: GateSession, classes: Sequence[str], options: GateOptions, out: Path
-) -> list[tuple[str, Path, str]]:
-    """Draws what a detection depends on; returns heading, file and description."""
-    existing_file(options.cam, '--cam')
-    dataset = next(datasets_of(session.cfg.test_dataloader))
-    batch = batch_of_picture(options.cam, dataset.pipeline)
-    found = explain_detection(session.model, batch, options.box)
-    name = f'{classes[found.label]} {found.score:.2f}'
-    image = mmcv.imread(options.cam, channel_order='rgb')
-    file = out / 'cam.png'
-    draw_cam(image, found.box, name, found.maps, found.channels, found.sizes, file)
-    heading = f'What one detection depends on: {name} in {Path(options.cam).name}'
-    return [(heading, file, "gradient-weighted maps on the neck's inputs, and the channels with the largest part")]
 
 
 def _study(session: GateSession, options: GateOptions) -> tuple[list[Removal], str]:
@@ -156,7 +131,6 @@ def _write(
     said: Sequence[str],
     removal: Sequence[Removal],
     about: str,
-    explained: Sequence[tuple[str, Path, str]],
     out: Path,
 ) -> None:
     names = short_names(session.gates)
@@ -180,7 +154,7 @@ def _write(
     groups = int((pictures.classes.sum(0) > 0).sum())
     report.add_text(_EXPLANATION.format(chance=max(groups - 1, 0) / max(len(pictures) - 1, 1)))
     drawings = draw_figures(session.gates, found, pictures, drawn, (options.channels, options.seed), out)
-    for heading, file, alternative in [*drawings, *explained]:
+    for heading, file, alternative in drawings:
         report.add_heading(heading)
         report.add_picture(file, alternative)
     if removal:

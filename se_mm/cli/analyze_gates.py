@@ -10,7 +10,6 @@ from .arguments import add_model_arguments, add_study_arguments, config_of
 EXAMPLES = """\
   %(prog)s CONFIG work_dirs/CONFIG/epoch_12.pth --data-root DIR --out gates/
   %(prog)s CONFIG CHECKPOINT --classes goldfish pug plane cliff --per-class 50 --removal --out gates/
-  %(prog)s CONFIG CHECKPOINT --cam street.jpg --box 2 --out gates/
 """
 
 
@@ -21,8 +20,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--per-class', type=int, default=50, metavar='N', help='pictures of each class (50)')
     parser.add_argument('--channels', type=int, default=50, metavar='N', help='channels of a block that are drawn (50)')
     parser.add_argument('--removal', action='store_true', help='measure the metric without each gate, too')
-    parser.add_argument('--cam', metavar='PICTURE', help='show which places and channels a detection in it depends on')
-    parser.add_argument('--box', type=int, default=0, metavar='N', help='that detection, 0 for the best (0)')
     add_study_arguments(parser)
 
 
@@ -40,7 +37,5 @@ def run(args: argparse.Namespace) -> None:
         removal=args.removal,
         metric=args.metric,
         calibration=args.calibration,
-        cam=args.cam,
-        box=args.box,
     )
     analyze_gates(cfg, args.checkpoint, args.out, options)

@@ -11,7 +11,6 @@ EXAMPLES = """\
   %(prog)s CONFIG work_dirs/CONFIG/epoch_12.pth --data-root DIR --budget 0.001 --out pruned/
   %(prog)s CONFIG CHECKPOINT --stages 3 --out pruned/
   %(prog)s CONFIG CHECKPOINT --blocks layer4.1 layer4.2 --out pruned/
-  %(prog)s CONFIG CHECKPOINT --channels 0.1 0.2 0.3 --out channels/
 """
 
 
@@ -27,27 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     which.add_argument('--stages', type=int, nargs='+', metavar='STAGE', help='all gates of these stages, from 0')
     which.add_argument('--blocks', nargs='+', metavar='UNIT', help='the gates of these units, as layer4.0')
-    which.add_argument(
-        '--channels',
-        type=float,
-        nargs='+',
-        metavar='SHARE',
-        help='no gates but channels: compare their ranking by gates with that by weights, at these shares; '
-        'writes no network',
-    )
     add_study_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    from ..apis.channel_study import study_channels
     from ..apis.gate_pruning import PruneOptions, prune_gates
     from ..config.pretrained import local_checkpoint
 
     args.checkpoint = local_checkpoint(args.checkpoint)
     cfg = config_of(args, args.checkpoint)
-    if args.channels:
-        study = (args.metric, args.calibration, args.seed)
-        study_channels(cfg, args.checkpoint, args.out, args.channels, *study)
-        return
     options = PruneOptions(args.budget, args.stages, args.blocks, args.metric, args.calibration, args.seed)
     prune_gates(cfg, args.checkpoint, args.out, options)
