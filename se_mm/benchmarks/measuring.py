@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils.benchmark import timer  # waits for the GPU first
 from tqdm import tqdm
 
@@ -54,6 +55,8 @@ def interleaved(runs: dict[Key, Callable[[], Any]], rounds: int, warmup: int = 0
 def kept_bytes(forward: Callable[[], Any], model: nn.Module) -> int:
     """Bytes that autograd keeps between a forward and its backward: whole storages, each once, without the weights.
 
+    Tensors without values, on the meta device or of a ``FakeTensorMode``, count like real ones.
+
     Args:
         forward: called once; returns what the backward would start from.
         model: its parameters and buffers are not counted.
@@ -63,13 +66,14 @@ def kept_bytes(forward: Callable[[], Any], model: nn.Module) -> int:
         >>> kept_bytes(lambda: layer(x).exp().sum(), layer)  # x and the result of exp, of 80 bytes each
         160
     """
-    weights = {t.untyped_storage().data_ptr() for t in (*model.parameters(), *model.buffers())}
+    weights = {StorageWeakRef(t.untyped_storage()) for t in (*model.parameters(), *model.buffers())}
     kept = {}
 
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage  # held, so that its address is not given to another
+        reference = StorageWeakRef(storage)  # the same for all tensors in one storage; a meta storage has no address
+        if reference not in weights:
+            kept[reference] = storage
         return tensor.detach()
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):

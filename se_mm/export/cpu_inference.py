@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..models.fused import is_eager, is_plain_conv, is_recorded, is_watched, pays_in_weight_space
+from ..models.fused import is_eager, is_fake, is_plain_conv, is_recorded, is_watched, pays_in_weight_space
 from ..models.hosts.made_classes import Made, put_before
 from ..models.hosts.residual_units import StandardUnit, gate_of, is_plain_block, is_pointwise
 
@@ -183,7 +183,7 @@ def _check_operators() -> None:
 
 def can_be_fused(x: Tensor) -> bool:
     """Whether the fused operators take a map: float32 on a CPU, nothing recorded, traced or under autocast."""
-    plain = is_eager(x) and x.device.type == 'cpu' and x.dtype == torch.float32 and x.dim() == 4
+    plain = is_eager(x) and not is_fake(x) and x.device.type == 'cpu' and x.dtype == torch.float32 and x.dim() == 4
     return plain and x.numel() > 0 and not is_recorded(x) and not torch.is_autocast_enabled('cpu')
 
 

@@ -1,7 +1,7 @@
 """The tail of an SE residual unit in one pass, its kernels, and the plain form beside it (torch alone)."""
 
 from .batch_norm_tail import batch_norm_tail, takes_batch_statistics
-from .eager import is_eager, is_recorded, is_watched
+from .eager import is_eager, is_fake, is_recorded, is_watched
 from .folded_conv import folded_affine, folded_conv, folded_downsample, folds_downsample, is_plain_conv
 from .frozen_norm import frozen_affine, is_frozen, normalized
 from .fused_tail import fused_tail
@@ -17,6 +17,7 @@ __all__ = [
     'frozen_affine',
     'fused_tail',
     'is_eager',
+    'is_fake',
     'is_frozen',
     'is_plain_conv',
     'is_recorded',

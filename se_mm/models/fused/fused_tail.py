@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..attention.operators import accumulated_in
+from .eager import is_fake
 from .gradients import recorded_gradients, through_small
 
 
@@ -133,7 +134,7 @@ def _differentiable_backward(
 
 def _kernels(v: Tensor) -> ModuleType | None:
     """The GPU kernels for a map that is on one."""
-    return _working_kernels(v.device, v.dtype) if v.is_cuda else None
+    return _working_kernels(v.device, v.dtype) if v.is_cuda and not is_fake(v) else None
 
 
 @cache
