@@ -1,4 +1,4 @@
-"""The exception for mistakes of the user."""
+"""The exceptions of the package, and the statuses of its commands."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 #: Exit status of a tool after a mistake of the user.
 USER_ERROR = 2
+#: After what another package raised, and after a bug.
+FAILURE = 1
 #: After Ctrl-C, as of a shell.
 INTERRUPTED = 130
 #: After a checkpoint was saved on SIGTERM ("temporary failure, try again" in sysexits.h).
@@ -18,8 +20,8 @@ class SeMmError(Exception):
     """A mistake that the user can mend.
 
     The message says what was wrong (file, key, value), what was expected and what to do.
-    The tools print it alone and leave with exit status 2; any other exception is a bug
-    and keeps its traceback.
+    The tools print it alone and leave with exit status 2; any exception that is not of this module is a bug
+    and shows its traceback.
 
     Attributes:
         is_reported: whether another process reports it.
@@ -32,6 +34,14 @@ class SeMmError(Exception):
     """
 
     is_reported = False
+
+
+class RunError(Exception):
+    """What another package raised while a config was built or run.
+
+    The message is its last line, with the key of the config where that is known, and the log file, which has the
+    traceback. The tools print it alone and leave with exit status 1.
+    """
 
 
 def listed(names: Sequence[str], most: int = 10) -> str:

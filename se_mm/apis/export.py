@@ -21,6 +21,8 @@ from torch import nn
 from ..config.loaders import datasets_of
 from ..datasets.validation import preflight
 from ..engine import switches
+from ..engine.evaluation import load_weights
+from ..engine.runner import build_runner, test
 from ..errors import SeMmError, listed
 from ..evaluation.metrics import USUAL_METRICS, find_metric, share_lost
 from ..export import programs, quantization
@@ -30,9 +32,7 @@ from ..export.forms import Form, export_form
 from ..export.parity import LIMITS, SCALES, SIZES, Comparison, of_file, of_pytorch
 from ..export.pictures import describe_resizing, prepare
 from ..export.runtimes import ExportedFile, open_exported
-from .evaluation import load_weights
 from .exported import use_exported
-from .runner import build_runner, test
 
 #: Calls that are timed, after two that are not.
 _TIMED = 10

@@ -10,10 +10,10 @@ from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from ..engine.evaluation import without_averaging
 from ..errors import SeMmError, listed
 from ..export.parity import detections
 from ..export.runtimes import ExportedFile
-from .evaluation import without_averaging
 
 
 class ExportedModel(nn.Module):

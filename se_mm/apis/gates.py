@@ -23,11 +23,11 @@ from ..compat.compiled import original_name
 from ..config.loaders import datasets_in, datasets_of
 from ..datasets.validation import preflight, skipped
 from ..engine import switches
+from ..engine.evaluation import load_weights
+from ..engine.runner import build_runner
 from ..errors import SeMmError, listed
 from ..evaluation.metrics import find_metric
 from ..weights.files import read_checkpoint
-from .evaluation import load_weights
-from .runner import build_runner
 
 #: Batches are kept in memory between evaluations while they are smaller than this, in bytes.
 KEPT_BYTES = 1 << 30

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # mmengine takes seconds to import, and --help does not need it
     from mmengine.config import Config
 
 CONFIG_HELP = 'a config file, or package::path of one that a package ships (mmdet::, mmpretrain::, se_mm::)'
+#: Set in the environment: as ``--verbose``.
+VERBOSE_VARIABLE = 'SE_MM_VERBOSE'
 ATTENTION_HELP = 'another layer than SE: eca, cbam, coord, gc, context, ese, fca, ge, simam; as eca,k_size=[3,5,5,7]'
 
 
@@ -27,7 +28,12 @@ class OptionAction(argparse.Action):
 
 class _Verbose(argparse.Action):
     def __call__(self, *_: Any) -> None:
-        os.environ['SE_MM_VERBOSE'] = '1'  # read when the process is set up, and by the processes of a launcher
+        os.environ[VERBOSE_VARIABLE] = '1'  # read when the process is set up, and by the processes of a launcher
+
+
+def is_verbose() -> bool:
+    """Whether the whole log is printed, and no progress line."""
+    return os.environ.get(VERBOSE_VARIABLE, '') not in ('', '0')
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +43,6 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     add_data_arguments(parser)
     parser.add_argument('--batch-size', type=int, metavar='N', help='pictures a batch and process')
     parser.add_argument('--workers', type=int, metavar='N', help='processes that load data (0: none beside this one)')
-    parser.add_argument('--explain', metavar='KEY', help='say which file of the inheritance set a key, and stop')
     parser.add_argument(
         '--log',
         nargs='+',
@@ -112,7 +117,7 @@ def add_study_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def config_of(args: argparse.Namespace, checkpoint: str | None = None) -> Config:
-    """The config with the command line laid over it; ``--explain`` ends the process with its answer.
+    """The config with the command line laid over it.
 
     Args:
         args: of :func:`add_config_arguments` or :func:`add_data_arguments`.
@@ -121,14 +126,11 @@ def config_of(args: argparse.Namespace, checkpoint: str | None = None) -> Config
     Raises:
         SeMmError: as :func:`se_mm.config.load.load_config`, and for values that do not fit.
     """
-    from mmengine.dist import is_main_process
-
     from ..config.batches import set_batch_size, set_size, set_workers
     from ..config.classes import use_classes_of
-    from ..config.explain import explain
     from ..config.load import load_config
-    from ..config.locate import locate
     from ..config.schedule import refuse_lengths_twice, set_length
+    from ..utils.console import say
 
     given = {name: getattr(args, name, None) for name in ('epochs', 'iters', 'batch_size', 'workers', 'size')}
     refuse_lengths_twice(args.cfg_options or {}, given)
@@ -150,11 +152,12 @@ def config_of(args: argparse.Namespace, checkpoint: str | None = None) -> Config
         set_workers(cfg, given['workers'])
     if given['size'] is not None:
         said += set_size(cfg, *given['size'])
-    if getattr(args, 'explain', None):
-        print('\n'.join(explain(locate(args.config), cfg, args.explain)))
-        sys.exit(0)
-    if said and is_main_process():
-        print('\n'.join(said))
+    if hasattr(args, 'local_rank'):  # of a command that trains or tests
+        cfg.launcher = args.launcher
+        cfg.work_dir = args.work_dir or cfg.work_dir
+        os.environ.setdefault('LOCAL_RANK', str(args.local_rank))  # some launchers pass it as an argument
+    for line in said:
+        say(line)
     return cfg
 
 
@@ -172,8 +175,3 @@ def _with_attention(cfg: Config, args: argparse.Namespace) -> Config:
         flag = f'--attention {args.attention}' if args.attention else '--se'
         raise SeMmError(f'{flag} changes nothing: the networks of {args.config} have attention already; leave it out')
     return twin
-
-
-def set_local_rank(args: argparse.Namespace) -> None:
-    """Hands on the rank from launchers that pass it as an argument rather than in the environment."""
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))

@@ -7,19 +7,23 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 
 from mmengine.dist import is_distributed
+from mmengine.logging import MMLogger
 from torch import distributed
 
-from ..errors import INTERRUPTED, PREEMPTED_STATUS, TRACEBACK_VARIABLE, USER_ERROR, SeMmError
+from ..errors import FAILURE, INTERRUPTED, PREEMPTED_STATUS, TRACEBACK_VARIABLE, USER_ERROR, RunError, SeMmError
+from ..utils.console import quiet
+from .arguments import is_verbose
 
 
 def own(main: Callable[[], None]) -> None:
     """Runs a tool and leaves the process with its status.
 
-    A mistake of the user is one message on stderr and status 2; a bug keeps its traceback.
-    Ctrl-C is neither: status 130, as of a shell.
+    A mistake of the user is one message on stderr and status 2, a failure of another package one message and status 1;
+    a bug shows its traceback. Ctrl-C is neither: status 130, as of a shell.
     """
     try:
         set_up()
@@ -27,12 +31,12 @@ def own(main: Callable[[], None]) -> None:
         if is_distributed():
             distributed.barrier()
             distributed.destroy_process_group()  # on success only: NCCL waits for the other processes
-    except SeMmError as error:
+    except (SeMmError, RunError) as error:
         if os.environ.get(TRACEBACK_VARIABLE):
             traceback.print_exc()
-        if not error.is_reported:
+        if not getattr(error, 'is_reported', False):
             print(f'error: {error}', file=sys.stderr)
-        sys.exit(USER_ERROR)
+        sys.exit(USER_ERROR if isinstance(error, SeMmError) else FAILURE)
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)
         sys.exit(INTERRUPTED)
@@ -47,9 +51,9 @@ def own(main: Callable[[], None]) -> None:
 
 def set_up() -> None:
     """All that the tools change for their whole process, which ``import se_mm`` may not."""
-    from .console import quiet
-
-    quiet()
+    if not is_verbose():
+        quiet(MMLogger.get_instance('mmengine'))  # the loggers of runners follow it
+        warnings.filterwarnings('ignore', message='.*faster_coco_eval')  # of mmdet: pycocotools does what it would
 
 
 def _end_workers() -> None:

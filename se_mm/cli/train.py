@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
-from .arguments import add_config_arguments, config_of, set_local_rank
-
-if TYPE_CHECKING:
-    from mmengine.config import Config
+from .arguments import add_config_arguments, config_of, is_verbose
 
 EXAMPLES = """\
   %(prog)s se_mm::faster_rcnn_se_r50_coco.py --data-root data/coco
@@ -50,26 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from ..apis.distributed import join_processes
-    from ..apis.runner import build_runner, train
-    from ..config import pretrained
-    from ..datasets.validation import preflight
-    from ..engine import switches
-    from ..visualization.backends import add_log_backends
-    from .console import show_progress
+    from ..apis.train import SWITCHES, train
 
-    set_local_rank(args)
     cfg = config_of(args)
-    cfg.launcher = args.launcher
-    cfg.work_dir = args.work_dir or cfg.work_dir
-    join_processes(cfg)
-    switches.apply_training_switches(cfg, args)
-    preflight.check(cfg, ('train', 'val'))
-    pretrained.fetch(cfg)
-    add_log_backends(cfg, args.log)
-
-    def prepare(prepared: Config) -> None:
-        switches.make_survivable(prepared)
-        show_progress(prepared)
-
-    train(build_runner(cfg, prepare))
+    train(cfg, args.log, not is_verbose(), **{name: getattr(args, name) for name in SWITCHES})

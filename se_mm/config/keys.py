@@ -1,15 +1,21 @@
-"""Keys on the command line that the config does not have."""
+"""Keys that the config does not have, or that an error is about."""
 
 from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
 
+from mmengine import registry as registries
 from mmengine.config import Config
+from mmengine.registry import OPTIMIZERS, Registry
 from mmengine.runner import Runner
 
 from ..errors import SeMmError
+from ..utils.type_names import type_name
+from .tree import dotted, nodes
 
 #: What is read from a config beside the arguments of mmengine's Runner.
 _ALSO_READ = (
@@ -45,3 +51,104 @@ def check_keys(cfg: Config, options: Iterable[str]) -> None:
             close = difflib.get_close_matches(first, known, 1)
             hint = f'; did you mean {close[0]}{"." * bool(rest)}{rest}?' if close else f', and nothing reads {first}'
             raise SeMmError(f'--cfg-options {option}: the config has no {first}{hint}')
+
+
+_UNEXPECTED = re.compile(r"\(\) got an unexpected keyword argument '(\w+)'")
+_UNREGISTERED = re.compile(r'(\w+) is not in the [\w: ]+ registry')
+
+
+def unexpected_argument(cfg: Config, error: BaseException) -> SeMmError | None:
+    """The message for an argument that a class of the config does not take; ``None`` for any other error.
+
+    Args:
+        cfg: what was built.
+        error: what was raised meanwhile.
+
+    Returns:
+        It names the key, the class and the argument of it that is closest.
+
+    Example:
+        >>> cfg = Config(dict(train_cfg=dict(type='EpochBasedTrainLoop', max_epoch=2)))
+        >>> error = TypeError("EpochBasedTrainLoop.__init__() got an unexpected keyword argument 'max_epoch'")
+        >>> print(unexpected_argument(cfg, error))
+        train_cfg.max_epoch: EpochBasedTrainLoop has no argument max_epoch; did you mean max_epochs?
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        found = _UNEXPECTED.search(str(cause)) if isinstance(cause, TypeError) else None
+        for keys, node in nodes(cfg._cfg_dict) if found else ():
+            name = found[1]
+            known = arguments_of(cls) if name in node and (cls := _class_of(cfg, node)) else [name]
+            if name not in known:
+                close = difflib.get_close_matches(name, known, 1)
+                hint = f'; did you mean {close[0]}?' if close else f'; it has {", ".join(known)}'
+                return SeMmError(f'{dotted((*keys, name))}: {cls.__name__} has no argument {name}{hint}')
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def key_of(cfg: Config, error: BaseException) -> str:
+    """The key of a type that no registry has, for the beginning of a message; empty where it is not known.
+
+    Example:
+        >>> key_of(Config(dict(model=dict(type='ResNt'))), KeyError('ResNt is not in the mmdet::model registry.'))
+        'model.type: '
+    """
+    found = _UNREGISTERED.search(str(error))
+    holders = [keys for keys, node in nodes(cfg._cfg_dict) if found and type_name(node) == found[1]]
+    return f'{dotted(holders[0])}.type: ' if holders else ''
+
+
+def check_optimizer(cfg: Config) -> None:
+    """Whether there is an optimizer of the name: of one that is not, mmengine only says that it cannot be called.
+
+    Raises:
+        SeMmError: if not, with the closest name.
+
+    Example:
+        >>> check_optimizer(Config(dict(optim_wrapper=dict(optimizer=dict(type='Adm')))))
+        Traceback (most recent call last):
+        ...
+        se_mm.errors.SeMmError: optim_wrapper.optimizer.type is Adm, which is not registered; did you mean Adam?
+    """
+    kind = ((cfg.get('optim_wrapper') or {}).get('optimizer') or {}).get('type')
+    with OPTIMIZERS.switch_scope_and_registry(cfg.get('default_scope')) as registry:  # mmpretrain has some of its own
+        if isinstance(kind, str) and registry.get(kind) is None:
+            close = difflib.get_close_matches(kind, {**OPTIMIZERS.module_dict, **registry.module_dict}, 1)
+            hint = f'; did you mean {close[0]}?' if close else ''
+            raise SeMmError(f'optim_wrapper.optimizer.type is {kind}, which is not registered{hint}')
+
+
+def _class_of(cfg: Config, node: Mapping[str, Any]) -> type | None:
+    """The class that a node names, in whichever registry it is."""
+    kind = node.get('type')
+    if not isinstance(kind, str):
+        return kind if isinstance(kind, type) else None
+    for root in vars(registries).values():
+        if isinstance(root, Registry):
+            with root.switch_scope_and_registry(cfg.get('default_scope')) as registry:
+                if isinstance(found := registry.get(kind), type):
+                    return found
+    return None
+
+
+def arguments_of(cls: type) -> list[str]:
+    """The arguments of a class, of its bases too where it hands on what it does not know.
+
+    Example:
+        >>> class Base:
+        ...     def __init__(self, depth): ...
+        >>> class Host(Base):
+        ...     def __init__(self, reduction=16, **kwargs): ...
+        >>> arguments_of(Host)
+        ['reduction', 'depth']
+    """
+    names: list[str] = []
+    for base in cls.__mro__:
+        if '__init__' not in vars(base) or base is object:
+            continue
+        parameters = inspect.signature(base.__init__).parameters.values()
+        names += [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return [name for name in dict.fromkeys(names) if name != 'self']

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
-from mmengine.dist import is_main_process
 
 from ..compat.config_scope import read_config
 from ..errors import SeMmError
+from ..utils.console import say
 from .classes import classes_in_data, set_classes
 from .keys import check_keys
 from .loaders import datasets_in
@@ -67,7 +67,7 @@ def load_config(
     if data_root:
         set_data_root(cfg, data_root)
         for line in fit_data(cfg, data_root):
-            _say(line)
+            say(line)
     if classes is not None:
         set_classes(cfg, classes or classes_in_data(cfg))
     cfg.setdefault('work_dir', default_work_dir(path))
@@ -90,11 +90,6 @@ def model_of(cfg: Config) -> ConfigDict:
 def default_work_dir(path: str) -> str:
     """Where a config that names no folder writes to."""
     return f'work_dirs/{Path(path).stem}'
-
-
-def _say(line: str) -> None:
-    if is_main_process():
-        print(line)
 
 
 def set_data_root(cfg: Config, data_root: str) -> None:

@@ -7,6 +7,9 @@ from mmengine.config import Config
 from support.commands import tool
 from support.small import DEMO
 
+from se_mm import SeMmError
+from se_mm.config.keys import check_optimizer
+
 
 @pytest.mark.parametrize(
     ('args', 'message'),
@@ -50,9 +53,7 @@ def test_coco_that_is_missing_says_how_to_get_it():
 
 def test_an_optimizer_of_the_configs_own_package_is_known():
     """What else goes wrong with such a config would be taken for an optimizer that no registry has."""
-    from se_mm.apis.mistakes import unknown_optimizer
-
     optim_wrapper = dict(optimizer=dict(type='Lamb'))
-    assert unknown_optimizer(Config(dict(default_scope='mmpretrain', optim_wrapper=optim_wrapper))) is None
-    unknown = unknown_optimizer(Config(dict(default_scope='mmdet', optim_wrapper=optim_wrapper)))
-    assert 'type is Lamb, which is not registered' in str(unknown)
+    check_optimizer(Config(dict(default_scope='mmpretrain', optim_wrapper=optim_wrapper)))
+    with pytest.raises(SeMmError, match='type is Lamb, which is not registered'):
+        check_optimizer(Config(dict(default_scope='mmdet', optim_wrapper=optim_wrapper)))

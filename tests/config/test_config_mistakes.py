@@ -11,9 +11,9 @@ from support.formats import Sample, voc_folder
 from support.small import draw_scenes, scene_config
 
 from se_mm import SeMmError, cli
-from se_mm.apis.runner import build_runner, train
 from se_mm.config.options import merge_options
 from se_mm.datasets.prepare.detection import prepare_detection
+from se_mm.engine.runner import build_runner, train
 
 RETINANET = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
 DEMO = 'se_mm::demo/faster_rcnn_se_r18_shapes.py'
@@ -43,7 +43,6 @@ def cells(tmp_path_factory):
         ([DEMO, '--size', '8', '8'], '--size is 8 8; expected'),
         (['se_mm::se_resnet50_places365.py', '--size', '224', '320'], 'RandomResizedCrop of this config crops squares'),
         ([DEMO, '--classes', 'a', 'b', 'a'], '--classes names a twice'),
-        ([DEMO, '--explain', 'optim_wrapper.lr'], 'did you mean .*optim_wrapper.optimizer.lr'),
         (
             [DEMO, '--data-root', '/no/data'],
             '/no/data does not exist; put it there, or name another folder with',
@@ -86,20 +85,6 @@ def test_an_argument_that_no_class_takes(tmp_path, options, message):
     forget_mmengines_state()
     with pytest.raises(SeMmError, match=message.replace('?', r'\?')):
         train(build_runner(cfg, switches.make_survivable))
-
-
-def test_explain_names_the_files_from_the_base_on(tmp_path, capsys):
-    (tmp_path / 'mine.py').write_text(f"_base_ = '{RETINANET}'\noptim_wrapper = dict(optimizer=dict(lr=0.005))\n")
-    option = ['--cfg-options', 'optim_wrapper.optimizer.lr=0.1']
-    with pytest.raises(SystemExit) as left:
-        cli.run('train', [str(tmp_path / 'mine.py'), '--explain', 'optim_wrapper.optimizer.lr', *option])
-    assert left.value.code == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[-5] == 'optim_wrapper.optimizer.lr = 0.1'
-    assert lines[-4].endswith('schedules/schedule_1x.py: 0.02')
-    assert lines[-3].endswith('retinanet_r50_fpn_1x_coco.py: 0.01')
-    assert lines[-2].endswith('mine.py: 0.005')
-    assert lines[-1].endswith('the command line: 0.1')
 
 
 @pytest.mark.parametrize('command', sorted(set(cli.COMMANDS.values())))

@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 import math
 import re
-import signal
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from support.small import draw_scenes, draw_shapes, run, scene_config, train_with, trained_with
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import TensorDataset
 
 from se_mm import SeMmError
-from se_mm.apis.runner import _run
 from se_mm.engine.repeatable import Reader
+from se_mm.engine.runner import _workers_named
 
 BOXES = """
 _base_ = '{repository}/configs/demo/faster_rcnn_se_r18_shapes.py'
@@ -129,34 +127,22 @@ def test_a_worker(data, tmp_path, how, message):
     assert 'Traceback' not in done.stderr
 
 
-def test_a_worker_whose_death_is_told_after_a_failure_to_read_from_it():
-    """The main process may find the end of a pipe before the signal of the kernel, which torch answers."""
-    loader = DataLoader(TensorDataset(torch.zeros(2)))
-    Reader.of(loader, 0, 0).reading[0] = 1
-    loop = SimpleNamespace(dataloader=loader)
-    hooks = dict(register_hook=lambda hook: None, hooks=[], _val_loop=None, _test_loop=None)
-
-    def die(number, frame):
-        raise RuntimeError('DataLoader worker (pid 1) is killed by signal: Killed.')
-
-    def read():
-        signal.setitimer(signal.ITIMER_REAL, 0.1)
+def test_a_worker_whose_death_is_found_at_the_end_of_its_pipe():
+    """Before the signal of the kernel comes, which torch answers."""
+    reader = Reader(TensorDataset(torch.zeros(2)), 0, 0, 1)
+    reader.reading[0] = 1
+    with pytest.raises(SeMmError, match='worker has ended; it was reading sample 1'), _workers_named([reader]):
         raise EOFError
 
-    before = signal.signal(signal.SIGALRM, die)
-    try:
-        with pytest.raises(SeMmError, match='is killed by signal: Killed.; it was reading sample 1'):
-            _run(SimpleNamespace(_train_loop=loop, **hooks), read)
-    finally:
-        signal.signal(signal.SIGALRM, before)
 
-
-@pytest.mark.fault('a transform raises', 'its traceback, and the picture')
+@pytest.mark.fault('a transform raises', 'its last line, the picture, the traceback in the log file, status 1')
 def test_a_bug_in_a_transform_keeps_its_traceback_and_names_the_picture(data, tmp_path):
     name = annotations(data, 'train')[1]['images'][4]['file_name']
     done = train_with(BOXES, data, tmp_path / 'out', more=WORKER.format(name=name, how='raise'), fresh=True)
     assert done.returncode == 1
-    assert 'ValueError: a bug in a transform' in done.stderr
+    (log,) = (tmp_path / 'out').glob('*/*.log')
+    assert f'error: ValueError: a bug in a transform (traceback: {log})' in done.stderr
+    assert 'Traceback (most recent call last)' in log.read_text()
     assert f'{data}/train/{name} could not be prepared' in done.stderr + done.stdout
 
 

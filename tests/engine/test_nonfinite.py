@@ -11,7 +11,7 @@ from support.small import draw_scenes, run, scene_config
 from torch import nn
 
 from se_mm import SELayer, SeMmError
-from se_mm.apis import runner as runtime
+from se_mm.engine import runner as runtime
 from se_mm.engine import switches
 from se_mm.engine.optim_wrappers import OptimWrapper, all_finite
 

@@ -14,6 +14,7 @@ from support.small import draw_scenes, run, scene_config
 from se_mm import SeMmError
 from se_mm.config.options import merge_options
 from se_mm.datasets.validation import preflight
+from se_mm.errors import RunError
 
 
 @pytest.fixture(scope='module')
@@ -50,7 +51,7 @@ def trains_or_says_why(scenes, folder, options) -> str:
         merge_options(cfg, options)
         preflight.check(cfg, ('train', 'val'))
         runner = run(cfg)
-    except SeMmError as error:
+    except (SeMmError, RunError) as error:
         return str(error)
     assert runner.iter > 0
     return ''

@@ -106,7 +106,7 @@ def test_compiled_it_is_the_same():
 
 
 def test_a_model_without_se_has_nothing_to_deploy():
-    from se_mm.apis.evaluation import deploy
+    from se_mm.engine.evaluation import deploy
 
     with pytest.raises(SeMmError, match='the model has none'):
         deploy(nn.Sequential(ResNet(18)))

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from mmengine.config import Config
 
-from se_mm.apis import runner as runtime
 from se_mm.datasets.prepare import shapes
+from se_mm.engine import runner as runtime
 from se_mm.engine import switches
 from support.commands import forget_mmengines_state, output, tool
 from support.helpers import REPOSITORY

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from ...config.tree import nodes
 from ...registry import HOOKS
+from ...utils.console import say
 from ...utils.memory import peak_resident_bytes
 from ...visualization.training_curves import metric_labels
 from ...weights.published import is_pretrained
@@ -36,7 +37,7 @@ class ProgressHook(Hook):
         self.bar: tqdm | None = None
 
     def before_train(self, runner: Runner) -> None:
-        _say(summary(runner))
+        say(summary(runner))
         loop = runner.train_loop
         self.bar = _bar(loop.max_iters, initial=loop.iter)
         self.every = max(loop.max_iters // LINES, 1)
@@ -56,20 +57,20 @@ class ProgressHook(Hook):
             return
         left = datetime.timedelta(seconds=int(runner.message_hub.runtime_info.get('eta', 0)))
         where = ', '.join(filter(None, [_epoch(runner), f'iteration {done}/{runner.max_iters}']))
-        _say(f'{where}, loss {loss:.3f}, {left} left, {memory()}')
+        say(f'{where}, loss {loss:.3f}, {left} left, {memory()}')
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, Any] | None = None) -> None:
         when = 'validation'
         if runner._train_loop is not None:
             when = f'epoch {runner.epoch}' if _epoch(runner) else f'iteration {runner.iter}'
-        _say(f'{when}: {", ".join(_metrics(metrics))}')
+        say(f'{when}: {", ".join(_metrics(metrics))}')
 
     def after_train(self, runner: Runner) -> None:
         if self.bar is not None:
             self.bar.close()
 
     def before_test(self, runner: Runner) -> None:
-        _say(summary(runner))
+        say(summary(runner))
 
     def before_test_epoch(self, runner: Runner) -> None:
         self.bar = _bar(len(runner.test_dataloader))
@@ -79,7 +80,7 @@ class ProgressHook(Hook):
 
     def after_test_epoch(self, runner: Runner, metrics: Mapping[str, Any] | None = None) -> None:
         self.bar.close()
-        _say('\n'.join(_metrics(metrics)))
+        say('\n'.join(_metrics(metrics)))
 
 
 def summary(runner: Runner) -> str:
@@ -149,9 +150,3 @@ def _metrics(metrics: Mapping[str, Any] | None) -> list[str]:
 def _bar(total: int, initial: int = 0) -> tqdm:
     silent = not is_main_process() or not sys.stderr.isatty()
     return tqdm(total=total, initial=initial, disable=silent, unit='it', dynamic_ncols=True)
-
-
-def _say(text: str) -> None:
-    if is_main_process():
-        tqdm.write(text, file=sys.stdout)
-        sys.stdout.flush()

@@ -1,0 +1,59 @@
+"""Training."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Sequence
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from ..config import pretrained
+from ..datasets.validation import preflight
+from ..engine import runner as run
+from ..engine import switches as apply
+from ..engine.launcher import join_processes
+from ..visualization.backends import add_log_backends
+
+#: The switches of ``tools/train.py``, with the values that change nothing.
+SWITCHES: dict[str, Any] = dict(
+    accumulate=None,
+    amp=False,
+    auto_scale_lr=False,
+    compile=False,
+    deterministic=False,
+    ema=None,
+    no_pretrained=False,
+    resume=None,
+    seed=None,
+    sync_bn=False,
+)
+
+
+def train(cfg: Config, log: Sequence[str] = (), progress: bool = False, **switches: Any) -> Runner:
+    """Trains a detector or a classifier as ``tools/train.py`` does: its data are checked, and it can be resumed.
+
+    Args:
+        cfg: of :func:`se_mm.config.load.load_config`; ``cfg.launcher`` names what started several processes.
+        log: other places for metrics and pictures: ``'tensorboard'``, ``'wandb'``, ``'mlflow'``.
+        progress: whether a summary, a progress line and the metrics are shown.
+        switches: of ``SWITCHES``, as ``resume='auto'`` or ``ema=0.0002``.
+
+    Returns:
+        The runner after the training; ``runner.work_dir`` has what it wrote.
+
+    Raises:
+        SeMmError: if the config, its data or a switch asks for what there is not.
+        RunError: if another package fails; the log file has the traceback.
+    """
+    if unknown := set(switches) - set(SWITCHES):
+        raise TypeError(f'train() has no switch {", ".join(unknown)}; there are {", ".join(SWITCHES)}')
+    join_processes(cfg)
+    apply.apply_training_switches(cfg, Namespace(**{**SWITCHES, **switches}))
+    preflight.check(cfg, ('train', 'val'))
+    pretrained.fetch(cfg)
+    add_log_backends(cfg, log)
+    runner = run.build_runner(cfg, apply.make_survivable, progress)
+    run.train(runner)
+    return runner
