@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # mmengine takes seconds to import, and --help does not need it
@@ -131,6 +133,9 @@ def config_of(args: argparse.Namespace, checkpoint: str | None = None) -> Config
     from ..config.load import load_config
     from ..config.schedule import refuse_lengths_twice, set_length
     from ..utils.console import say
+
+    with redirect_stdout(io.StringIO()):  # mmdet prints what it was installed without
+        import mmdet.datasets  # noqa: F401
 
     given = {name: getattr(args, name, None) for name in ('epochs', 'iters', 'batch_size', 'workers', 'size')}
     refuse_lengths_twice(args.cfg_options or {}, given)

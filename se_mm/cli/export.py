@@ -35,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from ..apis.export import Options, export
+    from ..apis.infer import find_images
     from ..config.pretrained import local_checkpoint
-    from ..engine.inference import find_images
 
     args.checkpoint = local_checkpoint(args.checkpoint)
     args.launcher = 'none'  # the data are read, as in a test

@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from ..apis.infer import find_images, infer, infer_exported
     from ..config.pretrained import local_checkpoint
-    from ..engine.inference import find_images, infer, infer_exported
     from ..export.runtimes import is_exported
 
     if not 0 <= args.score <= 1:

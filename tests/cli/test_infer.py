@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from support.commands import output, tool
 
+from se_mm.apis.infer import infer
 from se_mm.config.load import load_config
 from se_mm.datasets.prepare import shapes
-from se_mm.engine.inference import infer
 from se_mm.weights.files import read_checkpoint
 
 

@@ -144,9 +144,9 @@ def _import_everything() -> None:
     import mmdet.utils
     import mmpretrain.utils
 
+    import se_mm.apis.infer
     import se_mm.datasets.validation.preflight
     import se_mm.engine.evaluation
-    import se_mm.engine.inference
     import se_mm.engine.runner
     import se_mm.engine.switches
     import se_mm.models.registered  # noqa: F401

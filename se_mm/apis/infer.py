@@ -18,10 +18,10 @@ import torch
 from mmengine.config import Config
 from tqdm import tqdm
 
-from ..apis.exported import ExportedModel
 from ..compat.compiled import original_name
 from ..datasets.prepare.annotated import IMAGE_SUFFIXES
 from ..datasets.transforms.loading import LoadImageFromFile, UnreadableImageError
+from ..engine.evaluation import check_attention, deploy, mismatch
 from ..errors import SeMmError, listed
 from ..evaluation.predictions import best_classes, coco_results
 from ..export.pictures import prepare
@@ -29,7 +29,7 @@ from ..export.runtimes import open_exported
 from ..utils.atomic import write_atomic
 from ..utils.paths import make_folder
 from ..weights.files import read_checkpoint
-from .evaluation import check_attention, deploy, mismatch
+from .exported import ExportedModel
 
 #: Smaller pictures are drawn so high, in pixels, so that a label can be read.
 LEAST_HEIGHT = 400
