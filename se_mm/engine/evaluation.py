@@ -15,6 +15,7 @@ from torch import nn
 from ..compat.checkpoints import log_classes_allowed
 from ..config.loaders import datasets_of
 from ..errors import SeMmError, listed
+from ..utils.console import prints_logged
 from ..weights.files import read_checkpoint
 
 #: What data-parallel training and ``torch.compile`` put before and between the names of tensors.
@@ -65,7 +66,7 @@ def load_weights(runner: Runner, checkpoint: str) -> None:
     without_averaging(runner)
     state: Mapping[str, Any] = content.get('state_dict', content)
     try:
-        with log_classes_allowed():  # mmengine reads the file again
+        with log_classes_allowed(), prints_logged():  # mmengine reads the file again
             runner.load_checkpoint(checkpoint, strict=True, revise_keys=_WRAPPERS)
     except SeMmError:
         raise
