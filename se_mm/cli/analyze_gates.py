@@ -24,12 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from ..apis.gate_report import GateOptions, analyze_gates
+    from ..apis.analyze_gates import analyze_gates
     from ..config.pretrained import local_checkpoint
 
     args.checkpoint = local_checkpoint(args.checkpoint)
-    cfg = config_of(args, args.checkpoint)
-    options = GateOptions(
+    analyze_gates(
+        config_of(args, args.checkpoint),
+        args.checkpoint,
+        args.out,
         classes=args.drawn,
         per_class=args.per_class,
         channels=args.channels,
@@ -38,4 +40,3 @@ def run(args: argparse.Namespace) -> None:
         metric=args.metric,
         calibration=args.calibration,
     )
-    analyze_gates(cfg, args.checkpoint, args.out, options)

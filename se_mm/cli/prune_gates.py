@@ -30,10 +30,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from ..apis.gate_pruning import PruneOptions, prune_gates
+    from ..apis.prune_gates import prune_gates
     from ..config.pretrained import local_checkpoint
 
     args.checkpoint = local_checkpoint(args.checkpoint)
-    cfg = config_of(args, args.checkpoint)
-    options = PruneOptions(args.budget, args.stages, args.blocks, args.metric, args.calibration, args.seed)
-    prune_gates(cfg, args.checkpoint, args.out, options)
+    prune_gates(
+        config_of(args, args.checkpoint),
+        args.checkpoint,
+        args.out,
+        budget=args.budget,
+        stages=args.stages,
+        blocks=args.blocks,
+        metric=args.metric,
+        calibration=args.calibration,
+        seed=args.seed,
+    )

@@ -11,7 +11,7 @@ from support.other_hosts import OTHER_HOSTS
 from torch import nn
 
 from se_mm import SeMmError, SETwin
-from se_mm.analysis.pruning import fold_mean
+from se_mm.analysis.gates.pruning import fold_mean
 from se_mm.models.hosts.sites import rescaled
 
 every_host = pytest.mark.parametrize('name', OTHER_HOSTS)

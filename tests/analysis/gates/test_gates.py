@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -12,8 +14,9 @@ from support.classifiers import CLASSES, COUNT, batches, classifier
 from torch import nn
 
 from se_mm import SEResNet
-from se_mm.analysis.gate_statistics import class_selectivity, explained_share, gate_statistics, group_moments
-from se_mm.analysis.gates import channel_gate, find_gates, gates_on, has_gate
+from se_mm.analysis.gates.find import find_gates, has_gate
+from se_mm.analysis.gates.record import channel_gate, record_gates
+from se_mm.analysis.gates.statistics import class_selectivity, explained_share, gate_statistics, group_moments
 from se_mm.errors import SeMmError
 from se_mm.models.attention import LAYERS, Blend, ContextBlock, SELayer
 
@@ -36,16 +39,13 @@ def by_hooks(model: nn.Module) -> dict[str, np.ndarray]:
     return {name.removesuffix('.se.fc2'): np.concatenate(parts)[:, :, 0, 0] for name, parts in found.items()}
 
 
-def collected(model: nn.Module) -> dict[str, np.ndarray]:
-    gates = find_gates(model)
-    parts = list(gates_on(model, batches(), gates))
-    assert all(set(part) == {gate.name for gate in gates} for part in parts)
-    return {gate.name: np.concatenate([part[gate.name] for part in parts]) for gate in gates}
+def recorded(model: nn.Module, folder: Path) -> dict[str, np.ndarray]:
+    return record_gates(model, batches(), find_gates(model), COUNT, folder)
 
 
-def test_gates_and_figures_equal_a_direct_computation_on_se_resnet_50():
+def test_gates_and_figures_equal_a_direct_computation_on_se_resnet_50(tmp_path):
     model = classifier()
-    expected, found = by_hooks(model), collected(model)
+    expected, found = by_hooks(model), recorded(model, tmp_path)
     assert list(found) == list(expected)
     assert len(found) == 16
     labels = np.array([0, 0, 1, 1, 2, 2])
@@ -77,7 +77,7 @@ def test_gates_and_figures_equal_a_direct_computation_on_se_resnet_50():
 
 
 @pytest.mark.parametrize('how', ['in place', 'wrapped', 'backbone wrapped', 'data parallel'])
-def test_a_compiled_or_wrapped_model_gives_the_same_and_stays_so(how):
+def test_a_compiled_or_wrapped_model_gives_the_same_and_stays_so(how, tmp_path):
     model = classifier(18)
     expected = by_hooks(model)
     counted = []
@@ -94,7 +94,7 @@ def test_a_compiled_or_wrapped_model_gives_the_same_and_stays_so(how):
         model.backbone = torch.compile(model.backbone, backend=backend)
     else:
         model = nn.DataParallel(model)
-    found = collected(model)
+    found = recorded(model, tmp_path)
     assert not counted  # no graph was made, which hooks would be missing from
     for name, s in expected.items():
         np.testing.assert_allclose(found[name], s, atol=1e-6)
@@ -104,11 +104,11 @@ def test_a_compiled_or_wrapped_model_gives_the_same_and_stays_so(how):
         assert counted  # it is compiled again
 
 
-def test_watching_changes_no_output_and_leaves_no_hook():
+def test_recording_changes_no_output_and_leaves_no_hook(tmp_path):
     model = classifier(18)
     with torch.no_grad():
         before = model.backbone(torch.ones(1, 3, 64, 64))[-1]
-    collected(model)
+    recorded(model, tmp_path)
     assert not any(module._forward_pre_hooks or module._forward_hooks for module in model.modules())
     with torch.no_grad():
         assert torch.equal(model.backbone(torch.ones(1, 3, 64, 64))[-1], before)
@@ -133,20 +133,24 @@ def test_the_gate_of_each_layer_is_what_the_map_is_multiplied_by(name):
             torch.testing.assert_close(channel_gate(one, u).double(), ratio, rtol=1e-5, atol=1e-6)
 
 
-def test_models_without_gates_are_refused_with_the_reason(capsys):
-    with pytest.raises(SeMmError, match=r'no gates to analyse; it is a plain network: --se gives'):
-        find_gates(ResNet(18))
-    with pytest.raises(SeMmError, match=r'no gates to analyse; its attention_stages and attention_blocks leave none'):
-        find_gates(SEResNet(18, attention_blocks=([], [], [], [])))
-    with pytest.raises(SeMmError, match=r'no gates to analyse; its attention layers do not multiply the map: layer1.0'):
-        find_gates(SEResNet(18, attention='ContextBlock'))
-    deployed = classifier(18)
-    deployed.backbone.deploy()
-    with pytest.raises(SeMmError, match='backbone is deployed: its norms are part of its convolutions'):
-        find_gates(deployed)
-    foreign = MODELS.build(dict(type='mmpretrain.SEResNet', depth=50))
-    with pytest.raises(SeMmError, match='SE layer of another library.*convert_checkpoint'):
-        find_gates(foreign)
+def deployed(model: nn.Module) -> nn.Module:
+    model.backbone.deploy()
+    return model
+
+
+@pytest.mark.parametrize(
+    ('model', 'word'),
+    [
+        (lambda: ResNet(18), 'plain network'),
+        (lambda: SEResNet(18, attention_blocks=([], [], [], [])), 'attention_blocks'),
+        (lambda: SEResNet(18, attention='ContextBlock'), 'do not multiply'),
+        (lambda: deployed(classifier(18)), 'deployed'),
+        (lambda: MODELS.build(dict(type='mmpretrain.SEResNet', depth=50)), 'convert_checkpoint'),
+    ],
+)
+def test_models_without_gates_are_refused_with_the_reason(model, word):
+    with pytest.raises(SeMmError, match=word):
+        find_gates(model())
 
 
 def test_layers_without_a_gate_are_left_out_and_plugins_are_found():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,7 +34,7 @@ class GateStatistics:
         class_spreads: (K, C), standard deviations over the same.
         channel_means: (C,), over all pictures.
         size_means: (S, C); ``None`` for a classifier.
-        histogram: counts of s in bins of equal width.
+        histogram: counts of s in bins of equal width, between 0 and 1 or wider.
         edges: of the bins.
     """
 
@@ -69,41 +68,34 @@ def gate_statistics(values: np.ndarray, classes: np.ndarray, sizes: np.ndarray |
         >>> round(found.mean, 4), round(found.open, 4), round(found.class_share, 4)
         (0.5083, 0.1667, 0.9337)
     """
-    low, high = float(values.min()), float(values.max())
-    edges = np.linspace(0, 1, BINS + 1) if low >= 0 and high <= 1 else np.linspace(low, high, BINS + 1)
-    parts: dict[str, list[np.ndarray]] = {}
+    low, high = min(float(values.min()), 0.0), max(float(values.max()), 1.0)
+    edges = np.linspace(low, high, BINS + 1)
     histogram = np.zeros(BINS, np.int64)
-    for s in _in_parts(values):
+    parts: list[dict[str, np.ndarray]] = []
+    for start in range(0, values.shape[1], _CHANNELS):
+        s = np.asarray(values[:, start : start + _CHANNELS], dtype=np.float64)
         histogram += np.histogram(s, edges)[0]
-        means, spreads = group_moments(s, classes)
-        part = {
-            'channel_means': s.mean(0),
-            'spread': s.std(0),
-            'open': (s > OPEN).mean(0),
-            'closed': (s < CLOSED).mean(0),
-            'class_share': explained_share(s, classes),
-            'selectivity': class_selectivity(means),
-            'distance': np.abs(s - s.mean(0)).mean(0),
-            'class_means': means.T,
-            'class_spreads': spreads.T,
-        }
+        class_means, class_spreads = group_moments(s, classes)
+        part = dict(
+            channel_means=s.mean(0),
+            spread=s.std(0),
+            open=(s > OPEN).mean(0),
+            closed=(s < CLOSED).mean(0),
+            class_share=explained_share(s, classes),
+            selectivity=class_selectivity(class_means),
+            distance=np.abs(s - s.mean(0)).mean(0),
+            class_means=class_means,
+            class_spreads=class_spreads,
+        )
         if sizes is not None:
-            part |= {'size_share': explained_share(s, sizes), 'size_means': group_moments(s, sizes)[0].T}
-        for name, value in part.items():
-            parts.setdefault(name, []).append(value)
-    whole = {name: np.concatenate(pieces) for name, pieces in parts.items()}
-    numbers = ('spread', 'open', 'closed', 'class_share', 'selectivity', 'distance', 'size_share')
-    averages = {name: _mean(whole[name]) for name in numbers if name in whole}
-    return GateStatistics(
-        mean=float(whole['channel_means'].mean()),
-        **{'size_share': None, **averages},
-        class_means=whole['class_means'].T,
-        class_spreads=whole['class_spreads'].T,
-        channel_means=whole['channel_means'],
-        size_means=whole['size_means'].T if sizes is not None else None,
-        histogram=histogram,
-        edges=edges,
-    )
+            part |= dict(size_share=explained_share(s, sizes), size_means=group_moments(s, sizes)[0])
+        parts.append(part)
+    whole = {name: np.concatenate([part[name] for part in parts], axis=-1) for name in parts[0]}
+    averaged = ('spread', 'open', 'closed', 'class_share', 'selectivity', 'distance', 'size_share')
+    found = {name: _mean(array) if name in averaged else array for name, array in whole.items()}
+    empty = dict(size_share=None, size_means=None)
+    mean = float(whole['channel_means'].mean())
+    return GateStatistics(mean=mean, histogram=histogram, edges=edges, **{**empty, **found})
 
 
 def group_moments(values: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -176,11 +168,6 @@ def class_selectivity(class_means: np.ndarray) -> np.ndarray:
     rest = (means.sum(0) - largest) / (len(means) - 1)
     total = largest + rest
     return np.where(total > 0, (largest - rest) / np.where(total > 0, total, 1), 0.0)
-
-
-def _in_parts(values: np.ndarray) -> Iterator[np.ndarray]:
-    for start in range(0, values.shape[1], _CHANNELS):
-        yield np.asarray(values[:, start : start + _CHANNELS], dtype=np.float64)
 
 
 def _mean(values: np.ndarray) -> float:

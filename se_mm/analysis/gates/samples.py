@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ..errors import SeMmError, listed
+from ...errors import SeMmError, listed
 
-#: COCO's sizes of boxes, by their area in pixels of the picture.
-SIZES = {'small': (0, 32**2), 'medium': (32**2, 96**2), 'large': (96**2, float('inf'))}
+#: COCO's sizes of boxes, and the areas in pixels of the picture that divide them.
+SIZES = ('small', 'medium', 'large')
+_AREAS = (32**2, 96**2)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Pictures:
     """Pictures of a data set and what is annotated in them.
 
@@ -34,16 +35,6 @@ class Pictures:
 
     def __len__(self) -> int:
         return len(self.indices)
-
-    def of(self, chosen: np.ndarray) -> Pictures:
-        """A part of the pictures, by their places among these."""
-        return Pictures(
-            self.indices[chosen],
-            [self.files[i] for i in chosen],
-            self.class_names,
-            self.classes[chosen],
-            None if self.sizes is None else self.sizes[chosen],
-        )
 
 
 def pictures_of(dataset: Any) -> Pictures:
@@ -65,24 +56,21 @@ def pictures_of(dataset: Any) -> Pictures:
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     files = [str(info.get('img_path', i)) for i, info in enumerate(infos)]
     classes = np.zeros((len(infos), len(names)), dtype=bool)
+    sizes = None
     if all('instances' in info for info in infos):
         sizes = np.zeros((len(infos), len(SIZES)), dtype=bool)
         for i, info in enumerate(infos):
             for instance in info['instances']:
                 if not instance.get('ignore_flag'):
+                    x1, y1, x2, y2 = instance['bbox']
                     classes[i, instance['bbox_label']] = True
-                    sizes[i] |= _size_of(instance['bbox'])
-        return Pictures(np.arange(len(infos)), files, names, classes, sizes)
-    if not all('gt_label' in info for info in infos):
+                    sizes[i, np.digitize(max(x2 - x1, 0) * max(y2 - y1, 0), _AREAS)] = True
+    elif all('gt_label' in info for info in infos):
+        for i, info in enumerate(infos):
+            classes[i, np.asarray(info['gt_label'], dtype=np.int64)] = True
+    else:
         raise SeMmError(f'{type(dataset).__name__} has pictures without labels; the analysis compares classes')
-    for i, info in enumerate(infos):
-        classes[i, np.atleast_1d(np.asarray(info['gt_label'], dtype=np.int64))] = True
-    return Pictures(np.arange(len(infos)), files, names, classes)
-
-
-def _size_of(box: Sequence[float]) -> np.ndarray:
-    area = max(box[2] - box[0], 0) * max(box[3] - box[1], 0)
-    return np.array([low <= area < high for low, high in SIZES.values()])
+    return Pictures(np.arange(len(infos)), files, names, classes, sizes)
 
 
 def choose_pictures(pictures: Pictures, per_class: int, seed: int) -> tuple[Pictures, list[str]]:
@@ -102,19 +90,27 @@ def choose_pictures(pictures: Pictures, per_class: int, seed: int) -> tuple[Pict
     if per_class < 1:
         raise SeMmError(f'--per-class is {per_class}; expected the number of pictures of each class, 1 or more')
     generator = np.random.default_rng(seed)
-    chosen, fewer = set(), []
+    found, fewer = set(), []
     for label, name in enumerate(pictures.class_names):
         members = np.flatnonzero(pictures.classes[:, label])
         if len(members) < per_class:
             fewer.append(f'{name} {len(members)}')
-        chosen.update(generator.permutation(members)[:per_class].tolist())
-    if not chosen:
+        found.update(generator.permutation(members)[:per_class].tolist())
+    if not found:
         raise SeMmError(
             f'none of the {len(pictures)} pictures has one of the classes {listed(pictures.class_names, 5)}; '
             'look at the annotations and at --data-root'
         )
-    said = [f'fewer pictures than --per-class {per_class}, all are used: {listed(fewer, 8)}'] if fewer else []
-    return pictures.of(np.array(sorted(chosen))), said
+    chosen = np.array(sorted(found))
+    notes = [f'fewer pictures than --per-class {per_class}, all are used: {listed(fewer, 8)}'] if fewer else []
+    part = replace(
+        pictures,
+        indices=pictures.indices[chosen],
+        files=[pictures.files[i] for i in chosen],
+        classes=pictures.classes[chosen],
+        sizes=None if pictures.sizes is None else pictures.sizes[chosen],
+    )
+    return part, notes
 
 
 def check_classes(wanted: Sequence[str] | None, names: Sequence[str], classes: np.ndarray) -> list[str]:
@@ -138,18 +134,3 @@ def check_classes(wanted: Sequence[str] | None, names: Sequence[str], classes: n
     if empty:
         raise SeMmError(f'--classes: no picture of the data set has {listed(empty)}')
     return list(dict.fromkeys(wanted))
-
-
-def choose_channels(count: int, most: int, seed: int) -> np.ndarray:
-    """Channels that are drawn, uniformly sampled, ascending.
-
-    Raises:
-        SeMmError: if ``most`` is below 1.
-
-    Example:
-        >>> len(choose_channels(64, 4, seed=0)), len(choose_channels(16, 50, seed=0))
-        (4, 16)
-    """
-    if most < 1:
-        raise SeMmError(f'--channels is {most}; expected the number of channels to draw, 1 or more')
-    return np.sort(np.random.default_rng(seed).choice(count, min(count, most), replace=False))
