@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,9 @@ import torch
 from mmengine.config import Config
 from tqdm import tqdm
 
-from ..compat.compiled import original_name
 from ..datasets.prepare.annotated import IMAGE_SUFFIXES
 from ..datasets.transforms.loading import LoadImageFromFile, UnreadableImageError
-from ..engine.evaluation import check_attention, deploy, mismatch
+from ..engine.evaluation import deploy, load_whole
 from ..errors import SeMmError, listed
 from ..evaluation.predictions import best_classes, coco_results
 from ..export.pictures import prepare
@@ -70,8 +68,8 @@ def find_images(paths: Sequence[str]) -> list[str]:
 
 
 def infer(
-    cfg: Config,
-    checkpoint: str,
+    cfg: Config | None,
+    model: str,
     images: Sequence[str | Path],
     out: str | Path,
     score_threshold: float = 0.3,
@@ -82,13 +80,13 @@ def infer(
     An image that cannot be read, or that the test pipeline cannot resize, is named and left out.
 
     Args:
-        cfg: the config that the checkpoint was trained with.
-        checkpoint: a file that ``tools/train.py`` wrote.
+        cfg: the config that the checkpoint was trained with; ``None`` for an exported file, which needs none.
+        model: a checkpoint that ``tools/train.py`` wrote, or a file that ``tools/export.py`` wrote.
         images: picture files, as :func:`find_images` gives them; each once.
         out: a folder, for pictures (``vis``) and ``predictions.json``; made where it is missing.
             A name that ends with ``.json``: that file, and no pictures.
         score_threshold: boxes below it are not drawn; the JSON holds all.
-        deployed: whether the norms of its SE backbones are folded first.
+        deployed: whether the norms of the SE backbones of a checkpoint are folded first.
 
     Returns:
         Where the results are. The JSON of a detector is in COCO's form (``images``, ``categories``,
@@ -101,75 +99,41 @@ def infer(
             cannot be written.
     """
     out = Path(out)
-    _make_folders(out)
-    _check_any(images)
-    model = _Model(cfg, checkpoint, score_threshold)
-    if deployed:
-        deploy(model.inferencer.model)
-    return _written(model, images, out)
-
-
-def infer_exported(path: str, images: Sequence[str | Path], out: str | Path, score_threshold: float = 0.3) -> Predicted:
-    """The same with a file that ``tools/export.py`` wrote, which needs no config.
-
-    Args:
-        path: ``.onnx``, ``.xml`` or ``.pt2``.
-        images, out, score_threshold: as in :func:`infer`.
-    """
-    out = Path(out)
-    _make_folders(out)
-    _check_any(images)
-    return _written(_ExportedModel(path, score_threshold), images, out)
-
-
-def _targets(out: Path) -> tuple[Path, Path | None]:
-    """The JSON of the predictions and the folder of the pictures."""
-    return (out, None) if out.suffix == '.json' else (out / 'predictions.json', out / 'vis')
-
-
-def _make_folders(out: Path) -> None:
-    file, pictures = _targets(out)
+    file, pictures = (out, None) if out.suffix == '.json' else (out / 'predictions.json', out / 'vis')
     make_folder(pictures or file.parent, f'--out {out}')
-
-
-def _written(model: _Predictor, images: Sequence[str | Path], out: Path) -> Predicted:
-    file, pictures = _targets(out)
+    _check_any(images)
+    predictor = _Exported(model, score_threshold) if cfg is None else _Trained(cfg, model, score_threshold, deployed)
     names, skipped, found = _picture_names(images), [], []
     for path in tqdm(images, unit='image', disable=None):
         try:
             image = _read(path)
-            prepared = _prepared(model, path, image)
+            prepared = predictor.prepare(image)
         except UnreadableImageError as error:
             skipped.append(str(error))
-            tqdm.write(f'skipped: {error}', file=sys.stderr)
+        except (cv2.error, ValueError) as error:  # of OpenCV and Pillow, where a resizing leaves no pixel
+            shape = f'{image.shape[0]}x{image.shape[1]}'
+            skipped.append(f'image {path} of {shape} cannot be prepared: {" ".join(str(error).split())}')
+        else:
+            sample = predictor.predict(prepared)
+            if pictures:
+                mmcv.imwrite(predictor.draw(image[..., ::-1], sample)[..., ::-1], str(pictures / names[path]))
+            found.append(predictor.as_entry(str(path), sample))
             continue
-        sample = model.predict(prepared)
-        if pictures:
-            mmcv.imwrite(model.draw(image[..., ::-1], sample)[..., ::-1], str(pictures / names[path]))
-        found.append(model.as_entry(str(path), sample))
-        if not model.detects:
-            tqdm.write(f'{path}: ' + ', '.join(f'{name} {score:.3f}' for name, score in found[-1]['scores'].items()))
-    content = _coco(found, model.classes) if model.detects else found
-    write_atomic(file, json.dumps(content, indent=1))
+        tqdm.write(f'skipped: {skipped[-1]}', file=sys.stderr)
+    write_atomic(file, json.dumps(_coco(found, predictor.classes) if predictor.detects else found, indent=1))
     return Predicted(file, pictures, skipped)
-
-
-def _prepared(model: _Predictor, path: str | Path, image: np.ndarray) -> Any:
-    """The picture as the model takes it; of one that a resizing leaves no pixel of, OpenCV and Pillow say so."""
-    try:
-        return model.prepare(image)
-    except (cv2.error, ValueError) as error:
-        height, width = image.shape[:2]
-        reason = ' '.join(str(error).split())
-        raise UnreadableImageError(f'image {path} of {height}x{width} cannot be prepared: {reason}') from error
 
 
 class _Predictor:
     """A detector or a classifier, and how its predictions are drawn and written."""
 
-    detects: bool
-    classes: tuple[str, ...]
-    drawer: Any
+    def __init__(self, detects: bool, meta: Mapping[str, Any], score_threshold: float) -> None:
+        self.detects = detects
+        self.classes = tuple(meta['classes'])
+        if detects:
+            from ..visualization.detections import DetectionDrawer
+
+            self.drawer = DetectionDrawer(meta, score_threshold)
 
     def prepare(self, image: np.ndarray) -> Any:
         """What :meth:`predict` takes, of a picture, (H, W, 3), BGR."""
@@ -193,38 +157,34 @@ class _Predictor:
             found = coco_results(sample, range(1, 1 + len(self.classes)))
             return {'image': {'file_name': path, 'height': height, 'width': width}, 'found': found}
         scores = best_classes(sample, self.classes)
+        tqdm.write(f'{path}: ' + ', '.join(f'{name} {score:.3f}' for name, score in scores.items()))
         return {'file': path, 'label': next(iter(scores)), 'scores': scores}
 
 
-class _Model(_Predictor):
-    """A model of PyTorch with its weights."""
+class _Trained(_Predictor):
+    """A model of PyTorch in mmdet's or mmpretrain's inferencer, with its weights: all of them, or none."""
 
-    def __init__(self, cfg: Config, checkpoint: str, score_threshold: float) -> None:
-        state, self.classes = _read_checkpoint(checkpoint)
-        self.detects = cfg.get('default_scope') != 'mmpretrain'
+    def __init__(self, cfg: Config, checkpoint: str, score_threshold: float, deployed: bool) -> None:
+        state, classes = _read_checkpoint(checkpoint)
+        detects = cfg.get('default_scope') != 'mmpretrain'
         device = 'cuda' if torch.cuda.is_available() else 'cpu'
-        # The inferencers load what fits; the weights are loaded here, completely or not at all.
-        if self.detects:
-            from mmdet.apis import DetInferencer
+        meta: dict[str, Any] = {'classes': classes}
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # that there are no weights
+            if detects:
+                from mmdet.apis import DetInferencer
 
-            from ..visualization.detections import DetectionDrawer
-
-            with warnings.catch_warnings():
-                warnings.simplefilter('ignore')  # that there are no weights
                 self.inferencer = DetInferencer(cfg, device=device, show_progress=False)
-            meta = {**self.inferencer.model.dataset_meta, 'classes': self.classes}
-            self.inferencer.model.dataset_meta = meta
-            self.drawer = DetectionDrawer(meta, score_threshold)
-        else:
-            from mmpretrain import ImageClassificationInferencer
+                meta = self.inferencer.model.dataset_meta = {**self.inferencer.model.dataset_meta, **meta}
+            else:
+                from mmpretrain import ImageClassificationInferencer
 
-            self.inferencer = ImageClassificationInferencer(cfg, False, device=device, classes=self.classes)
+                self.inferencer = ImageClassificationInferencer(cfg, False, device=device, classes=classes)
+        super().__init__(detects, meta, score_threshold)
         model = self.inferencer.model
-        try:
-            model.load_state_dict(state)
-        except RuntimeError as error:
-            raise mismatch(model, state, checkpoint, error) from error
-        check_attention(model, state, checkpoint)
+        load_whole(model, state, checkpoint)
+        if deployed:
+            deploy(model)
 
     def prepare(self, image: np.ndarray) -> Any:
         batch = next(iter(self.inferencer.preprocess([image], batch_size=1)))
@@ -234,21 +194,17 @@ class _Model(_Predictor):
         return self.inferencer.forward(prepared)[0]
 
 
-class _ExportedModel(_Predictor):
+class _Exported(_Predictor):
     """A file that ``tools/export.py`` wrote."""
 
     def __init__(self, path: str, score_threshold: float) -> None:
         self.model = ExportedModel(open_exported(path))
-        description = self.model.file.description
-        self.classes, self.resizing = tuple(description.classes), description.resizing
-        self.detects = description.task == 'detection'
-        if self.detects:
-            from ..visualization.detections import DetectionDrawer
-
-            self.drawer = DetectionDrawer({'classes': self.classes}, score_threshold)
+        self.description = self.model.file.description
+        detects = self.description.task == 'detection'
+        super().__init__(detects, {'classes': tuple(self.description.classes)}, score_threshold)
 
     def prepare(self, image: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
-        resized, least = prepare(image, self.resizing), self.model.file.description.least_side
+        resized, least = prepare(image, self.description.resizing), self.description.least_side
         if min(resized.shape[:2]) < least:
             raise ValueError(f'it becomes {resized.shape[0]}x{resized.shape[1]}, and the file takes {least} and more')
         return resized, image.shape[:2]
@@ -265,9 +221,8 @@ class _ExportedModel(_Predictor):
             from mmpretrain.structures import DataSample
 
             sample = DataSample()
-        return self.model.test_step({'inputs': [torch.from_numpy(resized).permute(2, 0, 1)], 'data_samples': [sample]})[
-            0
-        ]
+        picture = torch.from_numpy(resized).permute(2, 0, 1)
+        return self.model.test_step({'inputs': [picture], 'data_samples': [sample]})[0]
 
 
 def _read(path: str | Path) -> np.ndarray:
@@ -304,11 +259,8 @@ def _picture_names(images: Sequence[str | Path]) -> dict[str | Path, str]:
 def _read_checkpoint(checkpoint: str) -> tuple[dict[str, Any], tuple[str, ...]]:
     content = read_checkpoint(checkpoint)
     try:
-        state = content['state_dict']
-        renamed = OrderedDict((original_name(name), value) for name, value in state.items())
-        renamed._metadata = {original_name(name): said for name, said in getattr(state, '_metadata', {}).items()}
-        return renamed, tuple(content['meta']['dataset_meta']['classes'])
-    except (AttributeError, KeyError, TypeError) as error:
+        return content['state_dict'], tuple(content['meta']['dataset_meta']['classes'])
+    except (KeyError, TypeError) as error:
         raise SeMmError(
             f'checkpoint {checkpoint} is not one that tools/train.py wrote (state_dict and class names): {error!r}'
         ) from error

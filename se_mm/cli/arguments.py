@@ -128,17 +128,18 @@ def config_of(args: argparse.Namespace, checkpoint: str | None = None) -> Config
     Raises:
         SeMmError: as :func:`se_mm.config.load.load_config`, and for values that do not fit.
     """
-    from ..config.batches import set_batch_size, set_size, set_workers
+    from ..config.batches import set_loading, set_size
     from ..config.classes import use_classes_of
     from ..config.load import load_config
-    from ..config.schedule import refuse_lengths_twice, set_length
+    from ..config.options import refuse_twice
+    from ..config.schedule import set_length
     from ..utils.console import say
 
     with redirect_stdout(io.StringIO()):  # mmdet prints what it was installed without
         import mmdet.datasets  # noqa: F401
 
-    given = {name: getattr(args, name, None) for name in ('epochs', 'iters', 'batch_size', 'workers', 'size')}
-    refuse_lengths_twice(args.cfg_options or {}, given)
+    given = {name: getattr(args, name, None) for name in ('epochs', 'iters', 'batch_size', 'workers')}
+    refuse_twice(args.cfg_options or {}, given)
     cfg = load_config(
         args.config,
         args.cfg_options,
@@ -147,21 +148,16 @@ def config_of(args: argparse.Namespace, checkpoint: str | None = None) -> Config
     )
     if args.se or args.attention:
         cfg = _with_attention(cfg, args)
-    said = []
-    if checkpoint and args.classes is None:
-        said += use_classes_of(cfg, checkpoint)
-    if given['batch_size'] is not None:
-        said += set_batch_size(cfg, given['batch_size'])
-    said += set_length(cfg, given['epochs'], given['iters'])
-    if given['workers'] is not None:
-        set_workers(cfg, given['workers'])
-    if given['size'] is not None:
-        said += set_size(cfg, *given['size'])
+    changed = use_classes_of(cfg, checkpoint) if checkpoint and args.classes is None else []
+    changed += set_loading(cfg, given['batch_size'], given['workers'])
+    changed += set_length(cfg, given['epochs'], given['iters'])
+    if args.size is not None:
+        changed += set_size(cfg, *args.size)
     if hasattr(args, 'local_rank'):  # of a command that trains or tests
         cfg.launcher = args.launcher
         cfg.work_dir = args.work_dir or cfg.work_dir
         os.environ.setdefault('LOCAL_RANK', str(args.local_rank))  # some launchers pass it as an argument
-    for line in said:
+    for line in changed:
         say(line)
     return cfg
 

@@ -30,24 +30,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from ..apis.infer import find_images, infer, infer_exported
+    from ..apis.infer import find_images, infer
     from ..config.pretrained import local_checkpoint
     from ..export.runtimes import is_exported
 
     if not 0 <= args.score <= 1:
         raise SeMmError(f'--score is {args.score}; expected a number from 0 to 1')
-    if is_exported(args.config):
-        if args.deploy:
-            raise SeMmError(f'--deploy is for checkpoints, and {args.config} is an exported file')
-        images = find_images([args.checkpoint, *args.images])
-        done = infer_exported(args.config, images, args.out, args.score)
-    else:
-        args.checkpoint = local_checkpoint(args.checkpoint)
-        if not args.images:
-            raise SeMmError('no images are named; expected CONFIG CHECKPOINT IMAGE ..., or MODEL.onnx IMAGE ...')
-        images = find_images(args.images)
-        cfg = config_of(args, args.checkpoint)
-        done = infer(cfg, args.checkpoint, images, args.out, args.score, args.deploy)
+    cfg, model, named = None, args.config, [args.checkpoint, *args.images]
+    if not is_exported(model):
+        model, named = local_checkpoint(args.checkpoint), args.images
+        cfg = config_of(args, model)
+    elif args.deploy:
+        raise SeMmError(f'--deploy is for checkpoints, and {model} is an exported file')
+    if not named:
+        raise SeMmError('no images are named; expected CONFIG CHECKPOINT IMAGE ..., or MODEL.onnx IMAGE ...')
+    images = find_images(named)
+    done = infer(cfg, model, images, args.out, args.score, args.deploy)
     where = f'{done.pictures}, predictions: {done.file}' if done.pictures else f'predictions: {done.file}'
     print(f'{len(images) - len(done.skipped)} pictures: {where}')
     if done.skipped:

@@ -41,53 +41,39 @@ _HEIGHT_FIRST = ('BatchFixedSizePad', 'RandomResizedCrop', 'mmpretrain.RandomCro
 _DIVISIBLE = ('BatchFixedSizePad', 'BatchSyncRandomResize')
 
 
-def set_batch_size(cfg: Config, size: int) -> list[str]:
-    """Makes batches of so many pictures, in training and evaluation alike.
+def set_loading(cfg: Config, batch_size: int | None = None, workers: int | None = None) -> list[str]:
+    """Sets how the loaders of training and evaluation alike make batches.
+
+    Args:
+        cfg: changed in place.
+        batch_size: pictures a batch; ``None``: those of the config.
+        workers: processes that load data; 0: the process that trains does.
 
     Returns:
         What the user should know: the learning rate stays.
 
     Raises:
-        SeMmError: if it is below 1.
+        SeMmError: for a batch below 1, or workers below 0.
     """
-    if size < 1:
-        raise SeMmError(f'--batch-size is {size}; expected a whole number above 0')
-    said = []
-    for name in LOADERS:
-        loader = cfg.get(name)
-        if not loader:
-            continue
-        old = loader.get('batch_size')
-        if (
-            name == 'train_dataloader'
-            and old not in (None, size)
-            and not (cfg.get('auto_scale_lr') or {}).get('enable')
-        ):
-            said.append(f'batches of {size} in place of {old}; --auto-scale-lr scales the learning rate with them')
-        loader['batch_size'] = size
-        sampler = loader.get('sampler') or {}
-        if 'batch_size' in sampler:
-            sampler['batch_size'] = size
-    return said
-
-
-def set_workers(cfg: Config, workers: int) -> None:
-    """Loads data in so many processes; 0: in the process that trains.
-
-    Raises:
-        SeMmError: if it is below 0.
-    """
-    if workers < 0:
+    if batch_size is not None and batch_size < 1:
+        raise SeMmError(f'--batch-size is {batch_size}; expected a whole number above 0')
+    if workers is not None and workers < 0:
         raise SeMmError(f'--workers is {workers}; expected a whole number, 0 or more')
-    for name in LOADERS:
-        loader = cfg.get(name)
-        if not loader:
-            continue
-        loader['num_workers'] = workers
-        if not workers:
+    old = (cfg.get('train_dataloader') or {}).get('batch_size')
+    for loader in filter(None, map(cfg.get, LOADERS)):
+        if batch_size is not None:
+            loader['batch_size'] = batch_size
+            if 'batch_size' in (loader.get('sampler') or {}):
+                loader['sampler']['batch_size'] = batch_size
+        if workers is not None:
+            loader['num_workers'] = workers
+        if workers == 0:
             loader['persistent_workers'] = False
             for key in ('prefetch_factor', 'timeout', 'multiprocessing_context'):
                 loader.pop(key, None)
+    if None in (batch_size, old) or batch_size == old or (cfg.get('auto_scale_lr') or {}).get('enable'):
+        return []
+    return [f'batches of {batch_size} in place of {old}; --auto-scale-lr scales the learning rate with them']
 
 
 def set_size(cfg: Config, height: int, width: int) -> list[str]:
@@ -115,39 +101,38 @@ def set_size(cfg: Config, height: int, width: int) -> list[str]:
     """
     if min(height, width) < 32:
         raise SeMmError(f'--size is {height} {width}; expected a height and a width of 32 pixels or more')
-    old = _nominal(cfg)
+    old = _nominal([cfg.get(loader) for loader in reversed(LOADERS)])
     if old is None:
         raise SeMmError('--size: the test pipeline of this config has no Resize or CenterCrop whose size could be set')
     augments = (cfg.get('model') or {}).get('data_preprocessor') or {}
     trees = [*(cfg.get(loader) for loader in LOADERS), cfg.get('tta_pipeline'), cfg.get('custom_hooks')]
-    seen: set[int] = set()
-    for _, node in nodes([*trees, augments.get('batch_augments')]):
-        if id(node) in seen:  # a pipeline that several loaders share
-            continue
-        seen.add(id(node))
+    found = {id(node): node for _, node in nodes([*trees, augments.get('batch_augments')])}  # loaders share pipelines
+    for node in found.values():
         name = type_name(node)
         for key in _SCALES.get(name, ()):
-            if node.get(key) is not None and node.get('crop_type') not in ('relative', 'relative_range'):
-                if width != height and isinstance(node[key], int) and 'Crop' in name:
-                    raise SeMmError(
-                        f'--size {height} {width}: {name} of this config crops squares; '
-                        f'expected two equal numbers, or another {key} by --cfg-options'
-                    )
-                multiple = 32 if name in _DIVISIBLE else 1
-                factor = _factor_of_range(node, old, (width, height))
-                if factor is None:
-                    height_first = bool({name, f'{_package(node, cfg)}.{name}'} & set(_HEIGHT_FIRST))
-                    node[key] = _scaled(node[key], old, (width, height), height_first, multiple)
-                else:
-                    node[key] = tuple(_rounded(side * factor, multiple) for side in node[key])
+            if node.get(key) is None or node.get('crop_type') in ('relative', 'relative_range'):
+                continue
+            if width != height and isinstance(node[key], int) and 'Crop' in name:
+                raise SeMmError(
+                    f'--size {height} {width}: {name} of this config crops squares; '
+                    f'expected two equal numbers, or another {key} by --cfg-options'
+                )
+            multiple = 32 if name in _DIVISIBLE else 1
+            factor = _factor_of_range(node, old, (width, height))
+            if factor is None:
+                package = _package(node, cfg.get('default_scope'))
+                height_first = bool({name, f'{package}.{name}'} & set(_HEIGHT_FIRST))
+                node[key] = _scaled(node[key], old, (width, height), height_first, multiple)
+            else:
+                node[key] = tuple(_rounded(side * factor, multiple) for side in node[key])
     return [f'pictures of {width}x{height} in place of {old[0]}x{old[1]}']
 
 
-def _nominal(cfg: Config) -> tuple[int, int] | None:
-    """Width and height that the test pipeline makes."""
-    for loader in ('test_dataloader', 'val_dataloader', 'train_dataloader'):
+def _nominal(loaders: list[Any]) -> tuple[int, int] | None:
+    """Width and height that the test pipeline makes; else that of validation, or of training."""
+    for loader in loaders:
         found: dict[str, Any] = {}
-        for _, node in nodes(cfg.get(loader)):
+        for _, node in nodes(loader):
             for key in ('crop_size', 'scale'):
                 if type_name(node) in ('CenterCrop', 'Resize', 'ResizeEdge') and node.get(key):
                     found.setdefault(type_name(node), node[key])
@@ -168,11 +153,11 @@ def _factor_of_range(node: Mapping[str, Any], old: tuple[int, int], new: tuple[i
     return None
 
 
-def _package(node: Mapping[str, Any], cfg: Config) -> str | None:
+def _package(node: Mapping[str, Any], scope: str | None) -> str | None:
     """The package that a node's type comes from."""
     kind = node['type']
     path = kind if isinstance(kind, str) else f'{kind.__module__}.'
-    return path.partition('.')[0] if '.' in path else node.get('_scope_', cfg.get('default_scope'))
+    return path.partition('.')[0] if '.' in path else node.get('_scope_', scope)
 
 
 def _scaled(value: Any, old: tuple[int, int], new: tuple[int, int], height_first: bool, multiple: int) -> Any:

@@ -14,7 +14,6 @@ from ..compat.config_scope import read_config
 from ..errors import SeMmError
 from ..utils.console import say
 from .classes import classes_in_data, set_classes
-from .keys import check_keys
 from .loaders import datasets_in
 from .locate import locate
 from .options import merge_options
@@ -61,7 +60,6 @@ def load_config(
     if options:
         if classes is not None:
             check_classes_given_once(list(options))
-        check_keys(cfg, options)
         merge_options(cfg, options)
     data_root = os.environ.get(DATA_ROOT_VARIABLE) if data_root is None else data_root
     if data_root:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,17 +10,14 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.hooks import EMAHook
 from mmengine.logging import print_log
+from mmengine.model import BaseTTAModel
 from mmengine.runner import Runner
 from torch import nn
 
-from ..compat.checkpoints import log_classes_allowed
+from ..compat.compiled import original, original_name
 from ..config.loaders import datasets_of
-from ..errors import SeMmError, listed
-from ..utils.console import prints_logged
+from ..errors import SeMmError
 from ..weights.files import read_checkpoint
-
-#: What data-parallel training and ``torch.compile`` put before and between the names of tensors.
-_WRAPPERS = [(r'^module\.', ''), (r'(^|\.)_orig_mod\.', r'\1')]
 
 
 def use_test_time_augmentation(cfg: Config) -> None:
@@ -64,74 +62,50 @@ def load_weights(runner: Runner, checkpoint: str) -> None:
     """
     content = read_checkpoint(checkpoint)
     without_averaging(runner)
-    state: Mapping[str, Any] = content.get('state_dict', content)
-    try:
-        with log_classes_allowed(), prints_logged():  # mmengine reads the file again
-            runner.load_checkpoint(checkpoint, strict=True, revise_keys=_WRAPPERS)
-    except SeMmError:
-        raise
-    except Exception as error:  # what torch.load and load_state_dict raise for a file that is not what it should be
-        raise mismatch(runner.model, state, checkpoint, error) from error
-    check_attention(runner.model, state, checkpoint)
+    model = original(runner.model)
+    model = model.module if isinstance(model, BaseTTAModel) else model
+    load_whole(model, content.get('state_dict', content), checkpoint)
+    print_log(f'loaded from {checkpoint}', logger='current')
 
 
-def check_attention(model: nn.Module, state: Mapping[str, Any], checkpoint: str) -> None:
-    """Refuses a plain network's checkpoint for a model with attention, which would load it.
-
-    Raises:
-        SeMmError: if the model has attention layers and the checkpoint none, or the reverse.
-    """
-    there, wanted = _attention_keys(state), _attention_keys(model.state_dict())
-    if bool(there) == bool(wanted):
-        return
-    if there:
-        said = f'has attention layers ({there[0]} and {len(there) - 1} more tensors) and the config none: add --se'
-    else:
-        said = f"has no attention layers and the config's model has ({wanted[0]}): leave --se out"
-    raise SeMmError(f'checkpoint {checkpoint} {said}, or use the config in its work_dir{_config_beside(checkpoint)}')
-
-
-def mismatch(model: nn.Module, state: Mapping[str, Any], checkpoint: str, error: Exception) -> SeMmError:
-    """Why a checkpoint does not load into a model, in one line.
+def load_whole(model: nn.Module, state: Mapping[str, Any], checkpoint: str) -> None:
+    """Loads tensors into a model, all or none; what wrappers put before and between their names is taken off.
 
     Args:
-        model: of the config.
-        state: the checkpoint's tensors; empty where it cannot be read.
-        checkpoint: the file.
-        error: what loading it raised.
+        model: of a config.
+        state: the tensors of a checkpoint.
+        checkpoint: its name, for messages.
+
+    Raises:
+        SeMmError: if they do not fit, or are a plain network's for a model with attention, which would load them.
     """
+    beside = [] if '://' in checkpoint else sorted(Path(checkpoint).absolute().parent.glob('*.py'))
+    config = f'the config in its work_dir{f" ({beside[0]})" if len(beside) == 1 else ""}'
     wanted = model.state_dict()
-    if not isinstance(state, Mapping) or not any(key in wanted for key in state):
-        return SeMmError(
-            f'checkpoint {checkpoint} does not fit the config: {" ".join(str(error).split())[:600]}; '
-            f'expected one that tools/train.py wrote with this config{_config_beside(checkpoint)}'
-        )
     try:
-        check_attention(model, state, checkpoint)
-    except SeMmError as found:
-        return found
-    groups = {
-        'missing': [key for key in wanted if key not in state],
-        'not in the model': [key for key in state if key not in wanted],
-        'of another shape': [
-            f'{key} {tuple(state[key].shape)}, expected {tuple(wanted[key].shape)}'
-            for key in wanted
-            if key in state and getattr(state[key], 'shape', None) != wanted[key].shape
-        ],
-    }
-    said = '; '.join(f'{len(keys)} tensors {kind} ({listed(keys, 2)})' for kind, keys in groups.items() if keys)
-    return SeMmError(
-        f'checkpoint {checkpoint} does not fit the config: {said or " ".join(str(error).split())[:600]}; '
-        f'use the config in its work_dir{_config_beside(checkpoint)}, and its --classes'
-    )
+        renamed = OrderedDict((original_name(name), value) for name, value in state.items())
+        renamed._metadata = {original_name(name): entry for name, entry in getattr(state, '_metadata', {}).items()}
+        there, needed = _attention_keys(renamed), _attention_keys(wanted)
+        if there and not needed:
+            more = f'{there[0]} and {len(there) - 1} more tensors'
+            raise SeMmError(
+                f'checkpoint {checkpoint} has attention layers ({more}) and the config none: add --se, or use {config}'
+            )
+        if needed and not there and any(key in wanted for key in renamed):
+            raise SeMmError(
+                f"checkpoint {checkpoint} has no attention layers and the config's model has ({needed[0]}): "
+                f'leave --se out, or use {config}'
+            )
+        model.load_state_dict(renamed)
+    except SeMmError:
+        raise
+    except Exception as error:  # whatever a file that is not what it should be leads torch and mmdet to
+        text = ' '.join(str(error).split())[:600]
+        raise SeMmError(
+            f'checkpoint {checkpoint} does not fit the config: {text}; use {config}, and its --classes'
+        ) from error
 
 
 def _attention_keys(state: Mapping[str, Any]) -> list[str]:
     """Parameters of attention layers in residual blocks: ours (``se``), mmpretrain's (``se_layer``)."""
     return [key for key in state if {'se', 'se_layer', 'attention'} & set(key.split('.'))]
-
-
-def _config_beside(checkpoint: str) -> str:
-    """The config that a training left beside its checkpoint, for a message."""
-    found = [] if '://' in checkpoint else sorted(Path(checkpoint).absolute().parent.glob('*.py'))
-    return f' ({found[0]})' if len(found) == 1 else ''

@@ -23,7 +23,7 @@ from support.helpers import REPOSITORY
 from torch import nn
 
 from se_mm import SeMmError
-from se_mm.config.batches import set_batch_size, set_size, set_workers
+from se_mm.config.batches import set_loading, set_size
 from se_mm.config.load import load_config
 from se_mm.config.schedule import set_length
 from se_mm.config.tree import nodes
@@ -251,8 +251,7 @@ def test_batches_are_resized_in_proportion_and_padded_to_the_size():
 
 def test_no_workers_and_small_batches():
     cfg = load_config('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py')
-    set_workers(cfg, 0)
-    assert '--auto-scale-lr' in set_batch_size(cfg, 1)[0]
+    assert '--auto-scale-lr' in set_loading(cfg, batch_size=1, workers=0)[0]
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         assert (cfg[loader].num_workers, cfg[loader].persistent_workers, cfg[loader].batch_size) == (0, False, 1)
 
