@@ -12,29 +12,8 @@ from ..utils.type_names import type_name
 from .loaders import LOADERS
 from .tree import nodes
 
-#: What counts pixels, by the transform that has it: width and height, one number for both, or a list of either.
-_SCALES = {
-    'BatchFixedSizePad': ('size',),
-    'BatchResize': ('scale',),
-    'BatchSyncRandomResize': ('random_size_range',),
-    'CachedMixUp': ('img_scale',),
-    'CachedMosaic': ('img_scale',),
-    'CenterCrop': ('crop_size',),
-    'EfficientNetCenterCrop': ('crop_size',),
-    'EfficientNetRandomCrop': ('scale',),
-    'FixScaleResize': ('scale',),
-    'MixUp': ('img_scale',),
-    'Mosaic': ('img_scale',),
-    'Pad': ('size',),
-    'RandomAffine': ('border',),
-    'RandomCenterCropPad': ('crop_size',),
-    'RandomChoiceResize': ('scales',),
-    'RandomCrop': ('crop_size',),
-    'RandomResize': ('scale',),
-    'RandomResizedCrop': ('scale',),
-    'Resize': ('scale',),
-    'ResizeEdge': ('scale',),
-}
+#: What counts pixels where it is 8 or more: width and height, one number for both, or a list of either.
+_PIXELS = ('border', 'crop_size', 'img_scale', 'random_size_range', 'scale', 'scales', 'size')
 #: Height before width; a name with a package where another package has it the other way round.
 _HEIGHT_FIRST = ('BatchFixedSizePad', 'RandomResizedCrop', 'mmpretrain.RandomCrop')
 #: Sizes that networks with strides up to 32 need as multiples of it.
@@ -109,8 +88,8 @@ def set_size(cfg: Config, height: int, width: int) -> list[str]:
     found = {id(node): node for _, node in nodes([*trees, augments.get('batch_augments')])}  # loaders share pipelines
     for node in found.values():
         name = type_name(node)
-        for key in _SCALES.get(name, ()):
-            if node.get(key) is None or node.get('crop_type') in ('relative', 'relative_range'):
+        for key in _PIXELS:
+            if not _counts_pixels(node.get(key)) or node.get('crop_type') in ('relative', 'relative_range'):
                 continue
             if width != height and isinstance(node[key], int) and 'Crop' in name:
                 raise SeMmError(
@@ -142,6 +121,12 @@ def _nominal(loaders: list[Any]) -> tuple[int, int] | None:
         if size:
             return tuple(size)
     return None
+
+
+def _counts_pixels(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(map(_counts_pixels, value))
+    return isinstance(value, int) and abs(value) >= 8
 
 
 def _factor_of_range(node: Mapping[str, Any], old: tuple[int, int], new: tuple[int, int]) -> float | None:

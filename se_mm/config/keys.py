@@ -106,12 +106,10 @@ def arguments_of(cls: type) -> list[str]:
         >>> arguments_of(Host)
         ['reduction', 'depth']
     """
-    names: list[str] = []
-    for base in cls.__mro__:
-        if '__init__' not in vars(base) or base is object:
-            continue
-        parameters = inspect.signature(base.__init__).parameters.values()
-        names += [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+    names: dict[str, None] = {}
+    for base in cls.__mro__[:-1]:
+        parameters = inspect.signature(base.__init__).parameters.values() if '__init__' in vars(base) else ()
+        names |= {p.name: None for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        if parameters and not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
-    return [name for name in dict.fromkeys(names) if name != 'self']
+    return [name for name in names if name != 'self']
