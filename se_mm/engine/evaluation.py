@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.hooks import EMAHook
 from mmengine.logging import print_log
-from mmengine.model import BaseTTAModel
-from mmengine.runner import Runner
+from mmengine.runner import Runner, load_state_dict
 from torch import nn
 
-from ..compat.compiled import original, original_name
+from ..compat.compiled import original_name
 from ..config.loaders import datasets_of
 from ..errors import SeMmError
 from ..weights.files import read_checkpoint
@@ -62,9 +61,7 @@ def load_weights(runner: Runner, checkpoint: str) -> None:
     """
     content = read_checkpoint(checkpoint)
     without_averaging(runner)
-    model = original(runner.model)
-    model = model.module if isinstance(model, BaseTTAModel) else model
-    load_whole(model, content.get('state_dict', content), checkpoint)
+    load_whole(runner.model, content.get('state_dict', content), checkpoint)
     print_log(f'loaded from {checkpoint}', logger='current')
 
 
@@ -81,7 +78,7 @@ def load_whole(model: nn.Module, state: Mapping[str, Any], checkpoint: str) -> N
     """
     beside = [] if '://' in checkpoint else sorted(Path(checkpoint).absolute().parent.glob('*.py'))
     config = f'the config in its work_dir{f" ({beside[0]})" if len(beside) == 1 else ""}'
-    wanted = model.state_dict()
+    wanted = [original_name(name) for name in model.state_dict()]
     try:
         renamed = OrderedDict((original_name(name), value) for name, value in state.items())
         renamed._metadata = {original_name(name): entry for name, entry in getattr(state, '_metadata', {}).items()}
@@ -96,7 +93,7 @@ def load_whole(model: nn.Module, state: Mapping[str, Any], checkpoint: str) -> N
                 f"checkpoint {checkpoint} has no attention layers and the config's model has ({needed[0]}): "
                 f'leave --se out, or use {config}'
             )
-        model.load_state_dict(renamed)
+        load_state_dict(model, renamed, strict=True)
     except SeMmError:
         raise
     except Exception as error:  # whatever a file that is not what it should be leads torch and mmdet to
@@ -106,6 +103,6 @@ def load_whole(model: nn.Module, state: Mapping[str, Any], checkpoint: str) -> N
         ) from error
 
 
-def _attention_keys(state: Mapping[str, Any]) -> list[str]:
+def _attention_keys(state: Iterable[str]) -> list[str]:
     """Parameters of attention layers in residual blocks: ours (``se``), mmpretrain's (``se_layer``)."""
     return [key for key in state if {'se', 'se_layer', 'attention'} & set(key.split('.'))]
