@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from typing import Any
 
@@ -34,10 +35,10 @@ def attention_named(text: str) -> dict[str, Any]:
     if layer is None:
         known = ', '.join(f'{short} ({layer.__name__})' for short, layer in LAYERS.items())
         raise SeMmError(f'--attention {text}: there is no attention layer {name!r}; there are {known}')
-    config: dict[str, Any] = {'type': f'se_mm.{layer.__name__}'}
     for argument in arguments:
-        key, _, value = argument.partition('=')
-        if not value.strip():
-            raise SeMmError(f'--attention {text}: {key.strip()} has no value')
-        config[key.strip()] = DictAction._parse_iterable(value.strip())
-    return config
+        if not argument.partition('=')[2].strip():
+            raise SeMmError(f'--attention {text}: {argument.partition("=")[0].strip()} has no value')
+    parser = argparse.ArgumentParser()
+    parser.add_argument('arguments', nargs='*', action=DictAction)
+    given = parser.parse_args([re.sub(r'\s*=\s*', '=', argument.strip(), count=1) for argument in arguments])
+    return {'type': f'se_mm.{layer.__name__}', **(given.arguments or {})}

@@ -39,7 +39,7 @@ def unexpected_argument(cfg: Config, error: BaseException) -> SeMmError | None:
     cause: BaseException | None = error
     while cause is not None:
         found = _UNEXPECTED.search(str(cause)) if isinstance(cause, TypeError) else None
-        for keys, node in nodes(cfg._cfg_dict) if found else ():
+        for keys, node in nodes(cfg) if found else ():
             name = found[1]
             known = arguments_of(cls) if name in node and (cls := _class_of(cfg, node)) else [name]
             if name not in known:
@@ -58,7 +58,7 @@ def key_of(cfg: Config, error: BaseException) -> str:
         'model.type: '
     """
     found = _UNREGISTERED.search(str(error))
-    holders = [keys for keys, node in nodes(cfg._cfg_dict) if found and type_name(node) == found[1]]
+    holders = [keys for keys, node in nodes(cfg) if found and type_name(node) == found[1]]
     return f'{dotted(holders[0])}.type: ' if holders else ''
 
 

@@ -92,18 +92,19 @@ def default_work_dir(path: str) -> str:
 
 def set_data_root(cfg: Config, data_root: str) -> None:
     """Replaces the folder that the config reads its data from, in data sets and evaluators alike."""
-    named = [root for _, dataset in datasets_in(cfg) if (root := dataset.get('data_root'))]
+    datasets = [dataset for _, dataset in datasets_in(cfg)]
+    named = [root for dataset in datasets if (root := dataset.get('data_root'))]
     old = cfg.get('data_root')
     if named and not (old and any(f'{root}/'.startswith(old.rstrip('/') + '/') for root in named)):
         old = named[0]  # the config's own is not where its data sets are
-    for _, dataset in datasets_in(cfg):
+    for dataset in datasets:
         dataset.setdefault('data_root', old or '')
     new = str(data_root).rstrip('/') + '/'
-    _replace_prefix(cfg._cfg_dict, (old or '').rstrip('/') + '/', new)
+    _replace_prefix(cfg, (old or '').rstrip('/') + '/', new)
 
 
 def _replace_prefix(node: Any, old: str, new: str) -> None:
-    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+    for key, value in node.items() if isinstance(node, (Config, dict)) else enumerate(node):
         if isinstance(value, str) and key == 'data_root' and value in ('', old, old.rstrip('/')):
             node[key] = new
         elif isinstance(value, str) and old != '/' and value.startswith(old):

@@ -17,6 +17,8 @@ def nodes(tree: Any, keys: Keys = ()) -> Iterator[tuple[Keys, Mapping[str, Any]]
         >>> [keys for keys, _ in nodes({'model': {'heads': [{}, {}]}})]
         [(), ('model',), ('model', 'heads', 0), ('model', 'heads', 1)]
     """
+    if isinstance(tree, Config):
+        tree = dict(tree.items())
     if isinstance(tree, Mapping):
         yield keys, tree
     inside = tree.items() if isinstance(tree, Mapping) else enumerate(tree) if isinstance(tree, (list, tuple)) else ()

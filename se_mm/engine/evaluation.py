@@ -50,7 +50,7 @@ def deploy(model: nn.Module) -> None:
 
 def without_averaging(runner: Runner) -> None:
     """Takes out the hooks that average the weights of a training, which a test has none of."""
-    runner._hooks[:] = [hook for hook in runner._hooks if not isinstance(hook, EMAHook)]
+    runner.hooks[:] = [hook for hook in runner.hooks if not isinstance(hook, EMAHook)]
 
 
 def load_weights(runner: Runner, checkpoint: str) -> None:
