@@ -20,11 +20,6 @@ def read_config(path: str) -> Config:
         return Config.fromfile(path)
 
 
-def base_files(path: str) -> list[str]:
-    """What the ``_base_`` of a config names."""
-    return list(Config._get_base_files(path))
-
-
 @contextmanager
 def _flat_names() -> Iterator[None]:
     resolve = config._get_package_and_cfg_path

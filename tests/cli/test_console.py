@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.util
 
 import pytest
+from mmengine.logging import MMLogger
 from support.commands import tool
 from support.small import DEMO, QUICK, draw_scenes, run, scene_config
 
+from se_mm.utils import console
 from se_mm.visualization.backends import BACKENDS
 
 QUIET = dict(SE_MM_VERBOSE='')
@@ -76,3 +78,18 @@ def test_a_log_whose_package_is_missing_says_how_to_install_it(name, data, tmp_p
     assert done.returncode == 2
     said = f"error: --log {name}: {name} is not installed; in the clone of se_mm: pip install '.[{name}]'"
     assert said in done.stderr
+
+
+def test_a_quiet_logger_shows_what_is_said_and_what_is_odd(tmp_path, capsys):
+    logger = MMLogger.get_instance('quiet', log_file=str(tmp_path / 'all.log'))
+    console.quiet(logger)
+    with console.prints_logged():
+        print('creating index...')
+        console.say('8 images')
+    logger.info('System environment')
+    logger.warning('left out')
+    assert console.is_quiet()
+    assert console.log_file() == str(tmp_path / 'all.log')
+    assert capsys.readouterr() == ('8 images\n', 'WARNING: left out\n')
+    text = (tmp_path / 'all.log').read_text()
+    assert all(line in text for line in ('creating index...', '8 images', 'System environment', 'left out'))
