@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Compare configs over several seeds: trainings, table, curves and a verdict."""
+"""Compare configs over several seeds: trainings, table, curves and what they tell."""
 
 from se_mm.cli import main
 

@@ -7,10 +7,9 @@ gate count as nothing, as in the figures of most papers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
@@ -33,8 +32,7 @@ CLASSIFIER_SIZE = (224, 224)
 PROPOSALS, DETECTIONS = 1000, 100
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """A part of a model.
 
     Attributes:
@@ -57,14 +55,14 @@ class Complexity:
         style: of the backbone's bottlenecks, ``''`` where it has none.
         parts: in the order in which they run.
         whole: the sum over the model; ``None`` where it cannot be counted.
-        said: what the figures do not show.
+        notes: what the figures do not show.
     """
 
     size: tuple[int, int]
     style: str
     parts: list[Part] = field(default_factory=list)
     whole: Part | None = None
-    said: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def parameters_of(module: nn.Module) -> int:
@@ -93,28 +91,19 @@ def count_macs(module: nn.Module, call: Callable[[], Any]) -> tuple[int, Any]:
         >>> count_macs(layer, lambda: layer(x))[0] == 3 * 8 * 9 * 100
         True
     """
-    counter = FlopCounterMode(display=False)
-    with _as_defined(module), torch.no_grad(), counter:
-        out = call()
-    return counter.get_total_flops() // 2, out
-
-
-@contextmanager
-def _as_defined(module: nn.Module) -> Iterator[None]:
-    """In evaluation and watched by hooks, for which fused forms call each of their modules."""
     was_training = module.training
     module.eval()
-    handles = [part.register_forward_hook(_nothing) for part in module.modules()]
+    # Modules that are watched by a hook are called one by one, and not in a fused form.
+    handles = [part.register_forward_hook(lambda *_: None) for part in module.modules()]
+    counter = FlopCounterMode(display=False)
     try:
-        yield
+        with torch.no_grad(), counter:
+            out = call()
     finally:
         for handle in handles:
             handle.remove()
         module.train(was_training)
-
-
-def _nothing(*_: Any) -> None:
-    """A hook."""
+    return counter.get_total_flops() // 2, out
 
 
 def complexity_of(cfg: Config, size: tuple[int, int] | None = None) -> Complexity:
@@ -126,7 +115,7 @@ def complexity_of(cfg: Config, size: tuple[int, int] | None = None) -> Complexit
             has none), 800 x 1280 for a detector.
 
     Returns:
-        The parts that can be counted; :attr:`Complexity.said` names the others.
+        The parts that can be counted; ``notes`` name the others.
 
     Raises:
         SeMmError: if the model cannot be built, or its backbone does not take this size.
@@ -134,14 +123,21 @@ def complexity_of(cfg: Config, size: tuple[int, int] | None = None) -> Complexit
     classifies = scope_of(cfg) == 'mmpretrain'
     known = size or (_crop_of(cfg) if classifies else DETECTOR_SIZE)
     size = known or CLASSIFIER_SIZE
-    model = _built(cfg)
+    try:
+        with MODELS.switch_scope_and_registry(scope_of(cfg)) as registry, shapes_only():
+            model = registry.build(cfg.model).eval()
+    except SeMmError:
+        raise
+    except Exception as error:  # whatever a model may raise for the values of a config
+        raise SeMmError(f'the model cannot be built: {error}') from error
     backbone = getattr(model, 'backbone', None)
     if backbone is None:
         raise SeMmError(f'{type(model).__name__} has no backbone to count; give the config of a classifier or detector')
     image = torch.empty(1, input_channels(backbone), *size, device='meta')
-    found = Complexity(size, _style_of(backbone))
+    has_bottlenecks = any(hasattr(part, 'conv3') for part in backbone.modules())
+    found = Complexity(size, getattr(backbone, 'style', '') if has_bottlenecks else '')
     if known is None:
-        found.said.append(
+        found.notes.append(
             f'{size[0]}x{size[1]} is a guess, since the test pipeline names no crop; --size gives another'
         )
     try:
@@ -155,18 +151,8 @@ def complexity_of(cfg: Config, size: tuple[int, int] | None = None) -> Complexit
         _count_whole(model, image, 'classifier' if classifies else 'detector', found)
     deformable = sum('Deform' in type(part).__name__ and 'Conv' in type(part).__name__ for part in model.modules())
     if deformable:
-        found.said.append(f'the {deformable} deformable convolutions count as nothing')
+        found.notes.append(f'the {deformable} deformable convolutions count as nothing')
     return found
-
-
-def _built(cfg: Config) -> nn.Module:
-    try:
-        with MODELS.switch_scope_and_registry(scope_of(cfg)) as registry, shapes_only():
-            return registry.build(cfg.model).eval()
-    except SeMmError:
-        raise
-    except Exception as error:  # whatever a model may raise for the values of a config
-        raise SeMmError(f'the model cannot be built: {error}') from error
 
 
 def _count_whole(model: nn.Module, image: Tensor, name: str, found: Complexity) -> None:
@@ -174,16 +160,12 @@ def _count_whole(model: nn.Module, image: Tensor, name: str, found: Complexity) 
     try:
         macs, _ = count_macs(model, lambda: model(image, *arguments, mode='tensor'))
     except Exception as error:  # values decide what a detector computes, and there are none
-        found.said.append(f'the whole {name} cannot be traced without values ({_reason(error)})')
+        found.notes.append(f'the whole {name} cannot be traced without values ({_reason(error)})')
         return
     found.whole = Part(name, parameters_of(model), macs)
     rest = Part('the rest', found.whole.parameters - found.parts[0].parameters, macs - found.parts[0].macs)
     if rest.parameters or rest.macs:
         found.parts.append(rest)
-
-
-def _reason(error: Exception) -> str:
-    return f'{type(error).__name__} {str(error).strip().partition(chr(10))[0]}'.strip()
 
 
 def _samples(image: Tensor) -> list[Any]:
@@ -197,60 +179,53 @@ def _samples(image: Tensor) -> list[Any]:
 
 def _count_two_stages(model: nn.Module, features: Any, found: Complexity) -> None:
     """The dense parts on the whole map, the others on as many boxes as the test asks for."""
-    if getattr(model, 'neck', None) is not None:
-        features = _add(found, 'neck', model.neck, features)
-    if getattr(model, 'rpn_head', None) is not None:
-        _add(found, 'rpn_head', model.rpn_head, features)
+    if model.with_neck:
+        features = _count_part(found, 'neck', model.neck, features)
+    if model.with_rpn:
+        _count_part(found, 'rpn_head', model.rpn_head, features)
     roi, test_cfg = model.roi_head, model.test_cfg or {}
     boxes = {
         'bbox': (test_cfg.get('rpn') or {}).get('max_per_img') or PROPOSALS,
         'mask': (test_cfg.get('rcnn') or {}).get('max_per_img') or DETECTIONS,
     }
-    counted = {'bbox_head', 'mask_head', 'bbox_roi_extractor', 'mask_roi_extractor', 'shared_head'}
     for kind, number in boxes.items():
-        heads = getattr(roi, f'{kind}_head', None)
-        extractors = getattr(roi, f'{kind}_roi_extractor', None) or getattr(roi, 'bbox_roi_extractor', None)
-        for i, head in enumerate(_listed(heads)):
-            extractor = _listed(extractors)[min(i, len(_listed(extractors)) - 1)]
-            inputs = _of_regions(extractor, number)
+        heads = _listed(getattr(roi, f'{kind}_head', None))
+        extractors = _listed(getattr(roi, f'{kind}_roi_extractor', None) or getattr(roi, 'bbox_roi_extractor', None))
+        for i, head in enumerate(heads):
+            extractor = extractors[min(i, len(extractors) - 1)]
+            size = extractor.roi_layers[0].output_size
+            inputs = torch.empty(number, extractor.out_channels, *size, device='meta')
             if getattr(roi, 'shared_head', None) is not None:
-                inputs = _add(found, f'shared_head ({number} boxes)', roi.shared_head, inputs)
-            stage = f' {i + 1}' if isinstance(heads, nn.ModuleList) else ''
-            _add(found, f'{kind}_head{stage} ({number} boxes)', head, inputs)
-    left = [name for name, part in roi.named_children() if name not in counted and parameters_of(part)]
-    left += [
-        name
-        for name, part in model.named_children()
-        if name not in ('backbone', 'neck', 'rpn_head', 'roi_head') and parameters_of(part)
-    ]
+                inputs = _count_part(found, f'shared_head ({number} boxes)', roi.shared_head, inputs)
+            stage = f' {i + 1}' if len(heads) > 1 else ''
+            _count_part(found, f'{kind}_head{stage} ({number} boxes)', head, inputs)
+    known = {'backbone', 'neck', 'rpn_head', 'roi_head'}
+    known |= {'bbox_head', 'mask_head', 'bbox_roi_extractor', 'mask_roi_extractor', 'shared_head'}
+    children = [*roi.named_children(), *model.named_children()]
+    left = [name for name, part in children if name not in known and parameters_of(part)]
     if left:
-        found.said.append(f'not counted: {", ".join(left)}')
-    if not found.said:
+        found.notes.append(f'not counted: {", ".join(left)}')
+    if not found.notes:
         found.whole = Part('detector', parameters_of(model), sum(part.macs for part in found.parts))
 
 
-def _add(found: Complexity, name: str, module: nn.Module, inputs: Any) -> Any:
+def _count_part(found: Complexity, name: str, module: nn.Module, inputs: Any) -> Any:
+    """Adds a part; returns its outputs."""
     try:
         macs, out = count_macs(module, lambda: module(inputs))
     except Exception as error:  # a head that needs more than maps, or values
-        found.said.append(f'not counted: {name} ({_reason(error)})')
+        found.notes.append(f'not counted: {name} ({_reason(error)})')
         return inputs
     found.parts.append(Part(name, parameters_of(module), macs))
     return out
 
 
+def _reason(error: Exception) -> str:
+    return f'{type(error).__name__} {str(error).strip().partition(chr(10))[0]}'.strip()
+
+
 def _listed(modules: nn.Module | None) -> list[nn.Module]:
     return list(modules) if isinstance(modules, nn.ModuleList) else [] if modules is None else [modules]
-
-
-def _of_regions(extractor: nn.Module, number: int) -> Tensor:
-    height, width = extractor.roi_layers[0].output_size
-    return torch.empty(number, extractor.out_channels, height, width, device='meta')
-
-
-def _style_of(backbone: nn.Module) -> str:
-    has_bottlenecks = any(hasattr(part, 'conv3') for part in backbone.modules())
-    return getattr(backbone, 'style', '') if has_bottlenecks else ''
 
 
 def _crop_of(cfg: Config) -> tuple[int, int] | None:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from ..config.load import load_config
 from ..errors import SeMmError
-from .complexity import Complexity, Part, complexity_of
+from ..utils.tables import markdown_table
+from .complexity import complexity_of
 from .paper_networks import CIFAR, IMAGENET, table
 
 CONVENTION = (
@@ -30,32 +31,23 @@ def of_configs(names: Sequence[str], size: Sequence[int] | None = None) -> tuple
     Returns:
         The text, empty if no config could be counted, and for each of those that could not why.
     """
-    lines = [CONVENTION, '', *_HEADER]
-    said, failed = [], []
+    rows, notes, failed = [], [], []
     for name in names:
         try:
             found = complexity_of(load_config(name, data_root=''), tuple(size) if size else None)
         except SeMmError as error:
             failed.append(str(error) if name in str(error) else f'{name}: {error}')
             continue
-        lines += _rows(name, found)
-        said += [f'- {name}: {line}' for line in found.said]
-    text = '\n'.join([*lines, '', *said] if said else lines)
-    return text if len(failed) < len(names) else '', failed
-
-
-_HEADER = ('| config | input | style | part | parameters | GMAC |', '| --- | --- | --- | --- | --- | --- |')
-
-
-def _rows(name: str, found: Complexity) -> list[str]:
-    height, width = found.size
-    parts: list[Part] = [*found.parts, *([found.whole] if found.whole else [])]
-    rows = []
-    for i, part in enumerate(parts):
-        first = (name, f'{height}x{width}', found.style) if not i else ('', '', '')
-        what = f'**{part.name}**' if part is found.whole else part.name
-        rows.append(f'| {" | ".join([*first, what, f"{part.parameters:,}", f"{part.macs / 1e9:.4f}"])} |')
-    return rows
+        height, width = found.size
+        parts = [*found.parts, *([found.whole] if found.whole else [])]
+        for i, (part, parameters, macs) in enumerate(parts):
+            first = ['', '', ''] if i else [name, f'{height}x{width}', found.style]
+            what = f'**{part}**' if parts[i] is found.whole else part
+            rows.append([*first, what, f'{parameters:,}', f'{macs / 1e9:.4f}'])
+        notes += [f'- {name}: {line}' for line in found.notes]
+    table = markdown_table(['config', 'input', 'style', 'part', 'parameters', 'GMAC'], rows)
+    text = '\n'.join([CONVENTION, '', *table, *(['', *notes] if notes else [])])
+    return text if rows else '', failed
 
 
 def of_the_paper() -> str:
@@ -66,7 +58,7 @@ def of_the_paper() -> str:
         whole = complexity_of(cfg).whole
         giga = whole.macs / 1e9
         difference = f'{100 * (giga / published - 1):+.2f}%'
-        detectors.append(f'| {name} | {whole.parameters:,} | {giga:.2f} | {published} | {difference} |')
+        detectors.append([name, f'{whole.parameters:,}', f'{giga:.2f}', published, difference])
     return '\n'.join(
         [
             '# Complexity',
@@ -95,8 +87,6 @@ def of_the_paper() -> str:
             'At 800x1280 with 1,000 proposals, with the stride in the 3x3 convolution, next to the figures of ECA-Net '
             '(arXiv 1910.03151, table 5).',
             '',
-            '| config | parameters | GMAC | GMAC there | difference |',
-            '| --- | --- | --- | --- | --- |',
-            *detectors,
+            *markdown_table(['config', 'parameters', 'GMAC', 'GMAC there', 'difference'], detectors),
         ]
     )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from mmengine.registry import MODELS
 
 from ..swap.building import shapes_only
+from ..utils.tables import markdown_table
 from .complexity import count_macs, parameters_of
 
 
@@ -107,47 +109,43 @@ CIFAR = (
 
 def count(network: PaperNetwork) -> tuple[tuple[int, int], tuple[int, int]]:
     """Parameters and multiply-adds of the classifier: of the plain network, and of the one with SE."""
-    plain, se = (_count(network, {**network.backbone, **stages}) for stages in ({'attention_stages': ()}, {}))
-    return plain, se
+    counts = []
+    for stages in ({'attention_stages': ()}, {}):
+        with MODELS.switch_scope_and_registry('mmpretrain') as registry, shapes_only():
+            model = registry.build({**network.backbone, **stages})
+            image = torch.empty(1, 3, network.size, network.size)
+        macs, _ = count_macs(model, partial(model, image))
+        weights = network.channels * network.classes
+        biases = network.classes if network.channels else 0
+        counts.append((parameters_of(model) + weights + biases, macs + weights))
+    return counts[0], counts[1]
 
 
-def _count(network: PaperNetwork, backbone: Mapping[str, Any]) -> tuple[int, int]:
-    with MODELS.switch_scope_and_registry('mmpretrain') as registry, shapes_only():
-        model = registry.build(dict(backbone))
-        image = torch.empty(1, 3, network.size, network.size)
-    macs, _ = count_macs(model, lambda: model(image))
-    weights = network.channels * network.classes
-    biases = network.classes if network.channels else 0
-    return parameters_of(model) + weights + biases, macs + weights
-
-
-def table(networks: tuple[PaperNetwork, ...]) -> Iterator[str]:
+def table(networks: tuple[PaperNetwork, ...]) -> list[str]:
     """Lines of Markdown: each network, plain and with SE, beside the paper's figures."""
-    yield '| network | input | parameters | the paper | GMAC | the paper | difference | |'
-    yield '| --- | --- | --- | --- | --- | --- | --- | --- |'
+    rows = []
     for network in networks:
         (plain, plain_macs), (se, se_macs) = count(network)
         macs = (plain_macs / 1e9, se_macs / 1e9)
-        yield ' | '.join(
+        ratios = tuple(
+            100 * (ours / theirs - 1) if theirs else None for ours, theirs in zip(macs, network.published, strict=True)
+        )
+        rows.append(
             [
-                f'| {network.name}',
-                str(network.size),
+                network.name,
+                network.size,
                 f'{plain:,} → {se:,}',
                 _pair(network.millions, '{:.1f} M'),
                 f'{macs[0]:.4f} → {macs[1]:.4f}',
                 _pair(network.published, '{:.2f}' if macs[0] > 1 else '{:.3f}'),
-                _difference(macs, network.published),
-                f'{network.why} |',
+                _pair(ratios, '{:+.2f}%', ', '),
+                network.why,
             ]
         )
+    header = ['network', 'input', 'parameters', 'the paper', 'GMAC', 'the paper', 'difference', '']
+    return markdown_table(header, rows)
 
 
-def _pair(values: tuple[float | None, float | None], form: str) -> str:
-    return ' → '.join('-' if value is None else form.format(value) for value in values) if any(values) else ''
-
-
-def _difference(macs: tuple[float, float], published: tuple[float | None, float | None]) -> str:
-    parts = [
-        f'{100 * (ours / theirs - 1):+.2f}%' if theirs else '-' for ours, theirs in zip(macs, published, strict=True)
-    ]
-    return ', '.join(parts) if any(published) else ''
+def _pair(values: tuple[float | None, float | None], form: str, between: str = ' → ') -> str:
+    known = any(value is not None for value in values)
+    return between.join('-' if value is None else form.format(value) for value in values) if known else ''

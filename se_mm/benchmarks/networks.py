@@ -17,10 +17,10 @@ from tqdm import tqdm
 from ..errors import SeMmError
 from ..export.deployment import deploy
 from ..utils.memory import peak_resident_bytes
-from .attention import attentions
-from .candidates import Candidate, backbones, detectors
-from .measuring import MIB, check_device, interleaved, kept_bytes, markdown_table, peak_bytes
-from .runtimes import RUNTIMES
+from ..utils.tables import markdown_table
+from .compared_networks import Candidate, attentions, backbones, detectors
+from .measuring import MIB, interleaved, kept_bytes, peak_bytes
+from .sessions import RUNTIMES, session_of
 
 #: The networks that others are held against.
 MMDET = ('mmdet.ResNet', 'mmdet.ResNeXt')
@@ -97,7 +97,7 @@ class Measured:
         form: one of ``FORMS`` or ``RUNTIMES``.
         plain: the name of its plain twin.
         seconds: of each round.
-        peak: bytes of tensors at the peak of a run, beyond what was there before it; 0 in another runtime.
+        peak: bytes of tensors on the GPU at the peak of a run, beyond what was there before it; 0 on the CPU.
         kept: bytes that autograd keeps for the backward; 0 in inference.
         resident: bytes of a fresh process at its peak; 0 if not measured.
     """
@@ -145,7 +145,7 @@ class Run:
             generator = torch.Generator().manual_seed(0)
             self.data = torch.randn(batch, 3, height, width, generator=generator).to(setting.device)
         if form in RUNTIMES:
-            self.session = RUNTIMES[form](self.model, self.data)
+            self.session = session_of(form, self.model, self.data)
 
     def forward(self) -> Any:
         """The loss in training, else the outputs."""
@@ -167,10 +167,6 @@ class Run:
             out.backward()
             self.model.zero_grad(set_to_none=True)
 
-    def kept(self) -> int:
-        """Bytes that autograd keeps for the backward."""
-        return kept_bytes(self.forward, self.model) if self.setting.training else 0
-
 
 def measure(setting: Setting, rounds: int, only: str = '', resident: bool = False) -> list[Measured]:
     """Times every candidate in every form, round by round.
@@ -184,7 +180,8 @@ def measure(setting: Setting, rounds: int, only: str = '', resident: bool = Fals
     Raises:
         SeMmError: if the device is not there, no candidate has such a name, or a runtime cannot be used.
     """
-    check_device(setting.device)
+    if setting.device == 'cuda' and not torch.cuda.is_available():
+        raise SeMmError('--device cuda: torch finds no GPU here; leave it out')
     if setting.runtimes and (setting.mode != 'inference' or setting.device != 'cpu'):
         raise SeMmError('--runtimes is for --mode inference on the CPU')
     chosen = [candidate for candidate in setting.candidates() if only in candidate.name]
@@ -196,8 +193,11 @@ def measure(setting: Setting, rounds: int, only: str = '', resident: bool = Fals
         for form in ('default',) if setting.training else (*setting.forms, *setting.runtimes):
             run = runs[len(found)] = Run(candidate, form, setting)
             run()  # the first one chooses algorithms, and compiles
-            measured = Measured(candidate.name, form, candidate.plain, kept=run.kept())
-            measured.peak = peak_bytes(run, setting.device)
+            measured = Measured(candidate.name, form, candidate.plain)
+            if setting.training:
+                measured.kept = kept_bytes(run.forward, run.model)
+            if setting.device == 'cuda':
+                measured.peak = peak_bytes(run)
             if resident:
                 measured.resident = _resident_bytes(setting, candidate.name, form)
             found.append(measured)
@@ -229,13 +229,11 @@ def machine(device: str) -> str:
     return f'{hardware}; torch {torch.__version__}, ' + ', '.join(f'{name} {v}' for name, v in versions.items())
 
 
-def table(measured: list[Measured], relative_to: str | tuple[str, ...] = MMDET) -> list[str]:
-    """The lines of a Markdown table: each figure, its ratio to the plain twin in the same form, and to one network.
+def table(measured: list[Measured]) -> list[str]:
+    """The lines of a Markdown table: each figure, its ratio to the plain twin in the same form, and to mmdet's network.
 
     Args:
-        measured: what :func:`measure` returned.
-        relative_to: the end of that network's name, or several to look for; its default form is taken.
-            The first line's where there is none.
+        measured: what :func:`measure` returned; without mmdet's network among them the first is in its place.
     """
     columns = {
         'median ms': lambda entry: 1e3 * entry.median,
@@ -246,18 +244,16 @@ def table(measured: list[Measured], relative_to: str | tuple[str, ...] = MMDET) 
     }
     columns = {title: of for title, of in columns.items() if of(measured[0])}
     by_name = {(entry.name, entry.form): entry for entry in measured}
-    base = next((entry for entry in measured if entry.name.endswith(relative_to)), measured[0])
+    base = next((entry for entry in measured if entry.name.endswith(MMDET)), measured[0])
+    header = ['network', 'form', 'spread']
+    for title in columns:
+        header += [title, '/ plain', f'/ {base.name}']
     rows = []
     for entry in measured:
         plain = by_name.get((entry.plain, entry.form))
         row = [entry.name, entry.form, f'±{100 * entry.spread:.1f}%']
         for of in columns.values():
-            if not of(entry):  # the memory of another runtime is not known
-                row += ['', '', '']
-                continue
-            row += [f'{of(entry):.1f}', f'{of(entry) / of(plain):.3f}' if plain else '', f'{of(entry) / of(base):.3f}']
+            ratios = [f'{of(entry) / of(other):.3f}' if other else '' for other in (plain, base)]
+            row += [f'{of(entry):.1f}', *ratios] if of(entry) else ['', '', '']  # not known of another runtime
         rows.append(row)
-    header = ['network', 'form', 'spread']
-    for title in columns:
-        header += [title, '/ plain', f'/ {base.name}']
     return markdown_table(header, rows)

@@ -27,11 +27,9 @@ COMMANDS = {
     'analyze-gates': 'analyze_gates',
     'prune-gates': 'prune_gates',
     'benchmark': 'benchmark',
-    'benchmark-data': 'benchmark_data',
     'complexity': 'complexity',
     'demo-data': 'draw_shapes',
     'compare': 'compare',
-    'verdict': 'verdict',
 }
 
 

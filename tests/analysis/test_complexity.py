@@ -79,7 +79,7 @@ def test_a_two_stage_detector_is_counted_part_by_part():
     assert parts['bbox_head (1000 boxes)'].macs == 1000 * per_box
     assert found.whole.macs == sum(part.macs for part in found.parts)
     assert found.whole.parameters == sum(part.parameters for part in found.parts)
-    assert found.said == []
+    assert found.notes == []
 
 
 def test_a_one_stage_detector_is_counted_whole():
@@ -106,7 +106,7 @@ def test_a_stem_that_reads_four_grids_of_pixels_takes_pictures_of_three_channels
 )
 def test_what_is_not_counted_is_said(name, said):
     found = complexity_of(load_config(name, data_root=''), (256, 320))
-    assert any(line.startswith(said) for line in found.said)
+    assert any(line.startswith(said) for line in found.notes)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_classifiers_size_is_that_of_its_test(step, size):
     )
     found = complexity_of(cfg)
     assert found.size == (size or (224, 224))
-    assert any('224x224 is a guess' in line for line in found.said) == (size is None)
+    assert any('224x224 is a guess' in line for line in found.notes) == (size is None)
     backbone = found.parts[0]
     assert found.whole.macs == backbone.macs + 512 * 10
     assert found.whole.parameters == backbone.parameters + 512 * 10 + 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.helpers import REPOSITORY
 
-from se_mm.analysis.runs import differences
+from se_mm.analysis.comparison.runs import differences
 from se_mm.config.load import load_config
 from se_mm.config.pretrained import named_weights
 

@@ -1,4 +1,4 @@
-"""The table, the verdict and the picture of a comparison, from made-up work_dirs."""
+"""A comparison's table, conclusions and picture, from made-up work_dirs."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ import pytest
 from mmengine.config import Config
 
 from se_mm import SeMmError
-from se_mm.analysis.comparison import Network, as_json, as_markdown, compare
-from se_mm.analysis.images import accuracy
-from se_mm.analysis.runs import differences, runs_in
-from se_mm.visualization.comparison import draw_comparison
-
-IMAGES = 400
+from se_mm.analysis.comparison.pairs import Network, compared
+from se_mm.analysis.comparison.report import as_json, as_markdown
+from se_mm.analysis.comparison.runs import differences, runs_in
+from se_mm.apis.compare import compare
 
 
-def network(folder: Path, name: str, finals, backbone='ResNet', seeds=None, predictions=True) -> Network:
+def network(folder: Path, name: str, finals, backbone='ResNet', seeds=None) -> Network:
     """Trainings of two epochs whose accuracy at the end is so many per cent."""
     for seed, final in zip(seeds or range(len(finals)), finals, strict=True):
         work_dir = folder / name / f'seed_{seed}'
@@ -38,27 +36,19 @@ def network(folder: Path, name: str, finals, backbone='ResNet', seeds=None, pred
             for i, value in ((1, final - 10), (2, final))
         ]
         (work_dir / 'validations.json').write_text(json.dumps(entries))
-        right = np.arange(IMAGES) < final / 100 * IMAGES
-        found = [dict(file=f'{i:03}', truth='a', scores={'a' if hit else 'b': 1.0}) for i, hit in enumerate(right)]
-        if predictions:
-            (work_dir / 'predictions.json').write_text(json.dumps(found))
     return Network(name, *runs_in(folder / name))
 
 
 def test_the_table_the_verdict_and_what_it_rests_on(tmp_path):
     plain = network(tmp_path, 'plain', (80.0, 81.0, 79.5))
     se = network(tmp_path, 'se', (82.0, 83.5, 81.25), 'se_mm.SEResNet')
-    found = compare([plain, se], 'top1')
+    found = compared([plain, se], 'top1')
     said = as_markdown(found, 'se against plain')
     assert '| plain | 80.00 | 81.00 | 79.50 | 80.17 ± 0.76 |' in said
     # 2, 2.5 and 1.75: 2.083 -+ 4.303 * 0.382 / sqrt(3)
     assert '**Better**: difference +2.08, 95% interval [+1.13, +3.03] (+2.00, +2.50, +1.75).' in said
     assert "the configs differ in: `model.backbone.type` 'ResNet' → 'se_mm.SEResNet'" in said
     assert not found.notes
-    # Each image's difference, mean over the seeds; their standard error.
-    each = [np.arange(IMAGES) < final / 100 * IMAGES for final in (80.0, 81.0, 79.5, 82.0, 83.5, 81.25)]
-    gained = 100 * (np.mean(each[3:], axis=0) - np.mean(each[:3], axis=0))
-    assert np.std(found.against[0].images) == pytest.approx(gained.std() / np.sqrt(IMAGES), rel=0.1)
     plain_data = as_json(found)
     assert plain_data['gains'][0]['sign'] == 1
     assert json.loads(json.dumps(plain_data))['gains'][0]['interval'] == pytest.approx([1.13, 3.03], abs=0.01)
@@ -71,8 +61,8 @@ def test_other_data_and_seeds_of_another_config_are_said(tmp_path):
             {'train_dataloader.dataset.data_root': 'other/', 'custom_hooks': [dict(type='EMAHook')]}
         )
     se.runs[1].cfg.merge_from_dict({'optim_wrapper.optimizer.lr': 0.2})
-    found = compare([plain, se])
-    assert set(found.against[0].changed) == {'data_root', 'custom_hooks.0.type'}
+    found = compared([plain, se])
+    assert set(found.gains[0].changed) == {'data_root', 'custom_hooks.0.type'}
     assert 'seed_1 differ in more than the seed: `optim_wrapper.optimizer.lr` 0.1 → 0.2' in found.notes[0]
 
 
@@ -85,16 +75,9 @@ def test_lists_of_sizes_are_compared():
     assert not differences(one, Config(json.loads(json.dumps(one.to_dict()))))  # lists for tuples
 
 
-def test_pictures_of_an_archive_have_no_file():
-    predictions = [dict(file=None, truth=truth, scores=dict(cat=0.9, dog=0.1)) for truth in ('cat', 'dog', 'cat')]
-    top1, images = accuracy(predictions, 'accuracy/top1')
-    assert images == [0, 1, 2]
-    assert top1(np.array([1, 1, 0])) == 50
-
-
 def test_of_errors_less_is_better(tmp_path):
     networks = [network(tmp_path, 'plain', (80.0, 81.0, 79.5)), network(tmp_path, 'se', (78.0, 79.5, 77.0))]
-    said = as_markdown(compare(networks, 'error/top1'), 'title')
+    said = as_markdown(compared(networks, 'error/top1'), 'title')
     assert '**More errors**: gain -2.00' in said
     assert '| plain | 20.00 | 19.00 | 20.50 |' in said
 
@@ -108,87 +91,81 @@ def test_of_errors_less_is_better(tmp_path):
     ],
 )
 def test_whether_less_is_better_is_known_by_the_name_or_said(tmp_path, metric, said, noted):
-    networks = [network(tmp_path, name, (80.0, 81.0), predictions=False) for name in ('plain', 'se')]
+    networks = [network(tmp_path, name, (80.0, 81.0)) for name in ('plain', 'se')]
     for each, values in zip(networks, ((0.45, 0.46), (0.49, 0.502)), strict=True):
         for seed, value in enumerate(values):
             each.runs[seed].validations[-1] = {'epoch': 2, 'iter': 20, metric: value + 0.001 * seed}
-    found = compare(networks, metric)
+    found = compared(networks, metric)
     assert said in as_markdown(found, 'title')
     assert found.notes.count(f'more of {metric} is taken as better') == noted
 
 
 def test_two_pairs_that_agree_up_to_rounding_tell_no_spread(tmp_path):
-    networks = [network(tmp_path, name, (80.0, 81.0), predictions=False) for name in ('plain', 'se')]
+    networks = [network(tmp_path, name, (80.0, 81.0)) for name in ('plain', 'se')]
     for each, values in zip(networks, ((0.370, 0.374), (0.371, 0.376)), strict=True):
         for seed, value in enumerate(values):  # as mmdet logs them
             each.runs[seed].validations[-1] = {'epoch': 2, 'iter': 20, 'coco/bbox_mAP': value}
-    found = compare(networks)
+    found = compared(networks)
     assert '**The spread is not known**: two pairs agree up to rounding (+0.10, +0.20)' in as_markdown(found, 'title')
     (gain,) = as_json(found)['gains']
-    assert (gain['interval'], gain['sign'], gain['seeds_needed']) == (None, 0, {'0.5': None})
+    assert (gain['interval'], gain['sign']) == (None, 0)
 
 
 def test_a_difference_within_the_spread_is_none(tmp_path):
     networks = [network(tmp_path, 'plain', (80.0, 81.0, 79.5)), network(tmp_path, 'se', (81.0, 80.5, 80.0))]
-    assert '**No difference seen**' in as_markdown(compare(networks), 'title')
+    assert '**No difference seen**' in as_markdown(compared(networks), 'title')
 
 
 def test_one_seed_tells_nothing_and_is_said_to(tmp_path):
     networks = [network(tmp_path, 'plain', (80.0,)), network(tmp_path, 'se', (84.0,))]
-    assert '**One pair tells nothing**: +4.00 may be the seed' in as_markdown(compare(networks), 'title')
+    assert '**One pair tells nothing**: +4.00 may be the seed' in as_markdown(compared(networks), 'title')
 
 
 def test_several_networks_are_held_against_the_first(tmp_path):
     networks = [network(tmp_path, name, (80.0 + i, 81.0 + i, 79.0 + 2 * i)) for i, name in enumerate('abc')]
-    found = compare(networks)
-    assert [entry.name for entry in found.against] == ['b', 'c']
-    assert [entry.pairs.mean for entry in found.against] == pytest.approx([4 / 3, 8 / 3])
+    found = compared(networks)
+    assert [entry.name for entry in found.gains] == ['b', 'c']
+    assert [entry.pairs.mean for entry in found.gains] == pytest.approx([4 / 3, 8 / 3])
     assert 'of 20 such comparisons without a difference one finds one' in as_markdown(found, 'title')
 
 
 def test_what_is_left_out_is_said(tmp_path):
-    plain = network(tmp_path, 'plain', (80.0, 81.0, 79.5), predictions=False)
-    se = network(tmp_path, 'se', (82.0, 83.0), seeds=(1, 2), predictions=False)
-    found = compare([plain, se])
+    plain = network(tmp_path, 'plain', (80.0, 81.0, 79.5))
+    se = network(tmp_path, 'se', (82.0, 83.0), seeds=(1, 2))
+    found = compared([plain, se])
     assert found.seeds == (1, 2)
     assert found.notes[0] == 'left out, since not all have them: seeds 0 of plain'
-    assert 'no spread over images' in found.notes[1]
 
 
 def test_what_is_not_finished_is_left_out(tmp_path):
     plain, se = (network(tmp_path, name, (80.0, 81.0, 79.5)) for name in ('plain', 'se'))
     validations = se.runs[2].work_dir / 'validations.json'
     validations.write_text(json.dumps(json.loads(validations.read_text())[:1]))
-    found = compare([plain, Network('se', *runs_in(tmp_path / 'se'))])
+    found = compared([plain, Network('se', *runs_in(tmp_path / 'se'))])
     assert found.seeds == (0, 1)
     assert found.notes[0].endswith('seed_2 is not finished: 1 of 2 epochs; tools/train.py --resume goes on')
-
-
-def test_predictions_of_another_checkpoint_are_noticed(tmp_path):
-    networks = [network(tmp_path, 'plain', (80.0, 81.0)), network(tmp_path, 'se', (82.0, 83.0))]
-    file = networks[1].runs[1].work_dir / 'predictions.json'
-    file.write_text(json.dumps([entry | {'truth': 'b'} for entry in json.loads(file.read_text())]))
-    assert 'the predictions give 17.00 and the last validation 83.00' in compare(networks).notes[0]
 
 
 def test_no_common_seed_or_metric_is_refused(tmp_path):
     plain, se = network(tmp_path, 'plain', (80.0,), seeds=(0,)), network(tmp_path, 'se', (80.0,), seeds=(1,))
     with pytest.raises(SeMmError, match=r'no seed in common: plain has \[0\]; se has \[1\]'):
-        compare([plain, se])
+        compared([plain, se])
     with pytest.raises(SeMmError, match='has no metric bbox_mAP; it has accuracy/top1, error/top1'):
-        compare([plain, plain], 'bbox_mAP')
+        compared([plain, plain], 'bbox_mAP')
 
 
 def test_a_metric_of_objects_that_are_not_there_is_refused(tmp_path):
     networks = [network(tmp_path, name, (80.0, 81.0)) for name in ('plain', 'se')]
     networks[1].runs[1].validations[-1]['accuracy/top1'] = -1.0
     with pytest.raises(SeMmError, match='seed_1: accuracy/top1 is -1: its validation set has no such objects'):
-        compare(networks)
+        compared(networks)
 
 
-def test_the_picture_shows_every_network(tmp_path, monkeypatch):
-    networks = [network(tmp_path, name, (80.0 + i, 81.0 + i, 79.0 + 2 * i)) for i, name in enumerate(('plain', 'se'))]
-    draw_comparison(compare(networks), tmp_path / 'comparison.png')
+def test_the_picture_shows_every_network(tmp_path):
+    folders = {name: tmp_path / name for name in ('plain', 'se')}
+    for i, name in enumerate(folders):
+        network(tmp_path, name, (80.0 + i, 81.0 + i, 79.0 + 2 * i))
+    compare(folders, tmp_path)
     picture = cv2.imread(str(tmp_path / 'comparison.png'))
     for blue, green, red in ((180, 119, 31), (14, 127, 255)):  # matplotlib's first two colours
         assert (np.abs(picture.astype(int) - (blue, green, red)).sum(-1) < 6).sum() > 100

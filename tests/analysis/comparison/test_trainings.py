@@ -9,8 +9,8 @@ import pytest
 from mmengine.config import Config
 
 from se_mm import SeMmError
-from se_mm.analysis import trainings
-from se_mm.analysis.trainings import Training, run_all, state_of
+from se_mm.analysis.comparison import trainings
+from se_mm.analysis.comparison.trainings import Training, run_all, state_of
 
 SETUP = dict(
     model=dict(type='ImageClassifier', backbone=dict(type='ResNet', depth=18)),
@@ -21,10 +21,7 @@ SETUP = dict(
 
 
 def training(folder, seed=0) -> Training:
-    work_dir = folder / f'seed_{seed}'
-    return Training(
-        'plain', seed, work_dir, ('config.py', '--epochs', '4', '--size', '8', '8'), ('config.py', '--size', '8', '8')
-    )
+    return Training('plain', seed, folder / f'seed_{seed}', ('config.py', '--epochs', '4'))
 
 
 def leave(work_dir, epochs: int) -> None:
@@ -90,61 +87,48 @@ def test_a_training_of_another_config_is_refused(tmp_path):
 
 @pytest.fixture
 def started(monkeypatch) -> list:
-    """What would have been started; each training leaves a checkpoint."""
-    calls, lock = [], threading.Lock()
-
-    def start(arguments, variables, console):
-        with lock:
-            calls.append((arguments, variables))
-        if arguments[0] == 'train':
-            (console.parent / 'epoch_4.pth').touch()
-        return 0
-
-    monkeypatch.setattr(trainings, 'start_process', start)
-    monkeypatch.setattr(
-        trainings, 'latest_checkpoint', lambda folder, say: next(map(str, folder.glob('epoch_*.pth')), None)
-    )
+    """What would have been started."""
+    calls = []
+    monkeypatch.setattr(trainings, 'start_process', lambda *call: calls.append(call[:2]) or 0)
     return calls
 
 
-def test_each_is_trained_with_its_seed_and_evaluated(tmp_path, started):
-    run_all([training(tmp_path, seed) for seed in (0, 1)], ['new', 'interrupted'], 1, 0, lambda line: None)
-    (first, variables), (test, _), (second, _), _ = started
-    assert first[:6] == ['train', 'config.py', '--epochs', '4', '--size', '8']
-    assert first[-5:] == ['--work-dir', str(tmp_path / 'seed_0'), '--seed', '0', '--resume']
+def test_each_is_trained_with_its_seed(tmp_path, started, capsys):
+    todo = [training(tmp_path, seed) for seed in (0, 1, 2)]
+    run_all(todo, ['new', 'interrupted', 'finished'], jobs=1, gpus=0)
+    (first, variables), (second, _) = started
+    assert first == [
+        'train',
+        'config.py',
+        '--epochs',
+        '4',
+        '--work-dir',
+        str(tmp_path / 'seed_0'),
+        '--seed',
+        '0',
+        '--resume',
+    ]
     assert variables == {'SE_MM_SEED': '0'}
     assert second[-3:] == ['--seed', '1', '--resume'][-3:]
-    assert test[:3] == ['test', 'config.py', str(tmp_path / 'seed_0/epoch_4.pth')]
-    assert '--epochs' not in test
-    assert test[-1] == str(tmp_path / 'seed_0/predictions.json')
+    assert capsys.readouterr().out.splitlines() == [
+        'plain, seed 0 (1 of 3): training',
+        'plain, seed 1 (2 of 3): goes on',
+        'plain, seed 2 (3 of 3): finished already',
+    ]
 
 
-def test_what_is_finished_and_evaluated_is_left_alone(tmp_path, started):
-    one = training(tmp_path)
-    leave(one.work_dir, 4)
-    (one.work_dir / 'epoch_4.pth').touch()
-    said = []
-    run_all([one], ['finished'], 1, 0, said.append)
-    assert [arguments[0] for arguments, _ in started] == ['test']
-    (one.work_dir / 'predictions.json').touch()
-    run_all([one], ['finished'], 1, 0, said.append)
-    assert len(started) == 1
-    assert said[-1] == 'plain, seed 0 (1 of 1): finished already'
-
-
-def test_jobs_have_a_gpu_each(tmp_path, started, monkeypatch):
+def test_jobs_have_a_gpu_each(tmp_path, monkeypatch):
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '4,6')
-    together = threading.Barrier(2, timeout=20)
-    start = trainings.start_process
+    together, used = threading.Barrier(2, timeout=20), []
 
-    def both(arguments, variables, console):
+    def start(arguments, variables, console):
         together.wait()
-        return start(arguments, variables, console)
+        used.append(variables['CUDA_VISIBLE_DEVICES'])
+        return 0
 
-    monkeypatch.setattr(trainings, 'start_process', both)
-    run_all([training(tmp_path, seed) for seed in (0, 1)], ['new', 'new'], 2, 2, lambda line: None)
-    used = {variables['SE_MM_SEED']: variables['CUDA_VISIBLE_DEVICES'] for _, variables in started}
-    assert set(used.values()) == {'4', '6'}
+    monkeypatch.setattr(trainings, 'start_process', start)
+    run_all([training(tmp_path, seed) for seed in (0, 1)], ['new', 'new'], jobs=2, gpus=2)
+    assert set(used) == {'4', '6'}
 
 
 def test_one_that_fails_stops_the_others_and_is_named(tmp_path, monkeypatch):
@@ -157,20 +141,5 @@ def test_one_that_fails_stops_the_others_and_is_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr(trainings, 'start_process', start)
     with pytest.raises(SeMmError, match='plain with seed 0 was refused: data/coco is not there .*console.txt'):
-        run_all([training(tmp_path, seed) for seed in (0, 1, 2)], ['new'] * 3, 1, 0, lambda line: None)
+        run_all([training(tmp_path, seed) for seed in (0, 1, 2)], ['new'] * 3, jobs=1, gpus=0)
     assert len(calls) == 1
-
-
-def test_an_evaluation_that_is_refused_is_said_and_the_others_go_on(tmp_path, started, monkeypatch):
-    start = trainings.start_process
-
-    def refused(arguments, variables, console):
-        start(arguments, variables, console)
-        console.write_text('error: the config has no test_dataloader\n')
-        return 2 if arguments[0] == 'test' else 0
-
-    monkeypatch.setattr(trainings, 'start_process', refused)
-    said = []
-    run_all([training(tmp_path, seed) for seed in (0, 1)], ['new', 'new'], 1, 0, said.append)
-    assert said[1] == 'plain, seed 0 (1 of 2): no predictions: the config has no test_dataloader'
-    assert len(started) == 4

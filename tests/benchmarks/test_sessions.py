@@ -9,7 +9,7 @@ import torch
 
 from se_mm import SeMmError, SEResNet
 from se_mm.benchmarks import networks
-from se_mm.benchmarks.runtimes import RUNTIMES
+from se_mm.benchmarks.sessions import RUNTIMES, session_of
 
 
 @torch.no_grad()
@@ -18,7 +18,7 @@ def test_a_runtime_gives_the_networks_outputs(name):
     pytest.importorskip(name)
     torch.manual_seed(0)
     network, image = SEResNet(18).eval(), torch.randn(1, 3, 64, 96)
-    outputs = RUNTIMES[name](network, image)()
+    outputs = session_of(name, network, image)()
     assert len(outputs) == 4
     for ours, theirs in zip(outputs, network(image), strict=True):
         torch.testing.assert_close(torch.from_numpy(ours), theirs, rtol=1e-4, atol=1e-4)
@@ -35,6 +35,6 @@ def test_it_is_a_form_of_each_network_in_the_table():
 def test_what_is_missing_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
     with pytest.raises(SeMmError, match=r"pip install '\.\[export\]'"):
-        RUNTIMES['onnxruntime'](SEResNet(18).eval(), torch.randn(1, 3, 64, 64))
+        session_of('onnxruntime', SEResNet(18).eval(), torch.randn(1, 3, 64, 64))
     with pytest.raises(SeMmError, match='--mode inference on the CPU'):
         networks.measure(networks.Setting('training', 18, (1, 64, 64), runtimes=('onnxruntime',)), 1)

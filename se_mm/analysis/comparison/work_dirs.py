@@ -1,9 +1,8 @@
-"""What a training leaves in its work_dir, by our tools or mmengine's own: starts, configs, logs and metrics."""
+"""What a training leaves in its work_dir, by our tools or mmengine's own: starts, configs and metrics."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +20,10 @@ class Start:
     """A program that was started in a work_dir: mmengine gives it a folder, named by the time.
 
     Attributes:
-        folder: with its log and ``vis_data``.
         cfg: what it ran with; ``None`` if it left no config that can be read.
         lines: of its ``scalars.json``.
     """
 
-    folder: Path
     cfg: Config | None
     lines: list[dict[str, Any]]
 
@@ -42,9 +39,10 @@ def starts_of(work_dir: Path) -> list[Start]:
     Those that resume belong to the one before. Evaluations, and what ended before it logged anything, are left out
     where another start has logged.
     """
-    starts = []
-    for vis_data in sorted(work_dir.glob('*/vis_data')):
-        starts.append(Start(vis_data.parent, _config(vis_data / 'config.py'), _lines(vis_data / 'scalars.json')))
+    starts = [
+        Start(_config(folder / 'config.py'), _lines(folder / 'scalars.json'))
+        for folder in sorted(work_dir.glob('*/vis_data'))
+    ]
     starts = [start for start in starts if start.lines] or starts
     first = max((i for i, start in enumerate(starts) if start.is_first), default=0)
     return starts[first:]
@@ -83,7 +81,7 @@ def config_of(work_dir: Path, starts: Sequence[Start]) -> Config | None:
 
 def is_work_dir(folder: Path) -> bool:
     """Whether a program of mmengine left a config in a folder."""
-    return folder.is_dir() and any(True for pattern in ('*.py', '*/vis_data/config.py') for _ in folder.glob(pattern))
+    return folder.is_dir() and any(any(folder.glob(pattern)) for pattern in ('*.py', '*/vis_data/config.py'))
 
 
 def validations_of(work_dir: Path, starts: Sequence[Start], cfg: Config) -> list[dict[str, Any]]:
@@ -101,15 +99,15 @@ def validations_of(work_dir: Path, starts: Sequence[Start], cfg: Config) -> list
     found: dict[int, dict[str, Any]] = {}
     at = 0
     for start in starts:
-        seen: dict[str, Any] = {}  # the last line of training
+        trained = 0  # the last step of training that was logged
         at = at if by_epoch else _validated_before(cfg, start.lines, at)
         for entry in start.lines:
             metrics = _metrics(entry)
             if not metrics:
-                seen = entry
+                trained = entry.get('step', 0)
                 continue
             # mmengine logs the number of the epoch with it, which is 0 in a loop over iterations.
-            at = entry['step'] if by_epoch or entry['step'] else _next_validation(cfg, seen.get('step', 0), at)
+            at = entry['step'] if by_epoch or entry['step'] else _next_validation(cfg, trained, at)
             found[at] = {'epoch': at if by_epoch else 0, 'iter': 0 if by_epoch else at, **metrics}
     return [found[step] for step in sorted(found)]
 
@@ -134,12 +132,3 @@ def _next_validation(cfg: Config, trained: int, last: int) -> int:
     """The iteration of a validation that came after so many logged iterations, and after another validation."""
     interval = cfg.train_cfg.get('val_interval', 1)
     return min(max(-(-trained // interval) * interval, last + interval), cfg.train_cfg.max_iters)
-
-
-def processes_of(work_dir: Path, starts: Sequence[Start], cfg: Config) -> int | None:
-    """Of how many processes a training was, as mmengine's log says; ``None`` where nothing does."""
-    logs = [log for start in starts for log in sorted(start.folder.glob('*.log'))]
-    for log in logs or sorted([*work_dir.glob('*/*.log'), *work_dir.glob('*.log')]):
-        if found := re.search(r'GPU number: (\d+)', log.read_text(errors='replace')[:20_000]):
-            return int(found[1])
-    return 1 if cfg.get('launcher') == 'none' else None

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mmengine.registry import MODELS
 from torch import nn
 
+from ..config.attention import attention_named
+from ..config.load import load_config
 from ..errors import SeMmError
+from ..models.attention import LAYERS
+
+PLAIN = 'without attention'
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,31 @@ def backbones(depth: int, frozen: bool, resnext: bool = False) -> list[Candidate
     return found
 
 
+def attentions(depth: int, named: Sequence[str], frozen: bool) -> list[Candidate]:
+    """Our ResNet with each layer, and without.
+
+    Args:
+        depth: of the ResNets.
+        named: layers as :func:`se_mm.config.attention.attention_named` takes them; ``['all']``: each.
+        frozen: as for :func:`backbones`.
+
+    Raises:
+        SeMmError: for an unknown layer.
+
+    Example:
+        >>> [candidate.name for candidate in attentions(50, ['eca', 'se,gate=tanh'], frozen=False)]
+        ['without attention', 'eca', 'se,gate=tanh']
+    """
+
+    def build(name: str, **attention: Any) -> Candidate:
+        freeze = dict(frozen_stages=1, norm_eval=True) if frozen else {}
+        config = dict(type='se_mm.SEResNet', depth=depth, **freeze, **attention)
+        return Candidate(name, lambda: MODELS.build(config), PLAIN if 'attention' in config else '')
+
+    layers = LAYERS if list(named) == ['all'] else named
+    return [build(PLAIN, attention_stages=()), *(build(name, attention=attention_named(name)) for name in layers)]
+
+
 def _freeze(network: nn.Module) -> nn.Module:
     """What ``frozen_stages=1, norm_eval=True`` does to mmdet's ResNet; timm leaves it to the user."""
     for name in ('conv1', 'bn1', 'layer1'):
@@ -90,7 +120,6 @@ def _freeze(network: nn.Module) -> nn.Module:
 
 def detectors(depth: int) -> list[Candidate]:
     """Faster R-CNN with our backbone, our plain twin and mmdet's."""
-    from ..config.load import load_config
 
     def build(**backbone: Any) -> Callable[[], nn.Module]:
         cfg = load_config('mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py')

@@ -1,0 +1,1 @@
+"""Networks that were trained with several seeds, held against each other."""

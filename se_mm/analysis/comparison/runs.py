@@ -1,0 +1,239 @@
+"""Trainings, read from their work_dirs."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from ...config.loaders import datasets_in
+from ...config.pretrained import named_weights
+from ...config.tree import nodes
+from ...errors import SeMmError, listed
+from ...evaluation.metrics import find_metric, in_points
+from .work_dirs import SCALARS, VALIDATIONS, config_of, is_work_dir, starts_of, validations_of
+
+#: Parts of a config that make a result what it is.
+_SETUP = (
+    'model',
+    'data_preprocessor',
+    'train_dataloader',
+    'train_cfg',
+    'optim_wrapper',
+    'param_scheduler',
+    'auto_scale_lr',
+    'custom_hooks',
+    'val_dataloader',
+    'val_evaluator',
+)
+#: Keys that say where something is, not what, and those of the weights, which are compared for themselves.
+_PLACES = ('data_root', 'init_cfg', 'pretrained', 'num_workers', 'persistent_workers', 'report', '_scope_')
+#: So many keys of two configs are named.
+SHOWN_KEYS = 12
+
+
+@dataclass
+class Run:
+    """A training that left its config.
+
+    Attributes:
+        work_dir: the folder.
+        cfg: what it ran with, as mmengine wrote it there.
+        validations: ``epoch``, ``iter`` and the metrics of each validation.
+        weights: that it started from, by the keys that name them.
+        knows_weights: whether its first start left a config; one that resumes names no weights.
+    """
+
+    work_dir: Path
+    cfg: Config
+    validations: list[dict[str, Any]]
+    weights: dict[str, str]
+    knows_weights: bool
+
+    @property
+    def seed(self) -> int | None:
+        """The seed; that in the name of the folder (``seed_3``) where the config has none."""
+        seed = (self.cfg.get('randomness') or {}).get('seed')
+        named = re.fullmatch(r'.*?seed_?(\d+)', self.work_dir.name)
+        return seed if seed is not None else int(named[1]) if named else None
+
+    @property
+    def by_epoch(self) -> bool:
+        """Whether its length is in epochs."""
+        return 'max_epochs' in self.cfg.train_cfg
+
+    @property
+    def length(self) -> int:
+        """Of the whole training, in its own unit."""
+        return self.cfg.train_cfg.max_epochs if self.by_epoch else self.cfg.train_cfg.max_iters
+
+    @property
+    def done(self) -> int:
+        """How far the last validation was, in the same unit."""
+        return self.validations[-1]['epoch' if self.by_epoch else 'iter'] if self.validations else 0
+
+    def check_finished(self) -> None:
+        """Refuses a training without a validation at its end.
+
+        Raises:
+            SeMmError: if there is none.
+        """
+        unit = 'epochs' if self.by_epoch else 'iterations'
+        if not self.validations:
+            raise SeMmError(
+                f'{self.work_dir} has no log of a validation: neither {VALIDATIONS} nor */{SCALARS}; it ended before '
+                'the first, or its config has no validation'
+            )
+        if self.done > self.length:
+            raise SeMmError(
+                f'{self.work_dir} was validated after {self.done} {unit}, and its config has {self.length}: '
+                'its files are of two trainings'
+            )
+        if self.done < self.length:
+            raise SeMmError(
+                f'{self.work_dir} is not finished: {self.done} of {self.length} {unit}; tools/train.py --resume goes on'
+            )
+
+    def metric_named(self, name: str | None) -> str:
+        """The whole name of a metric.
+
+        Args:
+            name: with or without its prefix; ``None``: the first of the usual ones that it has.
+
+        Raises:
+            SeMmError: if no validation has it.
+        """
+        there = [key for key in self.validations[-1] if key not in ('epoch', 'iter')]
+        found = find_metric(there, name)
+        if found is None:
+            raise SeMmError(
+                f'{self.work_dir} has no metric {name or "of a kind that is known"}; it has {listed(there, 20)}'
+            )
+        return found
+
+    def figure(self, metric: str) -> float:
+        """A metric at the end, in per cent or points of AP.
+
+        Raises:
+            SeMmError: if it is no number, or pycocotools' -1, for want of such objects.
+        """
+        value = self.validations[-1][metric]
+        if not math.isfinite(value):
+            raise SeMmError(f'{self.work_dir}: {metric} is {value}')
+        if value < 0:
+            raise SeMmError(f'{self.work_dir}: {metric} is {value:g}: its validation set has no such objects')
+        return in_points(metric, value)
+
+    def curve(self, metric: str) -> dict[int, float]:
+        """A metric in points after each epoch or iteration with a validation."""
+        axis = 'epoch' if self.by_epoch else 'iter'
+        return {entry[axis]: in_points(metric, entry[metric]) for entry in self.validations if metric in entry}
+
+
+def read_run(work_dir: Path) -> Run | None:
+    """A training from its work_dir, by our tools or mmengine's own; ``None`` where there is no config.
+
+    Raises:
+        SeMmError: if its files cannot be read, or are not of a training.
+    """
+    try:
+        starts = starts_of(work_dir)
+        cfg = config_of(work_dir, starts)
+        if cfg is None:
+            return None
+        missing = [key for key in ('model', 'train_cfg', 'train_dataloader') if not cfg.get(key)]
+        if not missing and not {'max_epochs', 'max_iters'} & cfg.train_cfg.keys():
+            missing = ['train_cfg.max_epochs or train_cfg.max_iters']
+        if missing:
+            raise SeMmError(f'the config in {work_dir} is not that of a training: it has no {", ".join(missing)}')
+        knows_weights = bool(starts) and starts[0].is_first
+        weights = named_weights(starts[0].cfg if knows_weights else cfg)
+        return Run(work_dir, cfg, validations_of(work_dir, starts, cfg), weights, knows_weights)
+    except SeMmError:
+        raise
+    except Exception as error:  # a config is code, and a file may be cut off
+        raise SeMmError(f'{work_dir} cannot be read: {type(error).__name__}: {error}') from error
+
+
+def runs_in(folder: Path) -> tuple[dict[int, Run], list[str]]:
+    """The finished trainings below a folder, by their seeds, and why the others are left out.
+
+    Raises:
+        SeMmError: if the seed of one is not known, or two have the same.
+    """
+    found: dict[int, Run] = {}
+    others = []
+    for work_dir in sorted(filter(is_work_dir, folder.iterdir())):
+        try:
+            run = read_run(work_dir)
+            run.check_finished()
+        except SeMmError as error:
+            others.append(f'left out: {error}')
+            continue
+        if run.seed is None:
+            raise SeMmError(f'{work_dir}: the seed of this training is not known; name the folder seed_N')
+        if run.seed in found:
+            raise SeMmError(f'{work_dir} and {found[run.seed].work_dir} have the same seed, {run.seed}')
+        found[run.seed] = run
+    return found, others
+
+
+def differences(first: Config, second: Config) -> dict[str, tuple[Any, Any]]:
+    """Where two trainings differ, by dotted keys; where their files are, and what they start from, is left out.
+
+    Example:
+        >>> plain, se = (Config(dict(model=dict(backbone=dict(type=t, depth=18)))) for t in ('ResNet', 'SEResNet'))
+        >>> differences(plain, se)
+        {'model.backbone.type': ('ResNet', 'SEResNet')}
+    """
+    one, other = (dict(_leaves({key: cfg.get(key) for key in _SETUP}, data_roots(cfg))) for cfg in (first, second))
+    return differing(one, other)
+
+
+def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The values of the keys at which two dictionaries differ; ``None`` for a key that is missing.
+
+    Example:
+        >>> differing({'a': 1, 'b': 2}, {'b': 3, 'c': 4})
+        {'a': (1, None), 'b': (2, 3), 'c': (None, 4)}
+    """
+    return {key: (one.get(key), other.get(key)) for key in {**one, **other} if one.get(key) != other.get(key)}
+
+
+def in_words(changed: Mapping[str, tuple[Any, Any]]) -> list[str]:
+    """Differences of two configs, each in Markdown."""
+    return [f'`{key}` {a!r} → {b!r}' for key, (a, b) in changed.items()]
+
+
+def data_roots(cfg: Config) -> list[str]:
+    """The folders of the data sets of a config, without those of its test."""
+    return list(
+        dict.fromkeys(
+            dataset.data_root for split, dataset in datasets_in(cfg) if split != 'test' and dataset.get('data_root')
+        )
+    )
+
+
+def _leaves(tree: Mapping[str, Any], roots: Sequence[str]) -> list[tuple[str, Any]]:
+    """Every value that holds no dictionary, by its dotted key; paths below the folder of the data are relative."""
+    found = []
+    for keys, node in nodes(tree):
+        if any(key in _PLACES for key in keys):
+            continue
+        for key, value in node.items():
+            if key not in _PLACES and not any(True for _ in nodes(value)):
+                found.append(('.'.join(map(str, (*keys, key))), _comparable(value, roots)))
+    return found
+
+
+def _comparable(value: Any, roots: Sequence[str]) -> Any:
+    """Without tuples, which a config that was written and read again may have in place of lists."""
+    if isinstance(value, str):
+        root = next((root for root in roots if value.startswith(f'{root.rstrip("/")}/')), '')
+        return value[len(root) :].lstrip('/') if root else value
+    return [_comparable(entry, roots) for entry in value] if isinstance(value, (list, tuple)) else value
