@@ -7,7 +7,7 @@ gate count as nothing, as in the figures of most papers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -17,14 +17,21 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..config.load import load_config
 from ..config.loaders import LOADERS
 from ..config.tree import nodes
 from ..errors import SeMmError
 from ..export.deployment import input_channels
 from ..swap.building import shapes_only
 from ..swap.hosts import scope_of
+from ..utils.tables import markdown_table
 from ..utils.type_names import type_name
 
+#: What is counted, for the reader of a table.
+CONVENTION = (
+    'GMAC: billions of multiply-adds (half of the FLOPs that torch.utils.flop_counter counts) of convolutions and '
+    'matrix products, for one picture. Pooling, norms, activations, additions and the scaling by gates are not counted.'
+)
 #: Of detectors where no size is given: that of mmdet's own figures, and of the papers that compare with them.
 DETECTOR_SIZE = (800, 1280)
 CLASSIFIER_SIZE = (224, 224)
@@ -240,3 +247,32 @@ def _crop_of(cfg: Config) -> tuple[int, int] | None:
                 if value:
                     return value[1], value[0]  # both transforms take (width, height)
     return None
+
+
+def complexity_table(names: Sequence[str], size: Sequence[int] | None = None) -> tuple[str, list[str]]:
+    """Markdown: the parts of the models of some configs.
+
+    Args:
+        names: as :func:`se_mm.config.load.load_config` takes them.
+        size: height and width of the picture; ``None``: see :func:`complexity_of`.
+
+    Returns:
+        The text, empty if no config could be counted, and for each of those that could not why.
+    """
+    rows, notes, failed = [], [], []
+    for name in names:
+        try:
+            found = complexity_of(load_config(name, data_root=''), tuple(size) if size else None)
+        except SeMmError as error:
+            failed.append(str(error) if name in str(error) else f'{name}: {error}')
+            continue
+        height, width = found.size
+        parts = [*found.parts, *([found.whole] if found.whole else [])]
+        for i, (part, parameters, macs) in enumerate(parts):
+            first = ['', '', ''] if i else [name, f'{height}x{width}', found.style]
+            what = f'**{part}**' if parts[i] is found.whole else part
+            rows.append([*first, what, f'{parameters:,}', f'{macs / 1e9:.4f}'])
+        notes += [f'- {name}: {line}' for line in found.notes]
+    table = markdown_table(['config', 'input', 'style', 'part', 'parameters', 'GMAC'], rows)
+    text = '\n'.join([CONVENTION, '', *table, *(['', *notes] if notes else [])])
+    return text if rows else '', failed

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from mmengine.registry import MODELS
 
+from ..config.load import load_config
 from ..swap.building import shapes_only
 from ..utils.tables import markdown_table
-from .complexity import count_macs, parameters_of
+from .complexity import CONVENTION, complexity_of, count_macs, parameters_of
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,13 @@ CIFAR = (
 )
 
 
+#: Detectors in the form that others counted at 800 x 1280 (stride in the 3x3 convolution), and their GMAC.
+DETECTORS = {
+    'se_mm::faster_rcnn_r50_coco.py': 207.07,
+    'se_mm::faster_rcnn_se_r50_coco.py': 207.18,
+}
+
+
 def count(network: PaperNetwork) -> tuple[tuple[int, int], tuple[int, int]]:
     """Parameters and multiply-adds of the classifier: of the plain network, and of the one with SE."""
     counts = []
@@ -149,3 +157,45 @@ def table(networks: tuple[PaperNetwork, ...]) -> list[str]:
 def _pair(values: tuple[float | None, float | None], form: str, between: str = ' → ') -> str:
     known = any(value is not None for value in values)
     return between.join('-' if value is None else form.format(value) for value in values) if known else ''
+
+
+def paper_page() -> str:
+    """Markdown: the networks of the paper, plain and with SE, and two detectors."""
+    detectors = []
+    for name, published in DETECTORS.items():
+        cfg = load_config(name, {'model.backbone.style': 'pytorch'}, data_root='')
+        whole = complexity_of(cfg).whole
+        giga = whole.macs / 1e9
+        difference = f'{100 * (giga / published - 1):+.2f}%'
+        detectors.append([name, f'{whole.parameters:,}', f'{giga:.2f}', published, difference])
+    return '\n'.join(
+        [
+            '# Complexity',
+            '',
+            'Written by `python tools/complexity.py -o docs/complexity.md`. '
+            '`python tools/complexity.py CONFIG ...` counts any classifier or detector, part by part.',
+            '',
+            CONVENTION,
+            '',
+            "Each row: the plain network → the same with SE, with the classifier. The paper's figures are those of "
+            'arXiv 1709.01507v4 ("GFLOPs" there are multiply-adds). They are rounded to two or three decimals and '
+            'contain what is not counted here; in ResNet-50 the scaling and the pooling of SE are 0.011 GMAC.',
+            '',
+            '## ImageNet',
+            '',
+            *table(IMAGENET),
+            '',
+            '## CIFAR',
+            '',
+            'The paper gives no figures for these.',
+            '',
+            *table(CIFAR),
+            '',
+            '## Detectors',
+            '',
+            'At 800x1280 with 1,000 proposals, with the stride in the 3x3 convolution, next to the figures of ECA-Net '
+            '(arXiv 1910.03151, table 5).',
+            '',
+            *markdown_table(['config', 'parameters', 'GMAC', 'GMAC there', 'difference'], detectors),
+        ]
+    )

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
-from dataclasses import asdict
-from pathlib import Path
 
 from ..errors import SeMmError
-from ..utils.paths import make_folder
 
 SIZES = {'training': (2, 480, 800), 'detector-training': (2, 800, 1344)}
 SIZE = (1, 800, 1344)
@@ -51,13 +47,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='LAYER',
         help="attention layers in our ResNet: 'all', or some as tools/train.py --attention takes them",
     )
-    parser.add_argument('--json', type=Path, metavar='FILE', help='every round of every network')
 
 
 def run(args: argparse.Namespace) -> None:
     from ..benchmarks import networks
 
-    _check(args)
+    if args.rounds < 1:
+        raise SeMmError(f'--rounds is {args.rounds}; expected 1 or more')
+    if args.size and min(args.size) < 1:
+        raise SeMmError(f'--size is {" ".join(map(str, args.size))}; expected a batch, a height and a width above 0')
+    if args.attention and args.mode not in ('inference', 'training'):
+        raise SeMmError(f'--attention is for --mode inference and training, not {args.mode}')
     setting = networks.Setting(
         args.mode,
         args.depth,
@@ -71,22 +71,5 @@ def run(args: argparse.Namespace) -> None:
         resnext=args.resnext,
     )
     measured = networks.measure(setting, args.rounds, args.only, args.rss)
-    where = networks.machine(args.device)
-    print('\n'.join([f'{setting}; {args.rounds} interleaved rounds', where, '', *networks.table(measured)]))
-    if args.json:
-        entries = [{**asdict(entry), 'median': entry.median} for entry in measured]
-        args.json.write_text(json.dumps({'mode': str(setting), 'machine': where, 'networks': entries}, indent=1))
-
-
-def _check(args: argparse.Namespace) -> None:
-    """Refuses what would fail after the measurement, or not be measured."""
-    if args.rounds < 1:
-        raise SeMmError(f'--rounds is {args.rounds}; expected 1 or more')
-    if args.size and min(args.size) < 1:
-        raise SeMmError(f'--size is {" ".join(map(str, args.size))}; expected a batch, a height and a width above 0')
-    if args.attention and args.mode not in ('inference', 'training'):
-        raise SeMmError(f'--attention is for --mode inference and training, not {args.mode}')
-    if args.json:
-        make_folder(args.json.parent, f'--json {args.json}')
-        if args.json.is_dir():
-            raise SeMmError(f'--json {args.json} is a folder; expected a file')
+    title = [f'{setting}; {args.rounds} interleaved rounds', networks.machine(args.device)]
+    print('\n'.join([*title, '', *networks.table(measured)]))

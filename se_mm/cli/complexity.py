@@ -27,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from ..analysis.complexity_report import of_configs, of_the_paper
+    from ..analysis.complexity import complexity_table
+    from ..analysis.paper_networks import paper_page
     from ..errors import SeMmError
     from ..utils.atomic import write_atomic
 
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
         raise SeMmError(f'--size is {args.size[0]} {args.size[1]}; expected a height and a width above 0')
     if not args.configs and args.size:
         raise SeMmError("--size needs a config: the paper's networks have sizes of their own")
-    text, failed = of_configs(args.configs, args.size) if args.configs else (of_the_paper(), [])
+    text, failed = complexity_table(args.configs, args.size) if args.configs else (paper_page(), [])
     if text and not args.output:
         print(text)
     elif text:

@@ -34,7 +34,7 @@ def draw_gains(
         left.fill_between(steps, values.min(0), values.max(0), color=f'C{i}', alpha=0.2, lw=0)
     first, seeds = next(iter(curves)), len(values)
     left.set(xlabel=unit, ylabel=metric_label(metric), title=f'mean and range of {seeds} seeds')
-    left.xaxis.get_major_locator().set_params(integer=unit in ('epoch', 'iteration'))
+    left.xaxis.get_major_locator().set_params(integer=unit in ('epoch', 'iter'))
     left.legend(fontsize=8)
     left.grid(alpha=0.3)
     right.axvline(0, color='k', lw=0.8)

@@ -137,7 +137,7 @@ class Comparison:
 
     def curves(self) -> tuple[str, dict[str, tuple[np.ndarray, np.ndarray]]]:
         """The unit of the steps; for each network the steps of its validations, and (seeds, validations) in points."""
-        units = {'epoch' if run.by_epoch else 'iteration' for n in self.networks for run in n.runs.values()}
+        units = {run.unit for network in self.networks for run in network.runs.values()}
         found = {}
         for network in self.networks:
             runs = [network.runs[seed] for seed in self.seeds]

@@ -63,19 +63,19 @@ class Run:
         return seed if seed is not None else int(named[1]) if named else None
 
     @property
-    def by_epoch(self) -> bool:
-        """Whether its length is in epochs."""
-        return 'max_epochs' in self.cfg.train_cfg
+    def unit(self) -> str:
+        """Of its length: ``'epoch'`` or ``'iter'``."""
+        return 'epoch' if 'max_epochs' in self.cfg.train_cfg else 'iter'
 
     @property
     def length(self) -> int:
-        """Of the whole training, in its own unit."""
-        return self.cfg.train_cfg.max_epochs if self.by_epoch else self.cfg.train_cfg.max_iters
+        """Of the whole training."""
+        return self.cfg.train_cfg[f'max_{self.unit}s']
 
     @property
     def done(self) -> int:
-        """How far the last validation was, in the same unit."""
-        return self.validations[-1]['epoch' if self.by_epoch else 'iter'] if self.validations else 0
+        """Where the last validation was."""
+        return self.validations[-1][self.unit] if self.validations else 0
 
     def check_finished(self) -> None:
         """Refuses a training without a validation at its end.
@@ -83,7 +83,6 @@ class Run:
         Raises:
             SeMmError: if there is none.
         """
-        unit = 'epochs' if self.by_epoch else 'iterations'
         if not self.validations:
             raise SeMmError(
                 f'{self.work_dir} has no log of a validation: neither {VALIDATIONS} nor */{SCALARS}; it ended before '
@@ -91,12 +90,13 @@ class Run:
             )
         if self.done > self.length:
             raise SeMmError(
-                f'{self.work_dir} was validated after {self.done} {unit}, and its config has {self.length}: '
+                f'{self.work_dir} was validated after {self.done} {self.unit}s, and its config has {self.length}: '
                 'its files are of two trainings'
             )
         if self.done < self.length:
             raise SeMmError(
-                f'{self.work_dir} is not finished: {self.done} of {self.length} {unit}; tools/train.py --resume goes on'
+                f'{self.work_dir} is not finished: {self.done} of {self.length} {self.unit}s; '
+                'tools/train.py --resume goes on'
             )
 
     def metric_named(self, name: str | None) -> str:
@@ -131,8 +131,7 @@ class Run:
 
     def curve(self, metric: str) -> dict[int, float]:
         """A metric in points after each epoch or iteration with a validation."""
-        axis = 'epoch' if self.by_epoch else 'iter'
-        return {entry[axis]: in_points(metric, entry[metric]) for entry in self.validations if metric in entry}
+        return {entry[self.unit]: in_points(metric, entry[metric]) for entry in self.validations if metric in entry}
 
 
 def read_run(work_dir: Path) -> Run | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,14 +51,9 @@ def starts_of(work_dir: Path) -> list[Start]:
 
 def _config(file: Path) -> Config | None:
     try:
-        return _read(file)
+        return Config.fromfile(file, import_custom_modules=False)
     except Exception:  # a config is code, and a file may be cut off
         return None
-
-
-def _read(file: Path) -> Config:
-    """A config that mmengine wrote; the modules that it imports are not needed to read it."""
-    return Config.fromfile(file, import_custom_modules=False)
 
 
 def _lines(file: Path) -> list[dict[str, Any]]:
@@ -76,7 +72,7 @@ def config_of(work_dir: Path, starts: Sequence[Start]) -> Config | None:
     if found:
         return found[-1]
     file = max(work_dir.glob('*.py'), key=lambda file: file.stat().st_mtime, default=None)
-    return file and _read(file)
+    return file and Config.fromfile(file, import_custom_modules=False)
 
 
 def is_work_dir(folder: Path) -> bool:
@@ -96,39 +92,19 @@ def validations_of(work_dir: Path, starts: Sequence[Start], cfg: Config) -> list
     if file.is_file():
         return json.loads(file.read_text())
     by_epoch = 'max_epochs' in cfg.train_cfg
+    interval = cfg.train_cfg.get('val_interval', 1)
     found: dict[int, dict[str, Any]] = {}
-    at = 0
     for start in starts:
-        trained = 0  # the last step of training that was logged
-        at = at if by_epoch else _validated_before(cfg, start.lines, at)
-        for entry in start.lines:
-            metrics = _metrics(entry)
-            if not metrics:
-                trained = entry.get('step', 0)
+        trained = at = 0  # the last step of training that was logged, and the last validation
+        for line in start.lines:
+            metrics = {key: value for key, value in line.items() if '/' in key and isinstance(value, (int, float))}
+            if 'lr' in line or not metrics:
+                trained = line.get('step', 0)
                 continue
-            # mmengine logs the number of the epoch with it, which is 0 in a loop over iterations.
-            at = entry['step'] if by_epoch or entry['step'] else _next_validation(cfg, trained, at)
+            # mmengine logs the number of the epoch with it: 0 in a loop over iterations, where at must be found.
+            if by_epoch or line['step']:
+                at = line['step']
+            else:
+                at = min(max(math.ceil(trained / interval) * interval, at + interval), cfg.train_cfg.max_iters)
             found[at] = {'epoch': at if by_epoch else 0, 'iter': 0 if by_epoch else at, **metrics}
     return [found[step] for step in sorted(found)]
-
-
-def _metrics(line: Mapping[str, Any]) -> dict[str, float]:
-    """Those of a validation; none in a line of training."""
-    if 'lr' in line:
-        return {}
-    return {key: value for key, value in line.items() if '/' in key and isinstance(value, (int, float))}
-
-
-def _validated_before(cfg: Config, lines: Sequence[Mapping[str, Any]], last: int) -> int:
-    """The iteration of the validation before a start, which may have resumed long before the last one."""
-    validations = next((i for i, line in enumerate(lines) if not _metrics(line)), None)  # before its first logged step
-    if validations is None:
-        return last
-    interval = cfg.train_cfg.get('val_interval', 1)
-    return ((lines[validations]['step'] - 1) // interval - validations) * interval
-
-
-def _next_validation(cfg: Config, trained: int, last: int) -> int:
-    """The iteration of a validation that came after so many logged iterations, and after another validation."""
-    interval = cfg.train_cfg.get('val_interval', 1)
-    return min(max(-(-trained // interval) * interval, last + interval), cfg.train_cfg.max_iters)

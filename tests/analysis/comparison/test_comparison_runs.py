@@ -98,15 +98,14 @@ def test_a_loop_over_iterations_logs_each_validation_with_epoch_0(tmp_path):
     assert run.curve('coco/bbox_mAP') == pytest.approx({60_000: 30.0, 120_000: 35.0, 180_000: 40.6})
 
 
-@pytest.mark.parametrize('logs_each', [50, 7_000])
-def test_iterations_that_a_resumed_training_repeats_count_once(tmp_path, logs_each):
+def test_iterations_that_a_resumed_training_repeats_count_once(tmp_path):
     work_dir = made_up(tmp_path, SE_2X, 40.0)
     loop = {'train_cfg.max_iters': 30_000, 'train_cfg.val_interval': 5_000}
 
     def start(time: str, first: int, end: int, resume: bool) -> None:
         lines = []
         for step in range(first + 1, end + 1):  # as mmengine: the logger comes before the validation
-            lines += [{'lr': 0.02, 'loss': 0.5, 'step': step}] * (step % logs_each == 0)
+            lines += [{'lr': 0.02, 'loss': 0.5, 'step': step}] * (step % 500 == 0)
             lines += [{'coco/bbox_mAP': step / 1e6, 'step': 0}] * (step % 5_000 == 0)  # which tells the iteration
         logged_by_mmengine(work_dir, time, lines, resume=resume, **loop)
 
