@@ -7,8 +7,7 @@ the first config, seed by seed.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -125,11 +124,12 @@ def _config(training: Training) -> Config:
     train.add_arguments(parser)
     args = parser.parse_args(training.arguments)
     os.environ[SEED_VARIABLE] = str(training.seed)
+    logging.disable(logging.INFO)  # the training itself will say what is found
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # it says there what it found
-            cfg = config_of(args)
-            switches.apply_training_switches(cfg, args)
+        cfg = config_of(args)
+        switches.apply_training_switches(cfg, args)
     finally:
+        logging.disable(logging.NOTSET)
         del os.environ[SEED_VARIABLE]
     if not (cfg.get('val_dataloader') and cfg.get('val_cfg') is not None):
         raise SeMmError(
