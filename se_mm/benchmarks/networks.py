@@ -45,7 +45,7 @@ class Setting:
         amp: whether under autocast.
         train_norms: whether a backbone is trained as a whole, with BatchNorm in training mode; else as
             mmdet trains it, with a frozen stem and first stage and BatchNorm in eval mode.
-        forms: of ``FORMS``, for inference.
+        compiled: whether the deployed forms are also measured through ``torch.compile``.
         runtimes: of ``RUNTIMES``, further forms for the inference of backbones.
         attention: the layers to compare in our ResNet, in place of other networks.
         resnext: whether the networks are ResNeXt 32x4d.
@@ -57,7 +57,7 @@ class Setting:
     device: str = 'cpu'
     amp: bool = False
     train_norms: bool = False
-    forms: tuple[str, ...] = ('default', 'deployed')
+    compiled: bool = False
     attention: tuple[str, ...] = ()
     runtimes: tuple[str, ...] = ()
     resnext: bool = False
@@ -78,6 +78,12 @@ class Setting:
         if self.attention:
             return attentions(self.depth, self.attention, frozen)
         return backbones(self.depth, frozen, self.resnext)
+
+    def forms(self) -> list[str]:
+        """In which each of them is measured."""
+        if self.training:
+            return ['default']
+        return ['default', 'deployed', *(['compiled'] if self.compiled else []), *self.runtimes]
 
     def __str__(self) -> str:
         batch, height, width = self.size
@@ -190,7 +196,7 @@ def measure(setting: Setting, rounds: int, only: str = '', resident: bool = Fals
     runs: dict[int, Run] = {}
     found = []
     for candidate in tqdm(chosen, 'preparing', disable=None):
-        for form in ('default',) if setting.training else (*setting.forms, *setting.runtimes):
+        for form in setting.forms():
             run = runs[len(found)] = Run(candidate, form, setting)
             run()  # the first one chooses algorithms, and compiles
             measured = Measured(candidate.name, form, candidate.plain)

@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> None:
         device=args.device,
         amp=args.amp,
         train_norms=args.train_norms,
-        forms=('default', 'deployed', 'compiled') if args.compile else ('default', 'deployed'),
+        compiled=args.compile,
         attention=tuple(args.attention),
         runtimes=tuple(args.runtimes),
         resnext=args.resnext,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -16,8 +17,9 @@ from ...config.pretrained import named_weights
 from ...config.tree import nodes
 from ...errors import SeMmError, listed
 from ...evaluation.metrics import find_metric, in_points
-from .work_dirs import SCALARS, VALIDATIONS, config_of, is_work_dir, starts_of, validations_of
 
+#: Written by :mod:`se_mm.engine.hooks.curves`.
+VALIDATIONS = 'validations.json'
 #: Parts of a config that make a result what it is.
 _SETUP = (
     'model',
@@ -85,8 +87,8 @@ class Run:
         """
         if not self.validations:
             raise SeMmError(
-                f'{self.work_dir} has no log of a validation: neither {VALIDATIONS} nor */{SCALARS}; it ended before '
-                'the first, or its config has no validation'
+                f'{self.work_dir} has no log of a validation: neither {VALIDATIONS} nor */vis_data/scalars.json; it '
+                'ended before the first, or its config has no validation'
             )
         if self.done > self.length:
             raise SeMmError(
@@ -137,12 +139,19 @@ class Run:
 def read_run(work_dir: Path) -> Run | None:
     """A training from its work_dir, by our tools or mmengine's own; ``None`` where there is no config.
 
+    Of several trainings in one work_dir it is the last, with the starts that resumed it. Evaluations, and what ended
+    before it logged anything, are left out where another start has logged.
+
     Raises:
         SeMmError: if its files cannot be read, or are not of a training.
     """
     try:
-        starts = starts_of(work_dir)
-        cfg = config_of(work_dir, starts)
+        starts = [(_config(d / 'config.py'), _lines(d / 'scalars.json')) for d in sorted(work_dir.glob('*/vis_data'))]
+        starts = [start for start in starts if start[1]] or starts
+        # Where a training began, and did not resume.
+        first = max((i for i, (cfg, _) in enumerate(starts) if cfg is not None and not cfg.get('resume')), default=None)
+        starts = starts[first or 0 :]
+        cfg = next((cfg for cfg, _ in starts[::-1] if cfg is not None), None) or _copy_of_config(work_dir)
         if cfg is None:
             return None
         missing = [key for key in ('model', 'train_cfg', 'train_dataloader') if not cfg.get(key)]
@@ -150,13 +159,55 @@ def read_run(work_dir: Path) -> Run | None:
             missing = ['train_cfg.max_epochs or train_cfg.max_iters']
         if missing:
             raise SeMmError(f'the config in {work_dir} is not that of a training: it has no {", ".join(missing)}')
-        knows_weights = bool(starts) and starts[0].is_first
-        weights = named_weights(starts[0].cfg if knows_weights else cfg)
-        return Run(work_dir, cfg, validations_of(work_dir, starts, cfg), weights, knows_weights)
+        file = work_dir / VALIDATIONS
+        validations = json.loads(file.read_text()) if file.is_file() else _logged(cfg, [lines for _, lines in starts])
+        weights = named_weights(cfg if first is None else starts[0][0])
+        return Run(work_dir, cfg, validations, weights, knows_weights=first is not None)
     except SeMmError:
         raise
     except Exception as error:  # a config is code, and a file may be cut off
         raise SeMmError(f'{work_dir} cannot be read: {type(error).__name__}: {error}') from error
+
+
+def _config(file: Path) -> Config | None:
+    try:
+        return Config.fromfile(file, import_custom_modules=False)  # its modules are not needed to read it
+    except Exception:  # a config is code, and a file may be cut off
+        return None
+
+
+def _copy_of_config(work_dir: Path) -> Config | None:
+    """mmengine's copy beside the checkpoints, which an evaluation there overwrites."""
+    file = max(work_dir.glob('*.py'), key=lambda file: file.stat().st_mtime, default=None)
+    return file and Config.fromfile(file, import_custom_modules=False)
+
+
+def _lines(file: Path) -> list[dict[str, Any]]:
+    lines = file.read_text().splitlines() if file.is_file() else []
+    if lines and not lines[-1].endswith('}'):  # cut off with the training
+        lines.pop()
+    return [json.loads(line) for line in lines]
+
+
+def _logged(cfg: Config, starts: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """The validations in mmengine's own log; the one of epoch and iteration that the loop does not count is 0."""
+    by_epoch = 'max_epochs' in cfg.train_cfg
+    interval = cfg.train_cfg.get('val_interval', 1)
+    found: dict[int, dict[str, Any]] = {}
+    for lines in starts:
+        trained = at = 0  # the last step of training that was logged, and the last validation
+        for line in lines:
+            metrics = {key: value for key, value in line.items() if '/' in key and isinstance(value, (int, float))}
+            if 'lr' in line or not metrics:
+                trained = line.get('step', 0)
+                continue
+            # mmengine logs the number of the epoch with it: 0 in a loop over iterations, where at must be found.
+            if by_epoch or line['step']:
+                at = line['step']
+            else:
+                at = min(max(math.ceil(trained / interval) * interval, at + interval), cfg.train_cfg.max_iters)
+            found[at] = {'epoch': at if by_epoch else 0, 'iter': 0 if by_epoch else at, **metrics}
+    return [found[step] for step in sorted(found)]
 
 
 def runs_in(folder: Path) -> tuple[dict[int, Run], list[str]]:
@@ -167,9 +218,11 @@ def runs_in(folder: Path) -> tuple[dict[int, Run], list[str]]:
     """
     found: dict[int, Run] = {}
     others = []
-    for work_dir in sorted(filter(is_work_dir, folder.iterdir())):
+    for work_dir in sorted(path for path in folder.iterdir() if path.is_dir()):
         try:
             run = read_run(work_dir)
+            if run is None:
+                continue
             run.check_finished()
         except SeMmError as error:
             others.append(f'left out: {error}')
