@@ -27,6 +27,10 @@ EXAMPLES = """\
   %(prog)s PLAIN_FOLDER SE_FOLDER --only-report --metric bbox_mAP_50
 """
 
+#: Options that are handed on to tools/train.py as they are.
+_DATA = ('data_root', 'classes', 'size', 'workers', 'cfg_options')
+_TRAINING = ('batch_size', 'epochs', 'iters', 'amp', 'no_pretrained')
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('configs', nargs='+', metavar='CONFIG', help=f'{CONFIG_HELP}; the others against the first')
@@ -54,12 +58,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     handed.add_argument('--amp', action='store_true')
     handed.add_argument('--no-pretrained', action='store_true')
     handed.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE')
-
-
-#: Options that are handed on to tools/train.py as they are.
-_HANDED_ON = (
-    'data_root', 'classes', 'size', 'batch_size', 'workers', 'epochs', 'iters', 'amp', 'no_pretrained', 'cfg_options'
-)  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> None:
@@ -101,7 +99,7 @@ def _train(arms: dict[str, list[str]], args: argparse.Namespace) -> None:
     from ..analysis.comparison.trainings import Training, run_all, state_of
 
     options = []
-    for name in _HANDED_ON:
+    for name in (*_DATA, *_TRAINING):
         value = getattr(args, name)
         if value is not None and value is not False:
             values = [] if value is True else value if isinstance(value, list) else [value]

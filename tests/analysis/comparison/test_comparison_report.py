@@ -39,7 +39,7 @@ def network(folder: Path, name: str, finals, backbone='ResNet', seeds=None) -> N
     return Network(name, *runs_in(folder / name))
 
 
-def test_the_table_the_verdict_and_what_it_rests_on(tmp_path):
+def test_the_table_the_conclusion_and_what_it_rests_on(tmp_path):
     plain = network(tmp_path, 'plain', (80.0, 81.0, 79.5))
     se = network(tmp_path, 'se', (82.0, 83.5, 81.25), 'se_mm.SEResNet')
     found = compared([plain, se], 'top1')
