@@ -10,7 +10,8 @@ from typing import Any
 
 from mmengine import registry as registries
 from mmengine.config import Config
-from mmengine.registry import OPTIMIZERS, Registry
+from mmengine.optim import OPTIMIZERS
+from mmengine.registry import Registry
 
 from ..errors import SeMmError
 from ..utils.type_names import type_name
@@ -20,46 +21,40 @@ _UNEXPECTED = re.compile(r"\(\) got an unexpected keyword argument '(\w+)'")
 _UNREGISTERED = re.compile(r'(\w+) is not in the [\w: ]+ registry')
 
 
-def unexpected_argument(cfg: Config, error: BaseException) -> SeMmError | None:
-    """The message for an argument that a class of the config does not take; ``None`` for any other error.
+def mistake_in(cfg: Config, error: BaseException) -> SeMmError | None:
+    """What an error says of a key of the config: an argument that its class does not take, a type that there is not.
 
     Args:
         cfg: what was built.
         error: what was raised meanwhile.
 
     Returns:
-        It names the key, the class and the argument of it that is closest.
+        The message with the key, and the closest argument; ``None`` for any other error.
 
     Example:
-        >>> cfg = Config(dict(train_cfg=dict(type='EpochBasedTrainLoop', max_epoch=2)))
-        >>> error = TypeError("EpochBasedTrainLoop.__init__() got an unexpected keyword argument 'max_epoch'")
-        >>> print(unexpected_argument(cfg, error))
-        train_cfg.max_epoch: EpochBasedTrainLoop has no argument max_epoch; did you mean max_epochs?
+        >>> cfg = Config(dict(optimizer=dict(type='SGD', momentm=0.9), model=dict(type='ResNt')))
+        >>> print(mistake_in(cfg, TypeError("SGD.__init__() got an unexpected keyword argument 'momentm'")))
+        optimizer.momentm: SGD has no argument momentm; did you mean momentum?
+        >>> print(mistake_in(cfg, KeyError('ResNt is not in the mmdet::model registry. Please check ...')))
+        model.type: ResNt is not in the mmdet::model registry
     """
     cause: BaseException | None = error
     while cause is not None:
-        found = _UNEXPECTED.search(str(cause)) if isinstance(cause, TypeError) else None
-        for keys, node in nodes(cfg) if found else ():
+        text = str(cause)
+        if found := _UNREGISTERED.search(text):
+            for keys, node in nodes(cfg):
+                if type_name(node) == found[1]:
+                    return SeMmError(f'{dotted(keys)}.type: {found[0]}')
+        if found := _UNEXPECTED.search(text):
             name = found[1]
-            known = arguments_of(cls) if name in node and (cls := _class_of(cfg, node)) else [name]
-            if name not in known:
-                close = difflib.get_close_matches(name, known, 1)
-                hint = f'; did you mean {close[0]}?' if close else f'; it has {", ".join(known)}'
-                return SeMmError(f'{dotted((*keys, name))}: {cls.__name__} has no argument {name}{hint}')
+            for keys, node in nodes(cfg):
+                known = arguments_of(cls) if name in node and (cls := _class_of(cfg, node)) else [name]
+                if name not in known:
+                    close = difflib.get_close_matches(name, known, 1)
+                    hint = f'; did you mean {close[0]}?' if close else f'; it has {", ".join(known)}'
+                    return SeMmError(f'{dotted((*keys, name))}: {cls.__name__} has no argument {name}{hint}')
         cause = cause.__cause__ or cause.__context__
     return None
-
-
-def key_of(cfg: Config, error: BaseException) -> str:
-    """The key of a type that no registry has, for the beginning of a message; empty where it is not known.
-
-    Example:
-        >>> key_of(Config(dict(model=dict(type='ResNt'))), KeyError('ResNt is not in the mmdet::model registry.'))
-        'model.type: '
-    """
-    found = _UNREGISTERED.search(str(error))
-    holders = [keys for keys, node in nodes(cfg) if found and type_name(node) == found[1]]
-    return f'{dotted(holders[0])}.type: ' if holders else ''
 
 
 def check_optimizer(cfg: Config) -> None:

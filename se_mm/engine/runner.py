@@ -23,7 +23,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from ..compat.checkpoints import log_classes_allowed
-from ..config.keys import check_optimizer, key_of, unexpected_argument
+from ..config.keys import check_optimizer, mistake_in
 from ..errors import RunError, SeMmError, listed
 from ..utils.console import is_quiet, log_file, prints_logged, quiet
 from .hooks.preemption import PreemptionHook
@@ -197,7 +197,7 @@ def _failures_logged(cfg: Config) -> Iterator[None]:
     except SeMmError:
         raise
     except Exception as error:
-        if mistake := unexpected_argument(cfg, error):
+        if mistake := mistake_in(cfg, error):
             raise mistake from error
         whole, file = ''.join(traceback.format_exception(error)), log_file()
         if file:
@@ -207,4 +207,4 @@ def _failures_logged(cfg: Config) -> Iterator[None]:
             Path(file).write_text(whole)
         text = str(error)  # of a worker's error: its traceback
         last = text.strip().splitlines()[-1] if 'Original Traceback' in text else f'{type(error).__name__}: {text}'
-        raise RunError(f'{key_of(cfg, error)}{" ".join(last.split())[:600]} (traceback: {file})') from error
+        raise RunError(f'{" ".join(last.split())[:600]} (traceback: {file})') from error
