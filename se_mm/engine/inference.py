@@ -1,0 +1,212 @@
+"""Predictions on pictures, through mmdet's and mmpretrain's own inferencers."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import mmcv
+import numpy as np
+import torch
+from mmengine.config import Config
+from tqdm import tqdm
+
+from ..datasets.prepare.annotated import IMAGE_SUFFIXES
+from ..datasets.transforms.loading import LoadImageFromFile, UnreadableImageError
+from ..errors import SeMmError, listed
+from ..evaluation.predictions import best_classes, coco_results
+from ..utils.atomic import write_atomic
+from ..weights.files import read_checkpoint
+from .evaluation import deploy, load_whole
+
+#: Smaller pictures are drawn so high, in pixels, so that a label can be read.
+LEAST_HEIGHT = 400
+
+
+@dataclass
+class Predicted:
+    """Where the predictions are."""
+
+    #: The JSON of the predictions.
+    file: Path
+    #: The folder of the pictures; ``None`` where none were asked for.
+    pictures: Path | None
+    #: Why images were left out, one message each.
+    skipped: list[str]
+
+
+def find_images(paths: Sequence[str]) -> list[str]:
+    """The pictures among the paths; a folder stands for those in it.
+
+    Raises:
+        SeMmError: for a path that does not exist, or a folder without pictures.
+    """
+    found: list[str] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            inside = sorted(str(p) for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+            if not inside:
+                folders = sorted(str(p) for p in path.iterdir() if p.is_dir())
+                hint = f'; name its folders instead: {listed(folders, 3)}' if folders else ''
+                raise SeMmError(f'folder {path} holds no picture ({", ".join(IMAGE_SUFFIXES)}){hint}')
+            found += inside
+        elif path.is_file():
+            found.append(str(path))
+        else:
+            raise SeMmError(f'image {path} does not exist (looked in {path.absolute()})')
+    return list(dict.fromkeys(found))
+
+
+def write_predictions(
+    predictor: Predictor, images: Sequence[str | Path], file: Path, pictures: Path | None
+) -> Predicted:
+    """Predicts on pictures, and writes what :func:`se_mm.apis.infer.infer` says."""
+    names, skipped, found = _picture_names(images), [], []
+    for path in tqdm(images, unit='image', disable=None):
+        try:
+            image = _read(path)
+            prepared = predictor.prepare(image)
+        except UnreadableImageError as error:
+            skipped.append(str(error))
+        except (cv2.error, ValueError) as error:  # of OpenCV and Pillow, where a resizing leaves no pixel
+            shape = f'{image.shape[0]}x{image.shape[1]}'
+            skipped.append(f'image {path} of {shape} cannot be prepared: {" ".join(str(error).split())}')
+        else:
+            sample = predictor.predict(prepared)
+            if pictures:
+                mmcv.imwrite(predictor.draw(image[..., ::-1], sample)[..., ::-1], str(pictures / names[path]))
+            found.append(predictor.as_entry(str(path), sample))
+            continue
+        tqdm.write(f'skipped: {skipped[-1]}', file=sys.stderr)
+    write_atomic(file, json.dumps(_coco(found, predictor.classes) if predictor.detects else found, indent=1))
+    return Predicted(file, pictures, skipped)
+
+
+class Predictor:
+    """A detector or a classifier, and how its predictions are drawn and written."""
+
+    def __init__(self, detects: bool, meta: Mapping[str, Any], score_threshold: float) -> None:
+        self.detects = detects
+        self.classes = tuple(meta['classes'])
+        if detects:
+            from ..visualization.detections import DetectionDrawer
+
+            self.drawer = DetectionDrawer(meta, score_threshold)
+
+    def prepare(self, image: np.ndarray) -> Any:
+        """What :meth:`predict` takes, of a picture, (H, W, 3), BGR."""
+        raise NotImplementedError
+
+    def predict(self, prepared: Any) -> Any:
+        """The data sample of a picture."""
+        raise NotImplementedError
+
+    def draw(self, image: np.ndarray, sample: Any) -> np.ndarray:
+        height = max(image.shape[0], LEAST_HEIGHT)
+        if self.detects:
+            return self.drawer(image, sample, height=height)
+        from ..visualization.classification import draw_classified
+
+        return draw_classified(image, sample, self.classes, height)
+
+    def as_entry(self, path: str, sample: Any) -> dict[str, Any]:
+        if self.detects:
+            height, width = sample.ori_shape
+            found = coco_results(sample, range(1, 1 + len(self.classes)))
+            return {'image': {'file_name': path, 'height': height, 'width': width}, 'found': found}
+        scores = best_classes(sample, self.classes)
+        tqdm.write(f'{path}: ' + ', '.join(f'{name} {score:.3f}' for name, score in scores.items()))
+        return {'file': path, 'label': next(iter(scores)), 'scores': scores}
+
+
+class TrainedModel(Predictor):
+    """A model of PyTorch in mmdet's or mmpretrain's inferencer, with its weights: all of them, or none."""
+
+    def __init__(self, cfg: Config, checkpoint: str, score_threshold: float, deployed: bool) -> None:
+        state, classes = _read_checkpoint(checkpoint)
+        detects = cfg.get('default_scope') != 'mmpretrain'
+        device = 'cuda' if torch.cuda.is_available() else 'cpu'
+        meta: dict[str, Any] = {'classes': classes}
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # that there are no weights
+            if detects:
+                from mmdet.apis import DetInferencer
+
+                self.inferencer = DetInferencer(cfg, device=device, show_progress=False)
+                meta = self.inferencer.model.dataset_meta = {**self.inferencer.model.dataset_meta, **meta}
+            else:
+                from mmpretrain import ImageClassificationInferencer
+
+                self.inferencer = ImageClassificationInferencer(cfg, False, device=device, classes=classes)
+        super().__init__(detects, meta, score_threshold)
+        model = self.inferencer.model
+        load_whole(model, state, checkpoint)
+        if deployed:
+            deploy(model)
+
+    def prepare(self, image: np.ndarray) -> Any:
+        batch = next(iter(self.inferencer.preprocess([image], batch_size=1)))
+        return batch[1] if self.detects else batch
+
+    def predict(self, prepared: Any) -> Any:
+        return self.inferencer.forward(prepared)[0]
+
+
+def _read(path: str | Path) -> np.ndarray:
+    """(H, W, 3), BGR."""
+    return LoadImageFromFile()({'img_path': path})['img']
+
+
+def check_any(images: Sequence[str | Path]) -> None:
+    """Refuses pictures of which none can be read, before a model is built."""
+    wrong = []
+    for path in images:
+        try:
+            _read(path)
+            return
+        except UnreadableImageError as error:
+            wrong.append(str(error))
+    raise SeMmError(listed(wrong, 3) + '; expected picture files')
+
+
+def _picture_names(images: Sequence[str | Path]) -> dict[str | Path, str]:
+    """A name for each image's picture: its own, or with its folder where two have the same; OpenCV can write it."""
+    names: dict[str | Path, str] = {}
+    for given in images:
+        path = Path(given)
+        name = path.name if cv2.haveImageWriter(path.name) else f'{path.name}.png'
+        for folder in path.absolute().parents:
+            if name not in names.values():
+                break
+            name = f'{folder.name}_{name}'
+        names[given] = name
+    return names
+
+
+def _read_checkpoint(checkpoint: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    content = read_checkpoint(checkpoint)
+    try:
+        return content['state_dict'], tuple(content['meta']['dataset_meta']['classes'])
+    except (KeyError, TypeError) as error:
+        raise SeMmError(
+            f'checkpoint {checkpoint} is not one that tools/train.py wrote (state_dict and class names): {error!r}'
+        ) from error
+
+
+def _coco(found: Sequence[dict[str, Any]], classes: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    annotations = [
+        {'image_id': image_id, 'area': entry['bbox'][2] * entry['bbox'][3], 'iscrowd': 0, **entry}
+        for image_id, image in enumerate(found, start=1)
+        for entry in image['found']
+    ]
+    return {
+        'images': [{'id': i, **image['image']} for i, image in enumerate(found, start=1)],
+        'categories': [{'id': i, 'name': name} for i, name in enumerate(classes, start=1)],
+        'annotations': [{'id': i, **entry} for i, entry in enumerate(annotations, start=1)],
+    }
