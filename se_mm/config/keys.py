@@ -38,22 +38,20 @@ def mistake_in(cfg: Config, error: BaseException) -> SeMmError | None:
         >>> print(mistake_in(cfg, KeyError('ResNt is not in the mmdet::model registry. Please check ...')))
         model.type: ResNt is not in the mmdet::model registry
     """
+    text = ''  # of the error and of what led to it
     cause: BaseException | None = error
     while cause is not None:
-        text = str(cause)
-        if found := _UNREGISTERED.search(text):
-            for keys, node in nodes(cfg):
-                if type_name(node) == found[1]:
-                    return SeMmError(f'{dotted(keys)}.type: {found[0]}')
-        if found := _UNEXPECTED.search(text):
-            name = found[1]
-            for keys, node in nodes(cfg):
-                known = arguments_of(cls) if name in node and (cls := _class_of(cfg, node)) else [name]
-                if name not in known:
-                    close = difflib.get_close_matches(name, known, 1)
-                    hint = f'; did you mean {close[0]}?' if close else f'; it has {", ".join(known)}'
-                    return SeMmError(f'{dotted((*keys, name))}: {cls.__name__} has no argument {name}{hint}')
-        cause = cause.__cause__ or cause.__context__
+        text, cause = f'{text}\n{cause}', cause.__cause__ or cause.__context__
+    unregistered, unexpected = _UNREGISTERED.search(text), _UNEXPECTED.search(text)
+    name = unexpected[1] if unexpected else None
+    for keys, node in nodes(cfg):
+        if unregistered and type_name(node) == unregistered[1]:
+            return SeMmError(f'{dotted(keys)}.type: {unregistered[0]}')
+        cls = _class_of(node, cfg.get('default_scope')) if name in node else None
+        if cls and name not in (known := arguments_of(cls)):
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f'; did you mean {close[0]}?' if close else f'; it has {", ".join(known)}'
+            return SeMmError(f'{dotted((*keys, name))}: {cls.__name__} has no argument {name}{hint}')
     return None
 
 
@@ -77,14 +75,14 @@ def check_optimizer(cfg: Config) -> None:
             raise SeMmError(f'optim_wrapper.optimizer.type is {kind}, which is not registered{hint}')
 
 
-def _class_of(cfg: Config, node: Mapping[str, Any]) -> type | None:
+def _class_of(node: Mapping[str, Any], scope: str | None) -> type | None:
     """The class that a node names, in whichever registry it is."""
     kind = node.get('type')
     if not isinstance(kind, str):
         return kind if isinstance(kind, type) else None
     for root in vars(registries).values():
         if isinstance(root, Registry):
-            with root.switch_scope_and_registry(cfg.get('default_scope')) as registry:
+            with root.switch_scope_and_registry(scope) as registry:
                 if isinstance(found := registry.get(kind), type):
                     return found
     return None

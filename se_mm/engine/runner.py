@@ -197,12 +197,12 @@ def _failures_logged(cfg: Config) -> Iterator[None]:
     except SeMmError:
         raise
     except Exception as error:
-        if mistake := mistake_in(cfg, error):
-            raise mistake from error
         whole, file = ''.join(traceback.format_exception(error)), log_file()
         if file:
             print_log(whole, logger='current')
-        else:  # the logger is not there yet, or this is one of several processes
+        if mistake := mistake_in(cfg, error):
+            raise mistake from error
+        if not file:  # the logger is not there yet, or this is one of several processes
             file = str(Path(cfg.work_dir, f'traceback_{get_rank()}.log'))
             Path(file).write_text(whole)
         text = str(error)  # of a worker's error: its traceback
