@@ -12,6 +12,7 @@ RANK = """
 import sys
 from torch import distributed
 from se_mm import SeMmError
+from se_mm.errors import RunError
 from se_mm.cli import process
 process.set_up = lambda: None
 left = []
@@ -24,6 +25,8 @@ def main():
     distributed.barrier()
     if how == 'all fail' or (how == 'one fails' and rank == 1):
         raise SeMmError('a mistake')
+    if how == 'a failure':
+        raise RunError('a last line')
     if how == 'a bug':
         raise ZeroDivisionError
 
@@ -35,12 +38,14 @@ finally:
 
 
 @pytest.mark.parametrize(
-    ('how', 'status', 'group'), [('well', 0, 'destroyed'), ('all fail', 2, 'kept'), ('a bug', 1, 'kept')]
+    ('how', 'status', 'group'),
+    [('well', 0, 'destroyed'), ('all fail', 2, 'kept'), ('a failure', 1, 'kept'), ('a bug', 1, 'kept')],
 )
 def test_the_process_group_is_destroyed_on_success_only(tmp_path, how, status, group):
     for rank, done in enumerate(both(tmp_path, how)):
         assert done.returncode == status, done.stderr
         assert done.stdout.split() == [group], rank
+        assert ('Traceback' in done.stderr) == (how == 'a bug')
 
 
 def test_a_process_that_fails_does_not_wait_for_the_others(tmp_path):
