@@ -21,7 +21,7 @@ from ..config.load import load_config
 from ..config.loaders import LOADERS
 from ..config.tree import nodes
 from ..errors import SeMmError
-from ..export.deployment import input_channels
+from ..models.deploy import input_channels
 from ..swap.building import shapes_only
 from ..swap.hosts import scope_of
 from ..utils.tables import markdown_table

@@ -15,7 +15,7 @@ from torch import nn
 from tqdm import tqdm
 
 from ..errors import SeMmError
-from ..export.deployment import deploy
+from ..models.deploy import deploy
 from ..utils.memory import peak_resident_bytes
 from ..utils.tables import markdown_table
 from .compared_networks import Candidate, attentions, backbones, detectors

@@ -33,7 +33,7 @@ def use_test_time_augmentation(cfg: Config) -> None:
 
 
 def deploy(model: nn.Module) -> None:
-    """Deploys the SE backbones of a model that has its weights; see :mod:`se_mm.export.deployment`.
+    """Deploys the SE backbones of a model that has its weights; see :mod:`se_mm.models.deploy`.
 
     Raises:
         SeMmError: if it has none.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import SeMmError
-from .operators import NONE, nms
+from .detection_operators import NONE, nms
 
 #: Between ``NONE`` and every score.
 _NO_THRESHOLD = NONE / 2

@@ -14,8 +14,8 @@ from mmdet.models.roi_heads.mask_heads import FCNMaskHead
 from torch import Tensor, nn
 
 from ..errors import SeMmError
+from ..models.deploy import fold_checked
 from .candidates import DenseBoxes
-from .deployment import fold_checked
 from .preprocessing import Preprocessing
 from .regions import Regions, without_padding
 

@@ -1,4 +1,4 @@
-"""The operators of :mod:`.operators` by ONNX's NonMaxSuppression and RoiAlign; imports onnxscript."""
+"""The operators of :mod:`.detection_operators` by ONNX's NonMaxSuppression and RoiAlign; imports onnxscript."""
 
 # Without `from __future__ import annotations`: torch reads inputs and attributes from the annotations.
 from collections.abc import Callable, Sequence
@@ -8,7 +8,7 @@ import torch
 from onnxscript import FLOAT, INT64
 from onnxscript import opset18 as op
 
-from . import operators
+from . import detection_operators
 
 
 def nms(boxes: FLOAT, scores: FLOAT, iou_threshold: float, score_threshold: float, most: int) -> FLOAT:
@@ -22,7 +22,7 @@ def nms(boxes: FLOAT, scores: FLOAT, iou_threshold: float, score_threshold: floa
         op.Constant(value_floats=[score_threshold]),
     )
     kept = op.Gather(selected, op.Constant(value_ints=[0, 2]), axis=1)  # image, class, box -> image, box
-    nothing = op.Expand(op.Constant(value_float=operators.NONE), op.Shape(scores))
+    nothing = op.Expand(op.Constant(value_float=detection_operators.NONE), op.Shape(scores))
     return op.ScatterND(nothing, kept, op.GatherND(scores, kept))
 
 

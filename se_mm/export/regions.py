@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..errors import SeMmError
 from .candidates import Boxes, best_boxes, clipped, decoded, nms_settings
-from .operators import NONE, roi_align
+from .detection_operators import NONE, roi_align
 
 
 class RegionExtractor(nn.Module):

@@ -8,7 +8,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from ..errors import SeMmError
-from .hosts.made_classes import Made, made_class
+from .composed import Addition, composed_class
 
 
 def DropoutHead(dropout: float = 0.2, head: str = 'mmpretrain.LinearClsHead', **kwargs: Any) -> nn.Module:
@@ -39,12 +39,12 @@ def DropoutHead(dropout: float = 0.2, head: str = 'mmpretrain.LinearClsHead', **
         cls = registry.get(head)
     if not hasattr(cls, 'pre_logits'):
         raise SeMmError(f'DropoutHead: {head!r} is no head of mmpretrain with pre_logits, as mmpretrain.LinearClsHead')
-    built = made_class((_Dropout,), cls)(**kwargs)
+    built = composed_class((_Dropout,), cls)(**kwargs)
     built.dropout.p = dropout
     return built
 
 
-class _Dropout(Made):
+class _Dropout(Addition):
     """Stands before the head in the bases."""
 
     def __init__(self, **kwargs: Any) -> None:

@@ -14,8 +14,15 @@ from torch import nn
 
 from ..errors import SeMmError
 from ..models.attention import SELayer
-from ..models.hosts.arguments import LISTS, attention_class, attention_config, build_attention, stage_indices
-from ..models.hosts.sites import Site, find_adapter
+from ..models.hosts.adapters import find_adapter
+from ..models.hosts.attention_arguments import (
+    LISTS,
+    attention_class,
+    attention_config,
+    build_attention,
+    stage_indices,
+)
+from ..models.hosts.sites import Site
 from .building import shapes_only
 from .hosts import Host, scope_of
 

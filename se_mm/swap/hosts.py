@@ -11,7 +11,8 @@ from mmengine.registry import MODELS
 
 from ..config.tree import Keys, dotted, nodes
 from ..errors import SeMmError
-from ..models.hosts.sites import WITH_SE, find_adapter, inherits
+from ..models.hosts.adapters import find_adapter
+from ..models.hosts.sites import WITH_SE, inherits
 from ..utils.type_names import type_name
 
 #: Networks with insertion sites that SE does not suit, and why.

@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 
 from ..config.tree import dotted, nodes, value_at
 from ..errors import SeMmError
-from ..models.hosts.arguments import attention_config
+from ..models.hosts.attention_arguments import attention_config
 from ..weights.published import is_pretrained
 from .attention import fit_reductions, has_identity_start
 from .building import check_it_builds

@@ -20,7 +20,7 @@ from ...config.pretrained import without_pretrained
 from ...config.tree import MISSING, find
 from ...errors import SeMmError, listed
 from ...evaluation.metrics import share_lost
-from ...export.deployment import TOLERANCE, relative_error
+from ...models.deploy import TOLERANCE, relative_error
 from ...models.hosts.attention_host import AttentionHost
 from ...models.hosts.sites import Site, rescaled, units_per_stage
 from ...utils.atomic import write_atomic

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 from torch import Tensor, nn
 
@@ -36,11 +37,14 @@ def fusible_gate(layer: nn.Module | None) -> tuple[Callable[..., Tensor], tuple[
         >>> fusible_gate(SELayer(8)) is None, fusible_gate(Doubled(8)) is None, fusible_gate(None) is None
         (False, True, True)
     """
-    bases = type(layer).__mro__
-    definer = next((i for i, base in enumerate(bases) if 'gate_of_mean' in vars(base)), None)
-    if definer is None or any(part in vars(base) for base in bases[:definer] for part in _PARTS):
-        return None
-    return layer.gate_of_mean()
+    return layer.gate_of_mean() if _gate_of_mean_holds(type(layer)) else None
+
+
+@cache
+def _gate_of_mean_holds(cls: type) -> bool:
+    """Whether a class has ``gate_of_mean`` and does not override what that stands for."""
+    definer = next((i for i, base in enumerate(cls.__mro__) if 'gate_of_mean' in vars(base)), None)
+    return definer is not None and not any(part in vars(base) for base in cls.__mro__[:definer] for part in _PARTS)
 
 
 class Attention(nn.Module):

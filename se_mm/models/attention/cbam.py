@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from ...errors import SeMmError
 from .base import Attention, zero
-from .gates import maximum, mean
-from .operators import accumulated_in, check_positive, no_autocast, squeeze_channels
+from .operators import accumulated_in, check_positive, maximum, mean, no_autocast, squeeze_channels
 
 ORDERS = ('max_mean', 'mean_max')
 

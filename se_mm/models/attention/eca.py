@@ -10,8 +10,7 @@ from torch.nn import functional
 
 from ...errors import SeMmError
 from .base import Attention, zero
-from .gates import mean
-from .operators import no_autocast
+from .operators import mean, no_autocast
 
 
 class ECALayer(Attention):

@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .base import Attention, zero
-from .gates import mean
-from .operators import no_autocast
+from .operators import mean, no_autocast
 
 
 class ESELayer(Attention):

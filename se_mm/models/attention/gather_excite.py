@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from ...errors import SeMmError
 from .base import Attention
-from .gates import mean
+from .operators import mean
 
 
 class GatherExcite(Attention):

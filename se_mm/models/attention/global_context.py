@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from ...errors import SeMmError
 from .base import Attention, zero
-from .gates import mean
-from .operators import accumulated_in, check_positive, no_autocast
+from .operators import accumulated_in, check_positive, mean, no_autocast
 
 POOLINGS = ('att', 'avg')
 

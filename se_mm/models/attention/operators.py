@@ -1,8 +1,8 @@
-"""Squeeze, excitation and their widths as functions on tensors (Hu et al., arXiv 1709.01507, section 3)."""
+"""Squeezes, gates, excitation and its width as functions (Hu et al., arXiv 1709.01507, section 3, tables 11 to 16)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -63,6 +63,57 @@ def accumulated_in(u: Tensor) -> torch.dtype | None:
     """The dtype for sums over a map: float32 for half-precision maps, else the map's own (``None``)."""
     # A proxy of torch.fx stands for a tensor of any dtype.
     return torch.float32 if isinstance(u, Tensor) and u.dtype in (torch.float16, torch.bfloat16) else None
+
+
+def mean(u: Tensor) -> Tensor:
+    """Over height and width: (N, C, H, W) -> (N, C, 1, 1), float32 for half-precision maps."""
+    return u.mean((2, 3), keepdim=True, dtype=accumulated_in(u))
+
+
+def maximum(u: Tensor) -> Tensor:
+    """Over height and width: (N, C, H, W) -> (N, C, 1, 1)."""
+    return u.amax((2, 3), keepdim=True)
+
+
+def half_mean_half_maximum(u: Tensor) -> Tensor:
+    """As timm's ``add_maxpool``: (N, C, H, W) -> (N, C, 1, 1), float32 for half-precision maps."""
+    return 0.5 * mean(u) + 0.5 * maximum(u)
+
+
+def every_position(u: Tensor) -> Tensor:
+    """No squeeze: each position has its own gate (table 16, NoSqueeze)."""
+    return u
+
+
+SQUEEZES: dict[str, Callable[[Tensor], Tensor]] = {
+    'avg': mean,
+    'max': maximum,
+    'avg_max': half_mean_half_maximum,
+    'none': every_position,
+}
+GATES: dict[str, Callable[[Tensor], Tensor]] = {
+    'sigmoid': torch.sigmoid,
+    'tanh': torch.tanh,
+    'relu': torch.relu,
+    'hard_sigmoid': functional.hardsigmoid,
+}
+#: The gates that are not zero at zero, and their value there.
+AT_ZERO = {'sigmoid': 0.5, 'hard_sigmoid': 0.5}
+
+
+def named(table: Mapping[str, Callable[..., Any]], name: str, argument: str) -> Callable[..., Any]:
+    """An entry of a table.
+
+    Raises:
+        SeMmError: with the names that there are.
+
+    Example:
+        >>> named(GATES, 'tanh', 'gate')(torch.zeros(1))
+        tensor([0.])
+    """
+    if name not in table:
+        raise SeMmError(f'{argument} must be one of {", ".join(table)}, got {name!r}')
+    return table[name]
 
 
 def excitation(

@@ -10,8 +10,7 @@ from torch.nn import functional
 
 from ...errors import SeMmError
 from .base import Attention, zero
-from .gates import AT_ZERO, GATES, SQUEEZES, named
-from .operators import excitation, no_autocast, squeeze_channels
+from .operators import AT_ZERO, GATES, SQUEEZES, excitation, named, no_autocast, squeeze_channels
 
 
 class SELayer(Attention):

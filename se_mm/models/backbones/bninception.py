@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,7 @@ from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...errors import SeMmError
-from .freezable import FreezableBackbone, check_indices
+from .freezable import INITIALISATION, FreezableBackbone
 
 #: Module: 1x1; reduce and width of 3x3; reduce and width of double 3x3; kind and width of the pooling's projection.
 #: Without a projection the module has stride 2, and its input passes on, pooled.
@@ -47,16 +46,6 @@ class InceptionModule:
     stage: int
     branches: tuple[tuple[str, ...], ...]
     passed: int
-
-    @property
-    def ends(self) -> tuple[str, ...]:
-        """The convolutions at the ends of the branches."""
-        return tuple(branch[-1] for branch in self.branches)
-
-    @property
-    def starts(self) -> tuple[str, ...]:
-        """The convolutions that read the module's input."""
-        return tuple(branch[0] for branch in self.branches)
 
     @property
     def output(self) -> str:
@@ -112,20 +101,10 @@ class BNInception(FreezableBackbone):
         conv_bias: bool = False,
         in_channels: int = 3,
         norm_cfg: dict[str, Any] | None = None,
-        init_cfg: Any = (
-            dict(type='Kaiming', layer='Conv2d'),
-            dict(type='Constant', val=1, layer=['_BatchNorm', 'GroupNorm']),
-        ),
+        init_cfg: Any = INITIALISATION,
     ) -> None:
-        super().__init__(list(init_cfg) if isinstance(init_cfg, tuple) else init_cfg)
-        check_indices(out_indices, 'BNInception')
-        if not out_indices or any(index not in range(5) for index in out_indices):
-            raise SeMmError(f'out_indices of BNInception: 0 to 4, got {tuple(out_indices)}')
-        if frozen_stages not in range(-1, 5):
-            raise SeMmError(f'frozen_stages of BNInception: -1 to 4, got {frozen_stages}')
-        self.out_indices = tuple(sorted(out_indices))
-        self.frozen_stages = frozen_stages
-        self.norm_eval = norm_eval
+        init_cfg = list(init_cfg) if isinstance(init_cfg, tuple) else init_cfg
+        super().__init__(out_indices, frozen_stages, norm_eval, len(self.feature_channels), init_cfg=init_cfg)
         self.conv_bias = conv_bias
         self.norm_cfg = norm_cfg or dict(type='BN')
         self.relu = nn.ReLU(inplace=True)
@@ -135,17 +114,14 @@ class BNInception(FreezableBackbone):
         if last > 0:
             self._add_conv('conv2_3x3_reduce', 1, 64, 64, 1)
             self._add_conv('conv2_3x3', 1, 64, 192, 3)
-        self._modules_in_order: list[InceptionModule] = []
+        #: From input to output.
+        self.inception_modules: list[InceptionModule] = []
         channels, stage = 192, 2
         for name in MODULES:
             if stage <= last:
                 channels = self._add_module(name, stage, channels)
             stage += name in LAST_OF_STAGE
         self._freeze_stages()
-
-    def inception_modules(self) -> tuple[InceptionModule, ...]:
-        """The modules, from input to output."""
-        return tuple(self._modules_in_order)
 
     def _add_conv(self, name: str, stage: int, in_channels: int, channels: int, size: int, stride: int = 1) -> str:
         conv = nn.Conv2d(in_channels, channels, size, stride, padding=size // 2, bias=self.conv_bias)
@@ -174,7 +150,7 @@ class BNInception(FreezableBackbone):
         if projection:
             branches.append((conv('pool_proj', channels, projection, 1),))
         module = InceptionModule(name, stage, tuple(branches), 0 if projection else channels)
-        self._modules_in_order.append(module)
+        self.inception_modules.append(module)
         self.add_module(module.output, nn.Identity())
         self._stage_of[module.output] = stage
         return one + three[1] + double[1] + (projection or channels)
@@ -187,7 +163,7 @@ class BNInception(FreezableBackbone):
             features[1] = self._run(('conv2_3x3_reduce', 'conv2_3x3'), x)
         if self.out_indices[-1] > 1:
             x = functional.max_pool2d(features[1], 3, stride=2, ceil_mode=True)
-        for module in self._modules_in_order:
+        for module in self.inception_modules:
             x = self._inception(module, x)
             features[module.stage] = x  # of the last module of its stage in the end
         return tuple(features[index] for index in self.out_indices)
@@ -211,8 +187,5 @@ class BNInception(FreezableBackbone):
             maps.append(self._run(projection, pool(x, 3, stride=1, padding=1)))
         return getattr(self, module.output)(torch.cat(maps, 1))
 
-    def _freeze_stages(self) -> None:
-        for name, stage in self._stage_of.items():
-            if stage <= self.frozen_stages:
-                getattr(self, name).eval()
-                getattr(self, name).requires_grad_(False)
+    def staged_modules(self) -> Iterator[tuple[nn.Module, int]]:
+        return ((getattr(self, name), stage) for name, stage in self._stage_of.items())

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 
 from ...errors import SeMmError
-from .freezable import FreezableBackbone, check_indices
+from .freezable import INITIALISATION, FreezableBackbone
 
 
 class CIFARBackbone(FreezableBackbone):
@@ -40,16 +40,10 @@ class CIFARBackbone(FreezableBackbone):
         norm_eval: bool = False,
         init_cfg: Any = None,
     ) -> None:
-        super().__init__(init_cfg or [dict(type='Kaiming', layer='Conv2d'), dict(type='Constant', val=1, layer=_NORMS)])
-        check_indices(out_indices, type(self).__name__)
-        if not set(out_indices) <= set(range(self.num_stages)):
-            raise SeMmError(f'out_indices must be of the stages 0, 1 and 2, got {tuple(out_indices)}')
-        if frozen_stages not in range(-1, self.num_stages + 1):
-            raise SeMmError(f'frozen_stages must be -1 to {self.num_stages}, got {frozen_stages!r}')
-        self.out_indices = tuple(out_indices)
-        self.frozen_stages = frozen_stages
+        super().__init__(
+            out_indices, frozen_stages, norm_eval, self.num_stages, self.num_stages, init_cfg or list(INITIALISATION)
+        )
         self.norm_cfg = norm_cfg or dict(type='BN')
-        self.norm_eval = norm_eval
         self.res_layers: list[str] = []
         channels = self.make_stem()
         for stage, width in enumerate(widths):
@@ -95,13 +89,10 @@ class CIFARBackbone(FreezableBackbone):
                 outs.append(self.end(x) if i == self.num_stages - 1 else x)
         return tuple(outs)
 
-    def _freeze_stages(self) -> None:
-        names = ['conv1', 'bn1', *self.res_layers[: max(self.frozen_stages, 0)]] if self.frozen_stages >= 0 else []
-        for module in (getattr(self, name) for name in names if hasattr(self, name)):
-            module.eval().requires_grad_(False)
-
-
-_NORMS = ['_BatchNorm', 'GroupNorm']
+    def staged_modules(self) -> Iterator[tuple[nn.Module, int]]:
+        for name, module in self.named_children():
+            if name in ('conv1', 'bn1', *self.res_layers):
+                yield module, int(name[5:]) if name in self.res_layers else 0
 
 
 def conv(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:

@@ -119,7 +119,8 @@ def _reduce_first(unit: nn.Module, divisor: int) -> None:
         bias=False,
     )
     if unit.with_plugins:
-        unit._del_block_plugins(unit.after_conv1_plugin_names)
+        for name in unit.after_conv1_plugin_names:
+            delattr(unit, name)
         unit.after_conv1_plugin_names = unit.make_block_plugins(channels, unit.after_conv1_plugins)
 
 

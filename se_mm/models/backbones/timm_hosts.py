@@ -7,11 +7,11 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.modules.batchnorm import _BatchNorm
 
+from ...compat.torch_internals import BatchNorm
 from ...errors import SeMmError
-from ..hosts.made_classes import Made, made_class
-from .freezable import FreezableBackbone, check_indices
+from ..composed import Addition, composed_class
+from .freezable import FreezableBackbone
 
 
 class TimmHost(FreezableBackbone):
@@ -48,18 +48,10 @@ class TimmHost(FreezableBackbone):
         init_cfg: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(init_cfg)
         self.architecture = architecture or self.architectures[0]
         network = self._created(in_chans=in_channels, **kwargs)
         names = [info['module'] for info in network.feature_info]
-        check_indices(out_indices, self.architecture)
-        for argument, values in (('out_indices', tuple(out_indices)), ('frozen_stages', (frozen_stages,))):
-            lowest = -1 if argument == 'frozen_stages' else 0
-            if not values or any(value not in range(lowest, len(names)) for value in values):
-                raise SeMmError(f'{argument} of {self.architecture}: {lowest} to {len(names) - 1}, got {values}')
-        self.out_indices = tuple(sorted(out_indices))
-        self.frozen_stages = frozen_stages
-        self.norm_eval = norm_eval
+        super().__init__(out_indices, frozen_stages, norm_eval, len(names), init_cfg=init_cfg, name=self.architecture)
         #: Of the feature maps, by index: the module that they come out of, and their channels.
         self.feature_names = tuple(names)
         self.feature_channels = tuple(info['num_chs'] for info in network.feature_info)
@@ -110,22 +102,19 @@ class TimmHost(FreezableBackbone):
                 features.append(x)
         return tuple(features)
 
-    def _freeze_stages(self) -> None:
-        for _, layer, stage in self.layers():
-            if stage <= self.frozen_stages:
-                layer.eval()
-                layer.requires_grad_(False)
+    def staged_modules(self) -> Iterator[tuple[nn.Module, int]]:
+        return ((layer, stage) for _, layer, stage in self.layers())
 
     def train(self, mode: bool = True) -> TimmHost:
         for name, module in self.named_modules():
-            if isinstance(module, _BatchNorm):
+            if isinstance(module, BatchNorm):
                 _check_activation(name, module)
         return super().train(mode)
 
 
 def _check_activation(name: str, norm: nn.Module) -> None:
     """timm's norms hold the activation behind them, which torch's and mmcv's SyncBN have and do not call."""
-    if 'act' in norm._modules and not type(norm).__module__.startswith('timm.'):
+    if hasattr(norm, 'act') and not type(norm).__module__.startswith('timm.'):
         raise SeMmError(
             f'{name} has become a {type(norm).__name__}, which leaves out the activation of the norms of timm: '
             'convert them with timm.layers.convert_sync_batchnorm in place of sync_bn'
@@ -156,10 +145,10 @@ def _pad(module: nn.Module) -> None:
     elif isinstance(module, nn.MaxPool2d):
         module.padding = module.kernel_size // 2
     elif type(module).__name__ in ('InceptionB', 'InceptionD'):  # which pool without a module
-        module.__class__ = made_class((PaddedPool,), type(module))
+        module.__class__ = composed_class((PaddedPool,), type(module))
 
 
-class PaddedPool(Made):
+class PaddedPool(Addition):
     """timm's InceptionB or InceptionD with a padded pooling beside its convolutions."""
 
     prefix = 'Padded'

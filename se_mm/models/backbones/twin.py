@@ -8,9 +8,10 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from ...errors import SeMmError
+from ..composed import composed_class
+from ..hosts.adapters import find_adapter
 from ..hosts.attention_host import AttentionHost
-from ..hosts.made_classes import made_class
-from ..hosts.sites import WITH_SE, find_adapter, inherits
+from ..hosts.sites import WITH_SE, inherits
 from .timm_hosts import TIMM_HOSTS
 
 
@@ -22,7 +23,7 @@ def SETwin(host: str | type[nn.Module], **kwargs: Any) -> AttentionHost:  # name
     Args:
         host: a backbone by its name in a registry (``'mmpretrain.VGG'``), by that of an
             architecture of timm (``'timm.inception_v3'``), or its class. It is one that
-            :mod:`se_mm.models.hosts.families` has an adapter for. A network of your own calls its
+            :mod:`se_mm.models.hosts.adapters` has an adapter for. A network of your own calls its
             stages ``layer1``, ``layer2`` ..., lists these names in ``res_layers``, and has the
             blocks of :class:`se_mm.models.hosts.residual.ResidualAdapter`.
         **kwargs: every argument of the host, and those of
@@ -40,8 +41,8 @@ def SETwin(host: str | type[nn.Module], **kwargs: Any) -> AttentionHost:  # name
         architecture = host.removeprefix('timm.')
         if architecture not in TIMM_HOSTS:
             raise SeMmError(f'SETwin: of timm it takes {", ".join(TIMM_HOSTS)} as a host, not {architecture}')
-        return made_class((AttentionHost,), TIMM_HOSTS[architecture])(architecture=architecture, **kwargs)
-    return made_class((AttentionHost,), _host_class(host))(**kwargs)
+        return composed_class((AttentionHost,), TIMM_HOSTS[architecture])(architecture=architecture, **kwargs)
+    return composed_class((AttentionHost,), _host_class(host))(**kwargs)
 
 
 def _host_class(host: str | type[nn.Module]) -> type[nn.Module]:

@@ -1,15 +1,22 @@
-"""The tail of an SE residual unit in one pass, its kernels, and the plain form beside it (torch alone)."""
+"""The forms of an SE residual unit: its tail in one pass, its kernels, and the plain form beside it (torch alone)."""
 
+from ...compat.torch_internals import is_watched
 from .batch_norm_tail import batch_norm_tail, takes_batch_statistics
-from .eager import is_eager, is_fake, is_recorded, is_watched
-from .folded_conv import folded_affine, folded_conv, folded_downsample, folds_downsample, is_plain_conv
+from .eager import is_eager, is_fake, is_recorded
+from .folding import can_fold, fold_norms, folded_affine, folded_conv, folded_downsample, folds_downsample
+from .forms import GATED_FORMS, PLAIN_FORMS, Form
 from .frozen_norm import frozen_affine, is_frozen, normalized
 from .fused_tail import fused_tail
 from .tail import residual_tail
-from .weight_space import pays_in_weight_space, weight_space_tail
+from .weight_space import weight_space_tail
 
 __all__ = [
+    'GATED_FORMS',
+    'PLAIN_FORMS',
+    'Form',
     'batch_norm_tail',
+    'can_fold',
+    'fold_norms',
     'folded_affine',
     'folded_conv',
     'folded_downsample',
@@ -19,11 +26,9 @@ __all__ = [
     'is_eager',
     'is_fake',
     'is_frozen',
-    'is_plain_conv',
     'is_recorded',
     'is_watched',
     'normalized',
-    'pays_in_weight_space',
     'residual_tail',
     'takes_batch_statistics',
     'weight_space_tail',

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ...compat.torch_internals import is_watched
 from ..attention.operators import accumulated_in, no_autocast
-from .eager import is_watched
 from .gradients import recorded_gradients, through_small
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import forward_ad
-from torch.nn.modules import module as torch_module
+
+from ...compat.torch_internals import is_transformed
 
 
 def is_recorded(*tensors: Tensor | None) -> bool:
@@ -38,28 +38,5 @@ def is_eager(v: Tensor) -> bool:
         (type(v) in (Tensor, nn.Parameter) or (isinstance(v, Tensor) and hasattr(v, 'fake_mode')))
         and not torch.compiler.is_compiling()
         and not torch.jit.is_tracing()
-        and not torch._C._are_functorch_transforms_active()
-        and forward_ad._current_level < 0
-    )
-
-
-def is_watched(*modules: nn.Module) -> bool:
-    """Whether somebody relies on a module being called: hooks, pruning, parametrizations, a ``forward`` of its own.
-
-    Example:
-        >>> layer = nn.Linear(2, 2)
-        >>> handle = layer.register_forward_hook(lambda *_: None)
-        >>> is_watched(nn.Linear(2, 2)), is_watched(layer)
-        (False, True)
-    """
-    if torch_module._has_any_global_hook():
-        return True
-    return any(
-        module._forward_hooks
-        or module._forward_pre_hooks
-        or module._backward_hooks
-        or module._backward_pre_hooks
-        or 'parametrizations' in module._modules
-        or 'forward' in vars(module)  # replaced on the instance, as libraries do to wrap a module
-        for module in modules
+        and not is_transformed()
     )

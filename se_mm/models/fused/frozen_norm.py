@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from .eager import is_eager, is_recorded, is_watched
+from ...compat.torch_internals import BatchNorm, is_watched
+from .eager import is_eager, is_recorded
 
 
 def is_frozen(norm: nn.Module) -> bool:
     """Whether a norm is a BatchNorm with frozen statistics that nobody watches, and so an affine map."""
-    if not isinstance(norm, _BatchNorm) or norm.training or norm.running_var is None:
+    if not isinstance(norm, BatchNorm) or norm.training or norm.running_var is None:
         return False
-    own_forward = type(norm).forward not in (_BatchNorm.forward, nn.SyncBatchNorm.forward)
+    own_forward = type(norm).forward not in (BatchNorm.forward, nn.SyncBatchNorm.forward)
     return not own_forward and not is_watched(norm)
 
 
@@ -25,8 +25,11 @@ def frozen_affine(norm: nn.Module) -> tuple[Tensor, Tensor] | None:
         >>> frozen_affine(norm) is None, [part.shape for part in frozen_affine(norm.eval())]
         (True, [torch.Size([2]), torch.Size([2])])
     """
-    if not is_frozen(norm):
-        return None
+    return affine_of(norm) if is_frozen(norm) else None
+
+
+def affine_of(norm: nn.Module) -> tuple[Tensor, Tensor]:
+    """a and b of a BatchNorm that has statistics, whether they are frozen or not."""
     a = torch.rsqrt(norm.running_var + norm.eps)
     if norm.weight is not None:
         a = a * norm.weight

@@ -18,17 +18,19 @@ from .gradients import recorded_gradients, through_small
 _FEW_POSITIONS = 2048
 
 
-def pays_in_weight_space(z: Tensor) -> bool:
+def pays_in_weight_space(channels: int, height: int, width: int) -> bool:
     """Whether the matrices of a batch, N x C x K, are no larger than its maps, N x C x H x W.
 
     Args:
-        z: what comes into the last convolution, (N, K, H, W).
+        channels: K, of what comes into the last convolution.
+        height: H, of the same map.
+        width: W.
 
     Example:
-        >>> pays_in_weight_space(torch.empty(2, 256, 30, 50)), pays_in_weight_space(torch.empty(2, 512, 7, 7))
+        >>> pays_in_weight_space(256, 30, 50), pays_in_weight_space(512, 7, 7)
         (True, False)
     """
-    return z.size(1) <= z.size(2) * z.size(3)
+    return channels <= height * width
 
 
 def weight_space_tail(
@@ -93,8 +95,10 @@ class _WeightSpaceTail(torch.autograd.Function):
     ) -> Tensor:
         mean = z.mean((2, 3), dtype=accumulated_in(z))
         with no_autocast(z):
-            slope, offset = _slope_and_offset(excitation, mean, weight, a, b, *weights)
-            out = _affine_map(_matrices(slope, weight, z.dtype), z, offset.to(z.dtype), shortcut, overwrite).relu_()
+            slope, offset = slope_and_offset(excitation, mean, weight, a, b, *weights)
+            out = _affine_map(
+                gated_matrices(slope, weight, z.dtype), z, offset.to(z.dtype), shortcut, overwrite
+            ).relu_()
         if out is shortcut:
             ctx.mark_dirty(shortcut)
         ctx.excitation = excitation
@@ -114,7 +118,7 @@ class _WeightSpaceTail(torch.autograd.Function):
             of_matrices = _outer_product(grad, z).to(mean.dtype)  # (N, C, K)
             of_slope = (of_matrices * weight.flatten(1)).sum(-1)  # einsum is one small product for each channel
             (slope, _), (of_mean, of_weight, *of_small) = through_small(
-                partial(_slope_and_offset, ctx.excitation), (mean, weight, a, b, *weights), (of_slope, of_offset)
+                partial(slope_and_offset, ctx.excitation), (mean, weight, a, b, *weights), (of_slope, of_offset)
             )
             if wants_weight:
                 of_weight += (slope[..., None] * of_matrices).sum(0).view_as(weight)
@@ -122,7 +126,7 @@ class _WeightSpaceTail(torch.autograd.Function):
             grad_z = None
             if wants_z:
                 of_each = (of_mean / (z.size(2) * z.size(3))).to(z.dtype)
-                grad_z = _affine_map(_matrices(slope, weight, z.dtype).mT, grad, of_each)
+                grad_z = _affine_map(gated_matrices(slope, weight, z.dtype).mT, grad, of_each)
         return grad_z, grad, of_weight, *of_small[:2], None, None, *of_small[2:]
 
 
@@ -132,7 +136,7 @@ def _differentiable_backward(
     """The backward as plain operators that autograd records."""
 
     def branch(z: Tensor, weight: Tensor, *small: Tensor | None) -> Tensor:
-        slope, offset = _slope_and_offset(ctx.excitation, z.mean((2, 3), dtype=accumulated_in(z)), weight, *small)
+        slope, offset = slope_and_offset(ctx.excitation, z.mean((2, 3), dtype=accumulated_in(z)), weight, *small)
         v = functional.conv2d(z, weight.to(z.dtype))
         return (slope[..., None, None].to(z.dtype) * v + offset[..., None, None]).to(grad.dtype)
 
@@ -141,7 +145,7 @@ def _differentiable_backward(
     return of_z, grad, of_weight, of_a, of_b, None, None, *of_weights
 
 
-def _slope_and_offset(
+def slope_and_offset(
     excitation: Callable[..., Tensor], mean: Tensor, weight: Tensor, a: Tensor, b: Tensor, *weights: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """What the gate makes of the norm's affine map, (N, C) each."""
@@ -150,7 +154,7 @@ def _slope_and_offset(
     return s * a, s * b
 
 
-def _matrices(slope: Tensor, weight: Tensor, dtype: torch.dtype) -> Tensor:
+def gated_matrices(slope: Tensor, weight: Tensor, dtype: torch.dtype) -> Tensor:
     """``diag(slope) W`` for each image, (N, C, K), cast once."""
     return (slope[..., None] * weight.flatten(1)).to(dtype)
 

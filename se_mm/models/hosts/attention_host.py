@@ -8,24 +8,34 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from mmengine.logging import MMLogger, print_log
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from ...compat.init_info import QuietInitialisation
 from ...errors import SeMmError
 from ...weights.families import joined
 from ...weights.loadable import Loadable
 from ..attention import SELayer
 from ..attention.base import variant_of
-from ..attention.gates import AT_ZERO
-from .arguments import attention_class, attention_config, block_indices, build_attention, check_lists, stage_indices
-from .made_classes import Made
-from .sites import HostAdapter, Site, check_position, find_adapter, rescaled, units_per_stage
+from ..attention.operators import AT_ZERO
+from ..composed import Addition
+from ..deploy import deploy
+from .adapters import adapter_of
+from .attention_arguments import (
+    attention_class,
+    attention_config,
+    block_indices,
+    build_attention,
+    check_lists,
+    stage_indices,
+)
+from .sites import HostAdapter, Site, check_position, rescaled, units_per_stage
 
 SE_INITS = ('default', 'identity')
 STEM_POOLS = ('torch', 'caffe')
 
 
-class AttentionHost(Loadable, Made):
+class AttentionHost(Loadable, QuietInitialisation, Addition):
     """Gives a network attention at its insertion sites; stands before the network in the bases.
 
     The network builds itself first, so its own parameters start from the same random numbers
@@ -89,7 +99,7 @@ class AttentionHost(Loadable, Made):
         config = attention_config(attention, reduction=reduction, se_bias=se_bias)
         self.is_deployed = False
         super().__init__(**kwargs)
-        self.adapter = _adapter_of(self)
+        self.adapter = adapter_of(self)
         self.families = self.adapter.families
         check_position(self.adapter, attention_position, type(self).__name__)
         self.attention_position = attention_position
@@ -144,11 +154,6 @@ class AttentionHost(Loadable, Made):
             if not self.fold_norms and hasattr(site.parent, 'fold_norms'):
                 site.parent.fold_norms = False
 
-    def _dump_init_info(self) -> None:
-        """mmengine prints two lines for each parameter where no log file takes them, as in a notebook."""
-        if any(isinstance(handler, logging.FileHandler) for handler in MMLogger.get_current_instance().handlers):
-            super()._dump_init_info()
-
     def init_weights(self) -> None:
         first_time = not self.is_init
         super().init_weights()
@@ -198,7 +203,7 @@ class AttentionHost(Loadable, Made):
         return self  # which the hosts forget, so that their eval() returns None
 
     def deploy(self, compiled: bool = False) -> AttentionHost:
-        """Folds the norms into the convolutions, for inference, in place; see :mod:`se_mm.export.deployment`.
+        """Folds the norms into the convolutions, for inference, in place; see :mod:`se_mm.models.deploy`.
 
         Args:
             compiled: whether ``torch.compile`` fuses what is left; needs a C++ compiler.
@@ -209,8 +214,6 @@ class AttentionHost(Loadable, Made):
         Raises:
             SeMmError: if its outputs change by more than rounding; the backbone is then as before.
         """
-        from ...export.deployment import deploy
-
         if not self.is_deployed:
             deploy(self, compiled)
             self.is_deployed = True
@@ -239,18 +242,6 @@ class AttentionHost(Loadable, Made):
         if self.is_deployed:
             raise SeMmError(f'this {type(self).__name__} is deployed: load its weights before that')
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
-
-
-def _adapter_of(host: nn.Module) -> HostAdapter:
-    adapter = find_adapter(host)
-    if adapter is None and hasattr(host, 'res_layers'):  # a residual network of the user's own
-        from .residual import ResidualAdapter
-
-        adapter = ResidualAdapter()
-    if adapter is None:
-        raise SeMmError(f'{type(host).__name__} cannot be a host: se_mm knows no insertion sites in it')
-    adapter.check(host)
-    return adapter
 
 
 def _is_dead(site: Site, weights: Mapping[str, Tensor]) -> bool:

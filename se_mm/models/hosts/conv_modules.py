@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from torch import nn
 
 from ...weights.host_families import SHUFFLENETS, VGGS
-from .sites import Part, Site
-from .then_attention import ThenAttentionAdapter, why_not_scaled
+from .behind_modules import BehindModulesAdapter
+from .sites import Site, maker
 
 
-class VGGAdapter(ThenAttentionAdapter):
+class VGGAdapter(BehindModulesAdapter):
     """mmpretrain's VGG, with norms and without: behind the activation of every convolution (section 3.3)."""
 
     classes = ('mmpretrain.models.backbones.vgg.VGG',)
@@ -23,11 +23,10 @@ class VGGAdapter(ThenAttentionAdapter):
     def sites(self, host: nn.Module, position: str = 'standard') -> Iterator[Site]:
         for stage, (start, _) in enumerate(host.range_sub_modules):
             for block in range(host.stage_blocks[stage]):
-                name = f'features.{start + block}'
-                yield _behind(name, host.features[start + block], stage, block)
+                yield _behind(f'features.{start + block}', host.features[start + block], stage, block)
 
 
-class ShuffleNetV1Adapter(ThenAttentionAdapter):
+class ShuffleNetV1Adapter(BehindModulesAdapter):
     """mmpretrain's ShuffleNetV1: behind the norm at the end of each branch, before the addition or concatenation."""
 
     classes = ('mmpretrain.models.backbones.shufflenet_v1.ShuffleNetV1',)
@@ -43,9 +42,6 @@ class ShuffleNetV1Adapter(ThenAttentionAdapter):
 
 
 def _behind(name: str, module: nn.Module, stage: int, block: int) -> Site:
-    last = f'{name}.{module.norm_name}' if module.with_norm else f'{name}.conv'
+    last, layer = (module.norm_name, module.norm) if module.with_norm else ('conv', module.conv)
     activation = module.activate if module.with_activation else None
-    obstacle = why_not_scaled(last, module.norm if module.with_norm else None, activation)
-    parameters = (module.norm if module.with_norm else module.conv).named_parameters(recurse=False)
-    compensation = () if obstacle else tuple(Part(f'{last}.{parameter}') for parameter, _ in parameters)
-    return Site(name, module, stage, block, module.out_channels, compensation, obstacle)
+    return Site(name, module, stage, block, module.out_channels, *maker(f'{name}.{last}', layer, activation))

@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from ...errors import SeMmError
 from ...weights.host_families import MOBILENETS_V1
-from .made_classes import Made, plain_class
-from .sites import Part, Site
-from .then_attention import ThenAttentionAdapter, why_not_scaled
+from ..composed import Addition, plain_class
+from .behind_modules import BehindModulesAdapter
+from .sites import Part, Site, maker
 
 
-class PointwiseThenAttention(Made):
+class PointwiseThenAttention(Addition):
     """timm's depthwise-separable block with attention at its end; its own slot is behind the depthwise convolution."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -21,7 +21,7 @@ class PointwiseThenAttention(Made):
         return self.se(self.bn2(self.conv_pw(x)))
 
 
-class MobileNetV1Adapter(ThenAttentionAdapter):
+class MobileNetV1Adapter(BehindModulesAdapter):
     """timm's MobileNet v1: at the end of each block, behind the activation of the pointwise convolution.
 
     This is the place that gives the paper's 4.7 million parameters (table 3). A constant gate is
@@ -48,20 +48,14 @@ class MobileNetV1Adapter(ThenAttentionAdapter):
         return len(host.feature_names)
 
     def sites(self, host: nn.Module, position: str = 'standard') -> Iterator[Site]:
-        blocks = [
-            (f'blocks.{i}.{number}', block, i, number)
-            for i, stage in enumerate(host.blocks)
-            for number, block in enumerate(stage)
-        ]
-        for i, (name, block, stage, number) in enumerate(blocks):
-            obstacle = why_not_scaled(f'{name}.bn2', block.bn2, getattr(block.bn2, 'act', None))
-            is_last = i + 1 == len(blocks) or blocks[i + 1][2] != stage
-            if not obstacle:
-                affine = (Part(f'{name}.bn2.weight'), Part(f'{name}.bn2.bias'))
-                yield Site(name, block, stage, number, block.conv_pw.out_channels, affine)
-            elif is_last and stage in host.out_indices:
-                obstacle += ', and the map leaves the backbone, so that no convolution behind it could be doubled'
-                yield Site(name, block, stage, number, block.conv_pw.out_channels, obstacle=obstacle)
-            else:
-                behind = (Part(f'{blocks[i + 1][0]}.conv_dw.weight'),)  # which reads one channel and makes it
-                yield Site(name, block, stage, number, block.conv_pw.out_channels, behind)
+        for stage, layer in enumerate(host.blocks):
+            for number, block in enumerate(layer):
+                name = f'blocks.{stage}.{number}'
+                parts, obstacle = maker(f'{name}.bn2', block.bn2, getattr(block.bn2, 'act', None))
+                is_last = number + 1 == len(layer)
+                following = f'blocks.{stage + is_last}.{0 if is_last else number + 1}'
+                if obstacle and is_last and (stage in host.out_indices or stage + 1 == len(host.blocks)):
+                    obstacle += ', and the map leaves the backbone, so that no convolution behind it could be doubled'
+                elif obstacle:  # the next depthwise convolution reads one channel and makes it
+                    parts, obstacle = (Part(f'{following}.conv_dw.weight'),), ''
+                yield Site(name, block, stage, number, block.conv_pw.out_channels, parts, obstacle)

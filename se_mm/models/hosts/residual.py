@@ -7,18 +7,15 @@ from collections.abc import Iterator
 from torch import nn
 
 from ...errors import SeMmError
-from .made_classes import plain_class, put_before
-from .residual_units import (
-    PLAIN_BLOCKS,
-    POSITIONS,
-    BasicShape,
-    NormThenAttention2,
-    NormThenAttention3,
-    last_conv_of,
-    last_norm_name_of,
-)
-from .sites import HostAdapter, Part, Site, full_name
-from .then_attention import why_not_scaled
+from ..composed import plain_class, put_before
+from .residual_units import UNITS, BasicShape, NormThenAttention2, NormThenAttention3, shape_of
+from .sites import HostAdapter, Site, maker, reader, units_of
+
+#: Why nothing compensates a constant gate there.
+_OBSTACLES = {
+    'post': 'what comes after the addition feeds the next shortcuts too',
+    'identity': 'the identity has no weights that could be doubled',
+}
 
 
 class ResidualAdapter(HostAdapter):
@@ -48,34 +45,35 @@ class ResidualAdapter(HostAdapter):
         return host.num_stages
 
     def sites(self, host: nn.Module, position: str = 'standard') -> Iterator[Site]:
-        for stage, layer in enumerate(host.res_layers):
-            for block, unit in enumerate(getattr(host, layer)):
-                yield _site(f'{layer}.{block}', unit, stage, block, position)
+        for stage, block, name, unit in units_of(host):
+            channels, parts, obstacle = _place(name, unit, position)
+            yield Site(name, unit, stage, block, channels, parts, obstacle)
 
     def variant(self, host: nn.Module) -> dict[str, str]:
         return {'style': getattr(host, 'style', 'pytorch')}
 
     def insert(self, site: Site, attention: nn.Module, position: str = 'standard') -> None:
-        if 'se' in site.parent._modules:
+        if hasattr(site.parent, 'se'):
             raise SeMmError(
                 f"{site.name} has a module 'se' already, which is the name of its attention; give the plugin another "
                 "name: cfg=dict(type='se_mm.SELayer', postfix='_plugin')"
             )
         plain = type(site.parent)
-        shape = PLAIN_BLOCKS.get(full_name(plain))
-        if shape is None:
-            if position != 'standard':
-                raise SeMmError(
-                    f'attention_position {position!r} needs the blocks of ResNet or ResNeXt; {plain.__name__} has a '
-                    "forward of its own, and takes 'standard'"
-                )
+        shape = shape_of(plain)
+        if shape is not None:
+            put_before(site.parent, UNITS[position], shape)
+        elif position == 'standard':
             put_before(site.parent, NormThenAttention3 if hasattr(plain, 'norm3') else NormThenAttention2)
         else:
-            put_before(site.parent, POSITIONS[position], shape)
+            raise SeMmError(
+                f'attention_position {position!r} needs the blocks of ResNet or ResNeXt; {plain.__name__} has a '
+                "forward of its own, and takes 'standard'"
+            )
         site.parent.se = attention
 
 
-def _site(name: str, unit: nn.Module, stage: int, block: int, position: str) -> Site:
+def _place(name: str, unit: nn.Module, position: str) -> tuple[int, tuple, str]:
+    """The channels of the map at a position of a unit, and what compensates a gate there, or why nothing does."""
     plain = plain_class(unit)
     if not hasattr(plain, 'norm2'):
         raise SeMmError(
@@ -83,37 +81,17 @@ def _site(name: str, unit: nn.Module, stage: int, block: int, position: str) -> 
             "which end the residual branch of mmdet's and mmpretrain's blocks"
         )
     if position == 'conv2':
-        if PLAIN_BLOCKS.get(full_name(plain)) is BasicShape:
+        if shape_of(plain) is BasicShape:
             raise SeMmError("attention_position 'conv2' needs bottlenecks (50 layers and more)")
+        channels = unit.conv2.out_channels
         if getattr(unit, 'after_conv2_plugin_names', ()):
-            obstacle = 'plugins at after_conv2 stand between the norm and the attention'
-            return Site(name, unit, stage, block, unit.conv2.out_channels, obstacle=obstacle)
-        return _behind_norm(name, unit, stage, block, unit.conv2.out_channels, unit.norm2_name, unit.relu)
+            return channels, (), 'plugins at after_conv2 stand between the norm and the attention'
+        return channels, *maker(f'{name}.{unit.norm2_name}', getattr(unit, unit.norm2_name), unit.relu)
     if position == 'pre':
-        if type(unit.conv1) is not nn.Conv2d:
-            obstacle = f'twice the weight of a {type(unit.conv1).__name__} may not be twice its output'
-            return Site(name, unit, stage, block, unit.conv1.in_channels, obstacle=obstacle)
-        weight = (Part(f'{name}.conv1.weight', reads=True),)
-        return Site(name, unit, stage, block, unit.conv1.in_channels, weight)
-    channels = last_conv_of(unit).out_channels
+        kind = type(unit.conv1)
+        obstacle = '' if kind is nn.Conv2d else f'twice the weight of a {kind.__name__} may not be twice its output'
+        return unit.conv1.in_channels, () if obstacle else reader(f'{name}.conv1'), obstacle
+    conv, norm = (unit.conv3, unit.norm3_name) if hasattr(unit, 'norm3_name') else (unit.conv2, unit.norm2_name)
     if position == 'standard':
-        return _behind_norm(name, unit, stage, block, channels, last_norm_name_of(unit))
-    why = {
-        'post': 'what comes after the addition feeds the next shortcuts too',
-        'identity': 'the identity has no weights that could be doubled',
-    }
-    return Site(name, unit, stage, block, channels, obstacle=why[position])
-
-
-def _behind_norm(
-    name: str,
-    unit: nn.Module,
-    stage: int,
-    block: int,
-    channels: int,
-    norm: str,
-    activation: nn.Module | None = None,
-) -> Site:
-    obstacle = why_not_scaled(f'{name}.{norm}', getattr(unit, norm), activation)
-    affine = () if obstacle else (Part(f'{name}.{norm}.weight'), Part(f'{name}.{norm}.bias'))
-    return Site(name, unit, stage, block, channels, affine, obstacle)
+        return conv.out_channels, *maker(f'{name}.{norm}', getattr(unit, norm))
+    return conv.out_channels, (), _OBSTACLES[position]

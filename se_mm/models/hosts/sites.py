@@ -1,4 +1,4 @@
-"""Insertion sites: the places in a host network where attention can stand, and the adapters that know them."""
+"""Insertion sites: the places in a host network where attention can stand, and what cancels a constant gate there."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ...weights.families import RESNETS, Family
 #: Where attention stands in a unit ``y = relu(P(x) + F(x))`` (table 14, figure 5 and table 15 of the paper);
 #: ``'sum'``: on the mixed branches of a Shake-Shake unit, one layer for all of them.
 POSITIONS = ('standard', 'pre', 'post', 'identity', 'conv2', 'sum')
-
-
-#: Networks that already have SE.
+#: Activations that a positive factor passes through.
+HOMOGENEOUS = (nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.Identity)
+#: Networks that have SE already.
 WITH_SE = ('se_mm.models.hosts.attention_host.AttentionHost', 'mmpretrain.models.backbones.seresnet.SEResNet')
 
 
@@ -66,6 +66,41 @@ def rescaled(parameter: Tensor, part: Part, factor: float | Tensor) -> Tensor:
     return parameter
 
 
+def maker(
+    name: str, layer: nn.Module, activation: nn.Module | None = None, start: int = 0, stop: int | None = None
+) -> tuple[tuple[Part, ...], str]:
+    """The compensation by the layer that makes a map, and the obstacle: a norm, or a convolution without one.
+
+    Args:
+        name: of the layer in the host.
+        layer: scaled with its weight and bias.
+        activation: behind it; ``None``: none.
+        start: the first channel of the site's map that it makes.
+        stop: the channel after the last one; ``None``: all that follow.
+
+    Example:
+        >>> [part.name for part in maker('bn1', nn.BatchNorm2d(8), nn.ReLU())[0]]
+        ['bn1.weight', 'bn1.bias']
+        >>> maker('bn1', nn.BatchNorm2d(8), nn.ReLU6())
+        ((), 'twice the input of ReLU6 is not twice its output')
+    """
+    if getattr(layer, 'weight', None) is None:
+        return (), f'{name} has no scale and shift that could be doubled; use a norm with affine=True'
+    if activation is not None and not isinstance(activation, HOMOGENEOUS):
+        return (), f'twice the input of {type(activation).__name__} is not twice its output'
+    return tuple(Part(f'{name}.{key}', start, stop) for key, _ in layer.named_parameters(recurse=False)), ''
+
+
+def reader(*convs: str, start: int = 0, stop: int | None = None) -> tuple[Part, ...]:
+    """The compensation by the convolutions that read a map, by their names, whatever activation made it.
+
+    Example:
+        >>> reader('conv2')
+        (Part(name='conv2.weight', start=0, stop=None, reads=True),)
+    """
+    return tuple(Part(f'{conv}.weight', start, stop, reads=True) for conv in convs)
+
+
 @dataclass(frozen=True)
 class Site:
     """A place in a host where attention can stand.
@@ -76,8 +111,8 @@ class Site:
         stage: index of the stage, from 0.
         block: index of the unit in its stage, from 0.
         channels: C of the map (N, C, H, W) that is rescaled.
-        compensation: what cancels a constant gate: dividing all of these parts of the host's
-            parameters by c where the map is multiplied by c changes no output.
+        compensation: what cancels a constant gate (see :func:`maker` and :func:`reader`): dividing all
+            of these parts of the host's parameters by c where the map is multiplied by c changes no output.
         obstacle: why there are none; empty where there are.
     """
 
@@ -105,8 +140,8 @@ def units_per_stage(sites: Iterable[Site], num_stages: int) -> list[int]:
 class HostAdapter(ABC):
     """What se_mm knows of one family of hosts.
 
-    An adapter has no state; it is chosen by :func:`find_adapter` from the classes that a host
-    inherits from. Everything that walks over attention in a network (insertion, parameter
+    An adapter has no state; :func:`se_mm.models.hosts.adapters.find_adapter` chooses it by the
+    classes that a host inherits from. Everything that walks over attention in a network (insertion, parameter
     counts, identity start, loading, analysis, pruning) iterates :meth:`sites`.
     """
 
@@ -140,23 +175,9 @@ class HostAdapter(ABC):
         """What the shapes of a host's tensors do not tell, as ``{'style': 'pytorch'}``; saved with its weights."""
         return {}
 
-    @abstractmethod
     def insert(self, site: Site, attention: nn.Module, position: str = 'standard') -> None:
-        """Makes ``attention`` part of the host, in place, as ``site.parent.se``."""
-
-
-def find_adapter(host: nn.Module | type[nn.Module]) -> HostAdapter | None:
-    """The adapter of a host or of its class; ``None`` where no family has it.
-
-    Example:
-        >>> from mmdet.models import ResNeXt
-        >>> type(find_adapter(ResNeXt)).__name__
-        'ResidualAdapter'
-    """
-    from .families import ADAPTERS
-
-    cls = host if isinstance(host, type) else type(host)
-    return next((adapter for adapter in ADAPTERS if inherits(cls, adapter.classes)), None)
+        """Makes ``attention`` part of the host, in place; by itself for a parent that calls its ``se``."""
+        site.parent.se = attention
 
 
 def full_name(cls: type) -> str:
@@ -189,3 +210,10 @@ def check_position(adapter: HostAdapter, position: str, host: str) -> None:
         raise SeMmError(f'attention_position must be one of {", ".join(POSITIONS)}, got {position!r}')
     if position not in adapter.positions:
         raise SeMmError(f'{host} has no attention_position {position!r}; it has {", ".join(adapter.positions)}')
+
+
+def units_of(host: nn.Module) -> Iterator[tuple[int, int, str, nn.Module]]:
+    """The units of a network whose ``res_layers`` name its stages: stage, block, name and module of each."""
+    for stage, layer in enumerate(host.res_layers):
+        for block, unit in enumerate(getattr(host, layer)):
+            yield stage, block, f'{layer}.{block}', unit

@@ -55,7 +55,7 @@ def twins(name: str):
     se_class, plain_class = (SEResNeXt, ResNeXt) if 'groups' in arguments else (SEResNet, ResNet)
     plain_arguments = {key: value for key, value in arguments.items() if key not in SE_ARGUMENTS}
     plain = randomize(plain_class(**copy.deepcopy(plain_arguments)).double())
-    # Folded norms give the same up to rounding: tests/models/backbones/test_folding.py.
+    # Folded norms give the same up to rounding: tests/models/backbones/test_folded_training.py.
     se = se_class(se_init='identity', fold_norms=False, **copy.deepcopy(arguments)).double()
     return se, plain
 

@@ -16,7 +16,7 @@ from torch import nn
 from se_mm import SeMmError, SETwin
 from se_mm.config.load import load_config
 from se_mm.models.backbones import BNInception, TimmInceptionResNetV2, TimmInceptionV3, TimmMobileNetV1
-from se_mm.models.hosts.sites import find_adapter
+from se_mm.models.hosts.adapters import find_adapter
 from se_mm.swap.building import shapes_only
 
 #: Up to a feature map in the middle, which takes a second.

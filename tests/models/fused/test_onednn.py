@@ -11,8 +11,7 @@ from support.helpers import randomize
 from torch import nn
 
 from se_mm import SELayer, SEResNet, SEResNeXt, SETwin
-from se_mm.export import cpu_inference
-from se_mm.export.cpu_inference import FusedUnit
+from se_mm.models.fused import onednn
 
 NETWORKS = {
     'SE-ResNet-18': lambda: SEResNet(18),
@@ -31,7 +30,7 @@ def pair(name='SE-ResNet-50'):
 
 
 def fused_units(network):
-    return [module for module in network.modules() if isinstance(module, FusedUnit)]
+    return [module for module in network.modules() if getattr(module, 'on_onednn', False)]
 
 
 def assert_alike(ours, theirs, tolerance=1e-5):
@@ -126,11 +125,11 @@ def test_without_the_operators_a_warning_says_so_and_nothing_is_changed(monkeypa
     def missing(*_):
         raise AttributeError('no such operator')
 
-    monkeypatch.setattr(cpu_inference, 'accumulated', missing)
-    cpu_inference.operators_work.cache_clear()
+    monkeypatch.setattr(onednn, 'onednn_add_conv_relu_', missing)
+    onednn.onednn_works.cache_clear()
     with pytest.warns(UserWarning, match="without oneDNN's fused operators.*no such operator"):
         network, deployed = pair('SE-ResNet-18')
-    cpu_inference.operators_work.cache_clear()
+    onednn.onednn_works.cache_clear()
     assert not fused_units(deployed)
     assert isinstance(deployed.relu, nn.ReLU)
     x = torch.randn(1, 3, 64, 96)

@@ -1,17 +1,59 @@
-"""A convolution with the frozen norm behind it folded into its weights, inside autograd."""
+"""A convolution with the norm behind it folded into its weights: for good, or in each step of a training."""
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ...compat.torch_internals import BatchNorm, is_watched
 from ..attention.operators import no_autocast
-from .eager import is_watched
-from .frozen_norm import frozen_affine, is_frozen
+from .frozen_norm import affine_of, is_frozen
 from .gradients import recorded_gradients
+
+
+@torch.no_grad()
+def fold_norms(network: nn.Module) -> int:
+    """Folds each BatchNorm into the convolution that stands before it, in place.
+
+    Plain convolutions only: what standardises its weights, deforms its input or has hooks keeps its norm.
+
+    Args:
+        network: in evaluation.
+
+    Returns:
+        How many were folded.
+
+    Example:
+        >>> network = nn.Sequential(nn.Conv2d(3, 8, 1, bias=False), nn.BatchNorm2d(8)).eval()
+        >>> fold_norms(network), network
+        (1, Sequential(
+          (0): Conv2d(3, 8, kernel_size=(1, 1), stride=(1, 1))
+          (1): Identity()
+        ))
+    """
+    pairs = list(convs_with_norms(network))
+    for parent, conv_name, norm_name in pairs:
+        conv, norm = copy.deepcopy(getattr(parent, conv_name)), getattr(parent, norm_name)  # others may share it
+        weight, bias = _folded(conv.weight, *_with_bias(conv, *affine_of(norm)), conv.weight.dtype)
+        conv.weight, conv.bias = nn.Parameter(weight), nn.Parameter(bias)
+        setattr(parent, conv_name, conv)
+        setattr(parent, norm_name, getattr(norm, 'act', nn.Identity()))  # timm's norms hold the activation behind them
+    return len(pairs)
+
+
+def convs_with_norms(network: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
+    """What :func:`fold_norms` folds: the parent of both, the name of the convolution, and that of the norm."""
+    for parent in network.modules():
+        for (conv_name, conv), (norm_name, norm) in pairwise(parent.named_children()):
+            is_pair = type(conv) is nn.Conv2d and isinstance(norm, BatchNorm) and norm.running_var is not None
+            if is_pair and not is_watched(conv, norm):
+                yield parent, conv_name, norm_name
 
 
 def folded_affine(conv: nn.Module, norm: nn.Module) -> tuple[Tensor, Tensor] | None:
@@ -31,10 +73,7 @@ def folded_affine(conv: nn.Module, norm: nn.Module) -> tuple[Tensor, Tensor] | N
         >>> folded_affine(conv, norm) is None, [part.shape for part in folded_affine(conv, norm.eval())]
         (True, [torch.Size([8]), torch.Size([8])])
     """
-    if not _can_fold(conv, norm):
-        return None
-    a, b = frozen_affine(norm)
-    return (a, b) if conv.bias is None else (a, torch.addcmul(b, a, conv.bias))
+    return _with_bias(conv, *affine_of(norm)) if can_fold(conv, norm) else None
 
 
 def folded_conv(x: Tensor, conv: nn.Conv2d, affine: tuple[Tensor, Tensor], relu: bool = False) -> Tensor:
@@ -71,7 +110,7 @@ def folds_downsample(downsample: nn.Module) -> bool:
         (False, True)
     """
     plain = type(downsample) is nn.Sequential and len(downsample) >= 2 and not is_watched(downsample)
-    return plain and _can_fold(*downsample[-2:])
+    return plain and can_fold(*downsample[-2:])
 
 
 def folded_downsample(x: Tensor, downsample: nn.Sequential) -> Tensor:
@@ -99,8 +138,24 @@ def is_plain_conv(conv: nn.Module) -> bool:
     return type(conv) is nn.Conv2d and conv.padding_mode == 'zeros' and not isinstance(conv.padding, str)
 
 
-def _can_fold(conv: nn.Module, norm: nn.Module) -> bool:
+def is_pointwise(conv: nn.Module) -> bool:
+    """Whether a convolution is a matrix product at each position.
+
+    Example:
+        >>> is_pointwise(nn.Conv2d(3, 8, 1)), is_pointwise(nn.Conv2d(3, 8, 1, stride=2))
+        (True, False)
+    """
+    plain = type(conv) is nn.Conv2d and conv.groups == 1 and conv.padding == (0, 0)
+    return plain and conv.kernel_size == conv.stride == (1, 1)
+
+
+def can_fold(conv: nn.Module, norm: nn.Module) -> bool:
+    """Whether a convolution is plain and the norm behind it frozen, and nobody watches either."""
     return is_plain_conv(conv) and not is_watched(conv) and is_frozen(norm)
+
+
+def _with_bias(conv: nn.Conv2d, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    return (a, b) if conv.bias is None else (a, torch.addcmul(b, a, conv.bias))
 
 
 class _FoldedConv(torch.autograd.Function):

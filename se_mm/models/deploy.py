@@ -4,56 +4,19 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..errors import SeMmError
-from ..models.fused import is_watched
-from .cpu_inference import fuse_for_cpu
+from .composed import Addition, plain_class, put_before
+from .fused import fold_norms, is_watched
+from .fused.folding import convs_with_norms
+from .fused.onednn import ConvReLU, OneDNNForm, is_folded, onednn_works
+from .hosts.residual_units import PlainUnit, StandardUnit, shape_of
 
 #: Largest error that folding may make, relative to the largest value of a map.
 TOLERANCE = 1e-4
-
-
-@torch.no_grad()
-def fold_norms(network: nn.Module) -> int:
-    """Folds each BatchNorm into the convolution that stands before it, in place.
-
-    Plain convolutions only: what standardises its weights, deforms its input or has hooks keeps its norm.
-
-    Args:
-        network: in evaluation.
-
-    Returns:
-        How many were folded.
-
-    Example:
-        >>> network = nn.Sequential(nn.Conv2d(3, 8, 1, bias=False), nn.BatchNorm2d(8)).eval()
-        >>> fold_norms(network), network
-        (1, Sequential(
-          (0): Conv2d(3, 8, kernel_size=(1, 1), stride=(1, 1))
-          (1): Identity()
-        ))
-    """
-    pairs = list(_convolutions_with_norms(network))
-    for parent, conv, norm in pairs:
-        module = getattr(parent, norm)
-        setattr(parent, conv, fuse_conv_bn_eval(getattr(parent, conv), module))
-        setattr(parent, norm, module.act if 'act' in module._modules else nn.Identity())  # timm's norms hold it
-    return len(pairs)
-
-
-def _convolutions_with_norms(network: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
-    for parent in network.modules():
-        for (conv_name, conv), (norm_name, norm) in pairwise(parent.named_children()):
-            is_pair = type(conv) is nn.Conv2d and isinstance(norm, _BatchNorm) and norm.running_var is not None
-            if is_pair and not is_watched(conv, norm):
-                yield parent, conv_name, norm_name
 
 
 @torch.no_grad()
@@ -80,7 +43,7 @@ def deploy(backbone: nn.Module, compiled: bool = False) -> None:
     if compiled:
         backbone.compile()
     else:
-        fuse_for_cpu(backbone)
+        use_onednn(backbone)
 
 
 @torch.no_grad()
@@ -94,7 +57,7 @@ def fold_checked(part: nn.Module, name: str) -> int:
     Returns:
         How many norms were folded.
     """
-    if not any(True for _ in _convolutions_with_norms(part)):
+    if not any(True for _ in convs_with_norms(part)):
         return 0
     try:
         _check_folding(part)
@@ -102,6 +65,71 @@ def fold_checked(part: nn.Module, name: str) -> int:
         warnings.warn(f'the norms of the {name} are not folded: {error}', stacklevel=2)
         return 0
     return fold_norms(part)
+
+
+def use_onednn(backbone: nn.Module) -> int:
+    """Puts the residual units of a backbone on oneDNN's fused operators, in place; names and parameters stay.
+
+    What cannot run on them keeps its form: blocks with a forward of their own, plugins, norms
+    that are not folded. Where the operators do not work, a warning says so, and nothing is changed.
+
+    Args:
+        backbone: on a CPU, in evaluation, its norms folded into its convolutions.
+
+    Returns:
+        The number of units on these operators.
+    """
+    weight = next(backbone.parameters())
+    if weight.device.type != 'cpu' or weight.dtype != torch.float32:
+        return 0
+    stages = [getattr(backbone, name) for name in getattr(backbone, 'res_layers', ())]
+    units = [unit for stage in stages for unit in stage if _takes_onednn(unit)]
+    if not units or not onednn_works():
+        return 0
+    for unit in units:
+        if not isinstance(unit, PlainUnit):
+            put_before(unit, PlainUnit, shape_of(type(unit)))
+        unit.on_onednn = True
+    for stage in stages:
+        if isinstance(stage, nn.Sequential):
+            put_before(stage, OneDNNStage)
+    plain_stem = not getattr(backbone, 'deep_stem', False) and type(getattr(backbone, 'relu', None)) is nn.ReLU
+    if plain_stem and is_folded(backbone.conv1, backbone.norm1) and not is_watched(backbone.conv1, backbone.relu):
+        backbone.conv1.__class__ = ConvReLU
+        backbone.relu = nn.Identity()
+    return len(units)
+
+
+class OneDNNStage(Addition):
+    """A residual stage whose units may write over what the unit before gave them, where nobody watches either."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        form, is_own = OneDNNForm(), False
+        for unit in self:
+            fits = getattr(unit, 'on_onednn', False) and form.fits(unit, x)
+            unseen = fits and not is_watched(unit)
+            x = form.run(unit, x, overwrite=is_own) if unseen else unit(x)
+            is_own = unseen
+        return x
+
+
+def _takes_onednn(unit: nn.Module) -> bool:
+    """Whether a unit is one of the libraries' own, with folded norms and a gate that depends on means alone."""
+    shape = shape_of(plain_class(unit))
+    if shape is None or type(unit.relu) is not nn.ReLU:
+        return False
+    if isinstance(unit, StandardUnit):
+        if unit.gate is None:
+            return False
+    elif type(unit) is not plain_class(unit):  # attention in another position
+        return False
+    if any(getattr(unit, f'after_conv{i}_plugin_names', ()) for i in (1, 2, 3)):
+        return False
+    names = range(1, shape.last + 1)
+    if not all(is_folded(getattr(unit, f'conv{i}'), getattr(unit, f'norm{i}')) for i in names):
+        return False
+    projection = unit.downsample
+    return projection is None or (type(projection) is nn.Sequential and is_folded(*projection[-2:]))
 
 
 def _check_folding(backbone: nn.Module) -> None:

@@ -12,7 +12,7 @@ from support.helpers import as_tuple, randomize
 from torch import nn
 
 from se_mm import SeMmError, SEResNet, SEResNeXt, SETwin
-from se_mm.export.deployment import fold_norms
+from se_mm.models.fused import fold_norms
 
 NETWORKS = {
     'SE-ResNet-18': lambda: SEResNet(18),

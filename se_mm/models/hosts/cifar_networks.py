@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from torch import nn
 
 from ...weights.families import CIFAR_RESNET, SHAKE
-from .sites import HostAdapter, Part, Site
+from .sites import HostAdapter, Part, Site, maker, units_of
 
 _BACKBONES = 'se_mm.models.backbones'
 
@@ -23,12 +23,9 @@ class PreActAdapter(HostAdapter):
         return host.num_stages
 
     def sites(self, host: nn.Module, position: str = 'standard') -> Iterator[Site]:
-        for stage, block, name, unit in _units(host):
-            weight = (Part(f'{name}.{unit.last_conv_name}.weight'),)
-            yield Site(name, unit, stage, block, unit.out_channels, weight)
-
-    def insert(self, site: Site, attention: nn.Module, position: str = 'standard') -> None:
-        site.parent.se = attention
+        for stage, block, name, unit in units_of(host):
+            last = unit.last_conv_name
+            yield Site(name, unit, stage, block, unit.out_channels, *maker(f'{name}.{last}', getattr(unit, last)))
 
 
 class ShakeAdapter(PreActAdapter):
@@ -42,7 +39,7 @@ class ShakeAdapter(PreActAdapter):
     families = (SHAKE,)
 
     def sites(self, host: nn.Module, position: str = 'standard') -> Iterator[Site]:
-        for stage, block, name, unit in _units(host):
+        for stage, block, name, unit in units_of(host):
             affine = {}
             for branch in ('branch1', 'branch2'):
                 norm = f'{name}.{branch}.{getattr(unit, branch).last_norm_name}'
@@ -50,11 +47,5 @@ class ShakeAdapter(PreActAdapter):
             if position == 'sum':
                 yield Site(name, unit, stage, block, unit.out_channels, affine['branch1'] + affine['branch2'])
                 continue
-            for branch, names in affine.items():
-                yield Site(f'{name}.{branch}', getattr(unit, branch), stage, block, unit.out_channels, names)
-
-
-def _units(host: nn.Module) -> Iterator[tuple[int, int, str, nn.Module]]:
-    for stage, layer in enumerate(host.res_layers):
-        for block, unit in enumerate(getattr(host, layer)):
-            yield stage, block, f'{layer}.{block}', unit
+            for branch, parts in affine.items():
+                yield Site(f'{name}.{branch}', getattr(unit, branch), stage, block, unit.out_channels, parts)
