@@ -66,7 +66,7 @@ test-ops: $(COMPILED)/mmcv/_ext.stamp
 # The SE twin of every config that mmdet and mmpretrain ship; writes docs/zoo.md.
 # ATTENTION=eca: another layer, in a fixed sample of 60 configs and 10 model types.
 zoo: $(READY)
-	cd tests && ../$(BIN)/python -m support.zoo$(if $(ATTENTION),.attention $(ATTENTION))
+	cd tests && ../$(BIN)/python -m support.zoo $(ATTENTION)
 
 # Faults in trainings that take minutes; writes docs/reliability.md.
 soak: $(READY)

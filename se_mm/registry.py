@@ -20,7 +20,6 @@ _HOOKS = (
     'predictions',
     'preemption',
     'progress',
-    'seed',
     'skipped_data',
 )
 
@@ -40,7 +39,7 @@ HOOKS = Registry(
     'hook',
     parent=mmengine_registry.HOOKS,
     scope='se_mm',
-    locations=[f'se_mm.engine.hooks.{name}' for name in _HOOKS],
+    locations=['se_mm.engine.repeatable', *(f'se_mm.engine.hooks.{name}' for name in _HOOKS)],
 )
 LOOPS = Registry('loop', parent=mmengine_registry.LOOPS, scope='se_mm', locations=['se_mm.engine.loops'])
 METRICS = Registry(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from xml.etree import ElementTree
 from mmengine.config import Config
 
 from ..errors import SeMmError, listed
+from ..utils.palette import palette
 from ..utils.type_names import type_name
 from ..weights.files import read_checkpoint
 from .coco_layout import read_coco
@@ -40,7 +40,7 @@ def set_classes(cfg: Config, classes: Sequence[str]) -> None:
         metainfo = {**(dataset.get('metainfo') or {}), 'classes': classes}
         metainfo.pop('palette', None)
         if len(classes) > _COLOURS:
-            metainfo['palette'] = _palette(len(classes))
+            metainfo['palette'] = palette(len(classes))
         dataset.metainfo = metainfo
     trees = (cfg.model, cfg.get('data_preprocessor'), cfg.get('val_evaluator'), cfg.get('test_evaluator'))
     for keys, node in nodes(trees):
@@ -105,11 +105,6 @@ def use_classes(cfg: Config, names: Sequence[str], source: str) -> list[str]:
         return []
     set_classes(cfg, names)
     return [f'{len(names)} classes as in {source}: {listed(list(names))}']
-
-
-def _palette(count: int) -> list[tuple[int, ...]]:
-    colours = [colorsys.hsv_to_rgb(i / count, 0.6 + 0.4 * (i % 2), 1 - 0.3 * (i % 3 == 2)) for i in range(count)]
-    return [tuple(round(255 * value) for value in colour) for colour in colours]
 
 
 def classes_in_data(cfg: Config) -> list[str]:

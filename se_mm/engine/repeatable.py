@@ -11,15 +11,18 @@ import random
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from functools import partial
+from itertools import count, islice
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.dataset import InfiniteSampler
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler, get_worker_info
 
-from ..registry import DATA_SAMPLERS
+from ..registry import DATA_SAMPLERS, HOOKS
 
 
 def seed_all(*position: int) -> None:
@@ -39,6 +42,19 @@ def seed_all(*position: int) -> None:
     torch.manual_seed(seed)
 
 
+@HOOKS.register_module()
+class SeedHook(Hook):
+    """Seeds the random generators for each iteration, and again after a validation has drawn from them."""
+
+    priority = 'VERY_HIGH'
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
+        seed_all(runner.seed, runner.rank, runner.iter, 0)
+
+    def after_val_epoch(self, runner: Runner, **_: Any) -> None:
+        seed_all(runner.seed, runner.rank, runner.iter, 0)
+
+
 class Draw(int):
     """An index into a data set, with the iteration and the place in the batch that it was drawn for.
 
@@ -47,9 +63,6 @@ class Draw(int):
         >>> draw == 17, draw.iteration, draw.place
         (True, 3, 1)
     """
-
-    iteration: int
-    place: int
 
     def __new__(cls, index: int, iteration: int, place: int) -> Draw:
         draw = super().__new__(cls, index)
@@ -90,38 +103,32 @@ class RepeatableBatchSampler(BatchSampler):
         batches: Mapping[str, Any] | None = None,
         endless: bool = False,
     ) -> None:
-        self.sampler = sampler
-        self.batch_size = batch_size
-        self.drop_last = drop_last
+        super().__init__(sampler, batch_size, drop_last)
         self.endless = endless
-        if batches is None:
-            self.batches = BatchSampler(sampler, batch_size, drop_last)
-        else:
+        self.batches = BatchSampler(sampler, batch_size, drop_last)
+        if batches is not None:
             self.batches = DATA_SAMPLERS.build(dict(batches), default_args=dict(sampler=sampler, batch_size=batch_size))
         self.go_to(iteration=0, skip=0)
 
     def go_to(self, iteration: int, skip: int) -> None:
         """Makes the next batch the one for ``iteration``, after skipping ``skip`` batches."""
-        self.iteration = iteration
-        self.skip = skip
+        self.iteration, self.skip = iteration, skip
 
     def __iter__(self) -> Iterator[list[Draw]]:
         skip, self.skip = self.skip, 0
         batches = _with_own_numbers(self._epochs() if self.endless else self.batches, getattr(self.sampler, 'seed', 0))
         for iteration, batch in enumerate(islice(batches, skip, None), self.iteration):
-            yield [
-                Draw(index, iteration, place) if isinstance(index, int) else index for place, index in enumerate(batch)
-            ]
+            places = enumerate(batch)
+            yield [Draw(index, iteration, place) if isinstance(index, int) else index for place, index in places]
 
     def _epochs(self) -> Iterator[list[int]]:
-        if isinstance(self.sampler, InfiniteSampler):  # it would go on where an earlier iterator left it
-            self.sampler.indices = self.sampler._indices_of_rank()
-        epoch = 0
-        while True:
-            if hasattr(self.sampler, 'set_epoch'):
-                self.sampler.set_epoch(epoch)
+        sampler = self.sampler
+        if isinstance(sampler, InfiniteSampler):  # it would go on where an earlier iterator left it
+            sampler.indices = InfiniteSampler(sampler.dataset, sampler.shuffle, sampler.seed).indices
+        for epoch in count():
+            if hasattr(sampler, 'set_epoch'):
+                sampler.set_epoch(epoch)
             yield from self.batches
-            epoch += 1
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -134,27 +141,20 @@ def _with_own_numbers(batches: Iterable[list[int]], seed: int | None) -> Iterato
     while True:
         outer = np.random.get_state()
         np.random.set_state(own)
-        try:
-            batch = next(iterator)
-        except StopIteration:
+        batch = next(iterator, None)
+        own = np.random.get_state()
+        np.random.set_state(outer)
+        if batch is None:
             return
-        finally:
-            own = np.random.get_state()
-            np.random.set_state(outer)
         yield batch
 
 
-class _WorkerStart:
+def _start_worker(then: Callable[[int], None] | None, worker: int) -> None:
     """Makes a worker ignore SIGTERM and Ctrl-C, which reach all processes; the main process handles them."""
-
-    def __init__(self, then: Callable[[int], None] | None) -> None:
-        self.then = then
-
-    def __call__(self, worker: int) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_IGN)
-        if self.then:
-            self.then(worker)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    if then:
+        then(worker)
 
 
 class Reader:
@@ -179,7 +179,7 @@ class Reader:
         """The reader of a loader, created if it has none; call it before the workers start."""
         dataset = loader.dataset
         if not isinstance(getattr(dataset, '__getitems__', None), Reader):
-            loader.worker_init_fn = _WorkerStart(loader.worker_init_fn)
+            loader.worker_init_fn = partial(_start_worker, loader.worker_init_fn)
             dataset.__getitems__ = cls(dataset, seed, rank, loader.num_workers)  # what torch's fetcher asks for
         return dataset.__getitems__
 
@@ -204,7 +204,7 @@ class Reader:
         return [self._path(index) for index in self.reading.tolist() if index >= 0]
 
     def _path(self, index: int) -> str:
-        has_info = isinstance(index, int) and hasattr(self.dataset, 'get_data_info')
-        info = self.dataset.get_data_info(index) if has_info else {}
-        path = info.get('img_path', f'sample {index}')
+        path = f'sample {index}'
+        if isinstance(index, int) and hasattr(self.dataset, 'get_data_info'):
+            path = self.dataset.get_data_info(index).get('img_path', path)
         return ', '.join(map(str, path)) if isinstance(path, (list, tuple)) else str(path)

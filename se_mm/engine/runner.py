@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import errno
-import logging
 import os
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +24,7 @@ from torch.utils.data import DataLoader
 from ..compat.checkpoints import log_classes_allowed
 from ..config.keys import check_optimizer, mistake_in
 from ..errors import RunError, SeMmError, listed
-from ..utils.console import is_quiet, log_file, prints_logged, quiet
+from ..utils.console import is_quiet, log_file, prints_logged, quiet, warn
 from .hooks.preemption import PreemptionHook
 from .repeatable import Reader
 
@@ -153,8 +152,7 @@ class _ChecksHook(Hook):
                 f'batches, in {loop.max_epochs} epochs; look at train_cfg, batch_size and drop_last'
             )
         if loop.iter >= loop.max_iters:
-            end = f'{loop.iter} of {loop.max_iters} iterations'
-            print_log(f'the training is at its end already: {end}', logger='current', level=logging.WARNING)
+            warn(f'the training is at its end already: {loop.iter} of {loop.max_iters} iterations')
 
     def before_val_epoch(self, runner: Runner) -> None:
         self._read(runner, runner.val_dataloader)

@@ -25,42 +25,33 @@ def add_outputs(cfg: Config, out: str | None, sheet: str | None, confusion: str 
         SeMmError: for a name with another ending, a folder that cannot be made, or a confusion
             matrix of a model that is no classifier.
     """
-    if sheet:
-        _check_png('--sheet', sheet)
-        _add_hook(cfg, 'se_mm.SheetHook', sheet)
+    hooks = []
+    for option, path, hook in (('sheet', sheet, 'SheetHook'), ('confusion', confusion, 'ConfusionHook')):
+        if path:
+            if Path(path).suffix != '.png':
+                raise SeMmError(f'--{option} {path} must end with .png')
+            _make_folder_of(option, path)
+            hooks.append(dict(type=f'se_mm.{hook}', path=path))
     if confusion:
-        _check_png('--confusion', confusion)
         if cfg.get('default_scope') != 'mmpretrain':
             raise SeMmError(f'--confusion is for classifiers; this config is of scope {cfg.get("default_scope")}')
-        _add_hook(cfg, 'se_mm.ConfusionHook', confusion)
         _add_metric(cfg, dict(type='ConfusionMatrix'))
-    if not out:
-        return
-    _make_folder('--out', out)
-    suffix = Path(out).suffix
-    if suffix in ('.pkl', '.pickle'):
-        dump = 'mmdet.DumpDetResults' if cfg.get('default_scope') == 'mmdet' else 'DumpResults'
-        _add_metric(cfg, dict(type=dump, out_file_path=out))
-    elif suffix == '.json':
-        _add_hook(cfg, 'se_mm.PredictionsHook', out)
-    else:
-        raise SeMmError(f'--out {out} must end with .pkl (all predictions) or .json (COCO results, or classes)')
+    if out:
+        _make_folder_of('out', out)
+        if Path(out).suffix in ('.pkl', '.pickle'):
+            dump = 'mmdet.DumpDetResults' if cfg.get('default_scope') == 'mmdet' else 'DumpResults'
+            _add_metric(cfg, dict(type=dump, out_file_path=out))
+        elif Path(out).suffix == '.json':
+            hooks.append(dict(type='se_mm.PredictionsHook', path=out))
+        else:
+            raise SeMmError(f'--out {out} must end with .pkl (all predictions) or .json (COCO results, or classes)')
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), *hooks]
 
 
-def _check_png(option: str, path: str) -> None:
-    if Path(path).suffix != '.png':
-        raise SeMmError(f'{option} {path} must end with .png')
-    _make_folder(option, path)
-
-
-def _make_folder(option: str, path: str) -> None:
+def _make_folder_of(option: str, path: str) -> None:
     if Path(path).is_dir():
-        raise SeMmError(f'{option} {path} is a folder; expected the name of a file to write')
-    make_folder(Path(path).parent, f'{option} {Path(path).parent}')
-
-
-def _add_hook(cfg: Config, hook: str, path: str) -> None:
-    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type=hook, path=path)]
+        raise SeMmError(f'--{option} {path} is a folder; expected the name of a file to write')
+    make_folder(Path(path).parent, f'--{option} {Path(path).parent}')
 
 
 def _add_metric(cfg: Config, metric: dict[str, Any]) -> None:

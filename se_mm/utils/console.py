@@ -4,7 +4,7 @@
 - What a user should see on the way is said (:func:`say`): on the console, and in the log file of a run.
 - What only explains a run afterwards is ``print_log(text, logger='current')``: in the log file alone, unless a command
   is verbose. What other packages print there is turned into it (:func:`prints_logged`).
-- What is odd, and does not stop anything, is the same with ``level=logging.WARNING``. Rooms that import torch alone
+- What is odd, and does not stop anything, is warned of (:func:`warn`), in both places. Rooms that import torch alone
   call ``warnings.warn``.
 - What stops is an exception (:mod:`se_mm.errors`).
 
@@ -32,6 +32,11 @@ def say(text: str) -> None:
     """Shows a line to the user, once for all processes, and keeps it in the log file where there is one."""
     if is_main_process():
         MMLogger.get_current_instance().info(text, extra={'is_said': True})
+
+
+def warn(text: str) -> None:
+    """Shows a warning to the user, once for all processes, and keeps it in the log file where there is one."""
+    print_log(text, logger='current', level=logging.WARNING)
 
 
 @contextmanager

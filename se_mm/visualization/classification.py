@@ -77,5 +77,4 @@ def worst_pairs(matrix: np.ndarray, most: int = 20) -> list[tuple[int, int]]:
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     np.fill_diagonal(share, 0)
     order = np.argsort(-share, axis=None, kind='stable')[:most]
-    pairs = [tuple(int(i) for i in np.unravel_index(place, share.shape)) for place in order]
-    return [pair for pair in pairs if share[pair] > 0]
+    return [divmod(int(place), len(matrix)) for place in order if share.flat[place] > 0]

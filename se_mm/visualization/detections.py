@@ -8,11 +8,12 @@ from typing import Any
 import mmcv
 import numpy as np
 import torch
-from matplotlib import colormaps
 from mmdet.datasets.transforms import LoadAnnotations
 from mmdet.structures import DetDataSample
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.structures import InstanceData
+
+from ..utils.palette import palette
 
 
 def ground_truth(info: Mapping[str, Any], shape: tuple[int, int]) -> InstanceData:
@@ -51,11 +52,11 @@ class DetectionDrawer:
     """
 
     def __init__(self, meta: Mapping[str, Any], score_threshold: float) -> None:
-        classes, palette = tuple(meta.get('classes') or ()), meta.get('palette')
-        if not isinstance(palette, (list, tuple)) or len(palette) != len(classes):
-            palette = _palette(len(classes)) if classes else 'random'
+        classes, colours = tuple(meta.get('classes') or ()), meta.get('palette')
+        if not isinstance(colours, (list, tuple)) or len(colours) != len(classes):
+            colours = palette(len(classes)) or 'random'
         self.visualizer = DetLocalVisualizer(name='se_mm', text_color=(255, 255, 255), line_width=2)
-        self.visualizer.dataset_meta = {'classes': classes or None, 'palette': palette}
+        self.visualizer.dataset_meta = {'classes': classes or None, 'palette': colours}
         self.score_threshold = score_threshold
 
     def __call__(
@@ -72,8 +73,8 @@ class DetectionDrawer:
         Returns:
             (height, width, 3), RGB.
         """
-        scale = (height or image.shape[0]) / image.shape[0]
-        scaled = mmcv.imresize(image, (max(round(image.shape[1] * scale), 1), height or image.shape[0]))
+        height = height or image.shape[0]
+        scaled = mmcv.imresize(image, (max(round(image.shape[1] * height / image.shape[0]), 1), height))
         predicted = sample.pred_instances.cpu()
         drawn = DetDataSample(pred_instances=_scaled(predicted[predicted.scores > self.score_threshold], image, scaled))
         if truth is not None:
@@ -96,9 +97,3 @@ def _scaled(instances: InstanceData, image: np.ndarray, scaled: np.ndarray) -> I
         resized = [mmcv.imresize(mask, (width, height), interpolation='nearest') for mask in masks]
         found.masks = torch.as_tensor(np.stack(resized)).bool()
     return found
-
-
-def _palette(count: int) -> list[tuple[int, ...]]:
-    """Colours that differ, RGB from 0 to 255."""
-    colours = colormaps['tab10'] if count <= 10 else colormaps['gist_rainbow'].resampled(count)
-    return [tuple(round(255 * value) for value in colours(i)[:3]) for i in range(count)]

@@ -9,7 +9,8 @@ import torch
 from mmengine.fileio import LocalBackend, get_file_backend
 from support.small import draw_scenes, run, scene_config
 
-from se_mm.engine.hooks.checkpoint import BACKEND, AtomicBackend, latest_checkpoint
+from se_mm.engine.hooks.checkpoint import BACKEND, AtomicBackend
+from se_mm.engine.resume import latest_checkpoint
 from se_mm.utils.atomic import PART, write_atomic
 from se_mm.weights.files import read_checkpoint
 

@@ -28,7 +28,7 @@ default_hooks = dict(checkpoint=dict(save_best=None))
 WORKER = """
 custom_imports = dict(imports=['se_mm', 'support.faults'], allow_failed_imports=False)
 train_dataloader = dict(
-    timeout=8,
+    timeout=5,
     dataset=dict(
         pipeline=[
             dict(type='LoadImageFromFile'),
@@ -138,7 +138,7 @@ def test_a_worker_whose_death_is_found_at_the_end_of_its_pipe():
 @pytest.mark.fault('a transform raises', 'its last line, the picture, the traceback in the log file, status 1')
 def test_a_bug_in_a_transform_keeps_its_traceback_and_names_the_picture(data, tmp_path):
     name = annotations(data, 'train')[1]['images'][4]['file_name']
-    done = train_with(BOXES, data, tmp_path / 'out', more=WORKER.format(name=name, how='raise'), fresh=True)
+    done = train_with(BOXES, data, tmp_path / 'out', more=WORKER.format(name=name, how='raise'))
     assert done.returncode == 1
     (log,) = (tmp_path / 'out').glob('*/*.log')
     assert f'error: ValueError: a bug in a transform (traceback: {log})' in done.stderr

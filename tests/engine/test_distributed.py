@@ -15,7 +15,7 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import MODELS, init_default_scope
 from support.commands import CAN_FORK, group, output, tool, torchrun
 from support.helpers import REPOSITORY, randomize
-from support.small import draw_scenes, draw_shapes, scene_config
+from support.small import draw_shapes, scene_config
 from test_data_faults import BOXES
 
 from se_mm import swap_backbone
@@ -144,7 +144,9 @@ custom_hooks = [dict(type='LeaveImages')]
 def trained(boxes, detector_config, tmp_path_factory) -> Path:
     """By two processes."""
     work_dir = tmp_path_factory.mktemp('trained')
-    output(torchrun(2, 'train', detector_config, '--data-root', boxes, '--work-dir', work_dir, '--seed', 0))
+    args = (detector_config, '--data-root', boxes, '--work-dir', work_dir, '--seed', 0)
+    for done in group(PROCESSES, 'train', *args):
+        output(done)
     return work_dir
 
 
@@ -166,40 +168,16 @@ def evaluated(processes: int, config, checkpoint, data, folder: Path) -> tuple[d
         return metrics, pickle.load(file)
 
 
-MORE_PROCESSES = [3, pytest.param(2, marks=pytest.mark.soak), pytest.param(4, marks=pytest.mark.soak)]
-
-
-@pytest.fixture(scope='module')
-def alone(boxes, detector_config, trained, tmp_path_factory):
-    return evaluated(1, detector_config, trained / 'epoch_1.pth', boxes, tmp_path_factory.mktemp('alone'))
-
-
-@pytest.mark.parametrize('processes', MORE_PROCESSES)
-def test_a_detector_has_the_same_metrics(boxes, detector_config, trained, alone, tmp_path, processes):
-    metrics, predictions = evaluated(processes, detector_config, trained / 'epoch_1.pth', boxes, tmp_path)
-    assert metrics == alone[0]
-    assert len(predictions) == len(alone[1]) == 5
-    for ours, theirs in zip(predictions, alone[1], strict=True):
+@pytest.mark.parametrize('processes', [3, pytest.param(4, marks=pytest.mark.soak)])
+def test_a_detector_has_the_same_metrics(boxes, detector_config, trained, tmp_path, processes):
+    args = (detector_config, trained / 'epoch_1.pth', boxes, tmp_path)
+    (expected, alone), (metrics, predictions) = evaluated(1, *args), evaluated(processes, *args)
+    assert metrics == expected
+    assert len(predictions) == len(alone) == 5
+    for ours, theirs in zip(predictions, alone, strict=True):
         assert ours['img_id'] == theirs['img_id']
         for key in ('bboxes', 'scores', 'labels'):
             assert torch.equal(ours['pred_instances'][key], theirs['pred_instances'][key])
-
-
-@pytest.mark.parametrize('processes', [pytest.param(n, marks=pytest.mark.soak) for n in (2, 3, 4)])
-def test_a_classifier_has_the_same_top1(tmp_path, processes):
-    root = draw_scenes(tmp_path / 'scenes', val=7)
-    cfg = scene_config(root, tmp_path)
-    cfg.val_dataloader.batch_size = cfg.test_dataloader.batch_size = 1
-    cfg.dump(tmp_path / 'config.py')
-    init_default_scope('mmpretrain')
-    torch.manual_seed(0)
-    checkpoint = {'state_dict': MODELS.build(cfg.model).state_dict(), 'meta': {}}
-    torch.save(checkpoint, tmp_path / 'random.pth')
-    args = (tmp_path / 'config.py', tmp_path / 'random.pth', root, tmp_path)
-    alone, together = evaluated(1, *args), evaluated(processes, *args)
-    assert together[0] == alone[0]
-    assert [p['pred_label'] for p in together[1]] == [p['pred_label'] for p in alone[1]]
-    assert len(alone[1]) == 14
 
 
 @pytest.mark.fault('data that are missing, found by several processes', 'one message, all leave')

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
-from support.small import draw_scenes, run, scene_config
+from support.small import run, scene_config
 
 from se_mm import SeMmError
 
@@ -20,17 +20,17 @@ class Recorder(Hook):
         self.scales.append(norm.weight.detach().clone())
 
 
-def config(tmp_path, hooks, **train_cfg):
-    cfg = scene_config(draw_scenes(tmp_path / 'data'), tmp_path / 'out', hooks=hooks)
+def config(scenes, tmp_path, hooks, **train_cfg):
+    cfg = scene_config(scenes, tmp_path, hooks=hooks)
     if train_cfg:
         cfg.train_cfg = train_cfg
         cfg.train_dataloader.sampler.type = 'DefaultSampler'
     return cfg
 
 
-def test_statistics_stop_in_the_last_epochs_and_scales_learn_on(tmp_path):
+def test_statistics_stop_in_the_last_epochs_and_scales_learn_on(scenes, tmp_path):
     recorder = Recorder()
-    cfg = config(tmp_path, [dict(type='se_mm.FrozenNormsHook', num_last_epochs=2)], by_epoch=True, max_epochs=4)
+    cfg = config(scenes, tmp_path, [dict(type='se_mm.FrozenNormsHook', num_last_epochs=2)], by_epoch=True, max_epochs=4)
     HOOKS.register_module(name='Recorder', module=lambda: recorder, force=True)
     cfg.custom_hooks.append(dict(type='Recorder'))
     run(cfg)
@@ -44,8 +44,8 @@ def test_statistics_stop_in_the_last_epochs_and_scales_learn_on(tmp_path):
         assert not recorder.scales[epoch].equal(recorder.scales[epoch - 1])
 
 
-def test_it_refuses_what_has_no_last_epoch(tmp_path):
+def test_it_refuses_what_has_no_last_epoch(scenes, tmp_path):
     with pytest.raises(SeMmError, match='counts epochs, and this training iterations'):
-        run(config(tmp_path, [dict(type='se_mm.FrozenNormsHook', num_last_epochs=1)]))
+        run(config(scenes, tmp_path, [dict(type='se_mm.FrozenNormsHook', num_last_epochs=1)]))
     with pytest.raises(SeMmError, match='num_last_epochs must be 1 or more, got 0'):
         HOOKS.build(dict(type='se_mm.FrozenNormsHook', num_last_epochs=0))

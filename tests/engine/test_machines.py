@@ -65,35 +65,21 @@ def config(tmp_path) -> Path:
 
 def torchrun(machine: str, config: Path, *options: str) -> subprocess.Popen:
     """What README tells to run on each machine."""
-    command = ['ip', 'netns', 'exec', machine, sys.executable, '-m', 'torch.distributed.run']
-    command += ['--nproc-per-node', '1', '--rdzv-backend', 'c10d', '--rdzv-endpoint', f'{MACHINES["se_mm_a"]}:29400']
     is_host = machine == 'se_mm_a'  # a namespace has no host name of its own to be known by
-    command += [
-        '--rdzv-id',
-        'job',
-        '--rdzv-conf',
-        f'is_host={int(is_host)}',
-        '--local-addr',
-        MACHINES[machine],
-        *options,
-    ]
-    command += [
-        str(REPOSITORY / 'tools/train.py'),
-        str(config),
-        '--launcher',
-        'pytorch',
-        '--resume',
-        'auto',
-        '--seed',
-        '0',
-    ]
-    command += ['--data-root', str(config.parent / 'data'), '--work-dir', str(config.parent / 'out')]
+    launcher = (
+        f'ip netns exec {machine} {sys.executable} -m torch.distributed.run --nproc-per-node 1 --rdzv-id job '
+        f'--rdzv-backend c10d --rdzv-endpoint {MACHINES["se_mm_a"]}:29400 --rdzv-conf is_host={int(is_host)} '
+        f'--local-addr {MACHINES[machine]}'
+    )
+    tool = f'{REPOSITORY}/tools/train.py {config} --launcher pytorch --resume auto --seed 0'
+    folders = f'--data-root {config.parent}/data --work-dir {config.parent}/out'
     environment = os.environ | {
         'OMP_NUM_THREADS': '1',
         'PYTHONPATH': str(REPOSITORY / 'tests'),
         'GLOO_SOCKET_IFNAME': LINK,
         'TP_SOCKET_IFNAME': LINK,
     }
+    command = [*launcher.split(), *options, *tool.split(), *folders.split()]
     log = (config.parent / f'{machine}.log').open('w')
     return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
 

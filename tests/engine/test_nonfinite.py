@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import math
+import signal
+from functools import partial
 
 import pytest
 import torch
+from mmengine.optim.optimizer import amp_optimizer_wrapper
 from support.commands import forget_mmengines_state
-from support.small import draw_scenes, run, scene_config
+from support.small import run, scene_config
 from torch import nn
 
 from se_mm import SELayer, SeMmError
 from se_mm.engine import runner as runtime
 from se_mm.engine import switches
-from se_mm.engine.optim_wrappers import OptimWrapper, all_finite
-
-
-@pytest.fixture(scope='module')
-def scenes(tmp_path_factory):
-    return draw_scenes(tmp_path_factory.mktemp('scenes'))
+from se_mm.engine.optim_wrappers import AmpOptimWrapper, OptimWrapper, all_finite
 
 
 def warnings_of(work_dir) -> str:
@@ -76,8 +74,10 @@ def test_a_gradient_that_is_nan(scenes, tmp_path):
 @pytest.mark.fault('every iteration makes NaN', 'training stops after 10 in a row with that report, status 2')
 def test_a_training_of_nothing_else_stops(scenes, tmp_path):
     hook = dict(type='Spoil', iterations=range(3, 99), module='backbone.layer1.0.conv1')
+    handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     with pytest.raises(SeMmError, match=r'training stops: iteration 12 is left out .10 in a row, 10 in all.*conv1'):
         run(scene_config(scenes, tmp_path, 30, hooks=[hook]))
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == handlers
 
 
 @pytest.mark.fault('NaN in the first of two accumulated batches', "step left out; that batch's images are named")
@@ -101,6 +101,22 @@ def test_clipping_by_value_does_not_hide_infinity():
     wrapper.update_params(parameter.sum())
     assert not wrapper.skipped
     assert parameter.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize('clip', [None, dict(type='value', clip_value=1.0)])
+def test_an_overflow_that_lowers_the_loss_scale_is_tolerated(clip, monkeypatch):
+    """mmengine's wrapper wants an accelerator: torch's scaler for CPUs stands in for the one for GPUs."""
+    monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
+    monkeypatch.setattr(amp_optimizer_wrapper, 'GradScaler', partial(torch.amp.GradScaler, 'cpu'))
+    parameter = nn.Parameter(torch.ones(1))
+    wrapper = AmpOptimWrapper(
+        optimizer=torch.optim.SGD([parameter], lr=1.0), loss_scale=dict(init_scale=2.0), clip_grad=clip
+    )
+    found = []
+    for factor in (1.0, math.inf, math.inf, 1.0):
+        wrapper.update_params((parameter * factor).sum())
+        found.append((parameter.item(), wrapper.skipped, wrapper.tolerates))
+    assert found == [(0.0, False, False), (0.0, True, True), (0.0, True, False), (-1.0, False, False)]
 
 
 @pytest.mark.parametrize('value', [1e-4, 1.0, 65504.0])

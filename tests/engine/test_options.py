@@ -9,17 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mmengine.config import ConfigDict
-from support.small import draw_scenes, run, scene_config
+from support.small import run, scene_config
 
 from se_mm import SeMmError
 from se_mm.config.options import merge_options
 from se_mm.datasets.validation import preflight
 from se_mm.errors import RunError
-
-
-@pytest.fixture(scope='module')
-def scenes(tmp_path_factory):
-    return draw_scenes(tmp_path_factory.mktemp('scenes'), train=3, val=1)
 
 
 def leaves(node, key=''):
@@ -108,22 +103,9 @@ def test_a_metric_that_does_not_exist(scenes, tmp_path, options, key):
         run(cfg)
 
 
-def fuzz(examples: int):
-    def decorate(test):
-        return settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))(
-            given(options=st.dictionaries(st.sampled_from(KEYS), st.sampled_from(VALUES), min_size=1, max_size=2))(test)
-        )
-
-    return decorate
-
-
-@pytest.mark.fault('any value for any key of a config (hypothesis)', 'a training, or one message')
-@fuzz(25)
-def test_any_option(scenes, tmp_path_factory, options):
-    trains_or_says_why(scenes, tmp_path_factory.getbasetemp() / 'fuzzed', options)
-
-
 @pytest.mark.soak
-@fuzz(400)
-def test_any_option_for_long(scenes, tmp_path_factory, options):
+@pytest.mark.fault('any value for any key of a config (hypothesis)', 'a training, or one message')
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(options=st.dictionaries(st.sampled_from(KEYS), st.sampled_from(VALUES), min_size=1, max_size=2))
+def test_any_option(scenes, tmp_path_factory, options):
     trains_or_says_why(scenes, tmp_path_factory.getbasetemp() / 'fuzzed', options)

@@ -15,7 +15,7 @@ from ...utils.atomic import write_atomic
 from ...utils.processes import of_main_process
 from ...visualization.backends import record_picture
 from ...visualization.training_curves import draw_curves, print_validations
-from ..loops import EpochBasedTrainLoop, IterBasedTrainLoop
+from ..loops import EpochBasedTrainLoop, IterBasedTrainLoop, is_validation_due
 from .checkpoint import VALIDATED
 
 FILE = 'validations.json'
@@ -26,7 +26,8 @@ class CurvesHook(Hook):
     """Keeps the metrics of every validation; at the end prints them and draws them with the loss.
 
     The metrics are kept in ``work_dir/validations.json``, so that a resumed run shows the
-    whole of its training; the picture is ``work_dir/curves.png``.
+    whole of its training; the picture is ``work_dir/curves.png``. A validation that was due when
+    the training was cut off is made up for.
     """
 
     priority = 'VERY_LOW'
@@ -40,18 +41,22 @@ class CurvesHook(Hook):
             self.validations = _until_now(runner, file)
         elif is_main_process():
             file.unlink(missing_ok=True)  # of an earlier training in this folder
-        if of_main_process(lambda: runner.iter and _is_due(runner) and not self._is_done(runner)):
+        if of_main_process(lambda: self._misses_a_validation(runner)):
             self.validations = [entry for entry in self.validations if entry['iter'] < runner.iter]
             runner.logger.info(f'iteration {runner.iter} was not validated before the training was cut off: now')
             runner.val_loop.run()
 
-    def _is_done(self, runner: Runner) -> bool:
-        """Whether the checkpoint holds what the validation changed (a schedule, the best score).
+    def _misses_a_validation(self, runner: Runner) -> bool:
+        """Whether one is due, and the checkpoint is without what it changes (a schedule, the best score).
 
         At the end of the training nothing follows from it, and its metrics are enough.
         """
-        at_its_end = runner.iter >= runner.max_iters and any(entry['iter'] == runner.iter for entry in self.validations)
-        return at_its_end or runner.message_hub.runtime_info.get(VALIDATED) == runner.iter
+        is_ours = isinstance(runner.train_loop, (EpochBasedTrainLoop, IterBasedTrainLoop))
+        if not runner.iter or not is_ours or runner.val_loop is None or not is_validation_due(runner.train_loop):
+            return False
+        if runner.iter >= runner.max_iters and any(entry['iter'] == runner.iter for entry in self.validations):
+            return False
+        return runner.message_hub.runtime_info.get(VALIDATED) != runner.iter
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         numbers = {key: float(value) for key, value in (metrics or {}).items() if isinstance(value, (int, float))}
@@ -80,16 +85,3 @@ def _until_now(runner: Runner, file: Path) -> list[dict[str, Any]]:
     except (ValueError, TypeError, KeyError) as error:
         runner.logger.warning(f'{file} is damaged ({error}): the validations before this start are not shown')
         return []
-
-
-def _is_due(runner: Runner) -> bool:
-    """Whether a training that came here without a stop would have been validated just now."""
-    loop = runner.train_loop
-    if runner.val_loop is None or not isinstance(loop, (EpochBasedTrainLoop, IterBasedTrainLoop)):
-        return False
-    loop._decide_current_val_interval()
-    if isinstance(loop, IterBasedTrainLoop):
-        return loop.iter >= loop.val_begin and (loop.iter % loop.val_interval == 0 or loop.iter == loop.max_iters)
-    at_its_end = loop.batches_done() == 0
-    due = loop.epoch % loop.val_interval == 0 or loop.epoch == loop.max_epochs
-    return at_its_end and loop.epoch >= loop.val_begin and due

@@ -6,10 +6,12 @@ from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import nn
 
 from ...errors import SeMmError
 from ...registry import HOOKS
+
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 @HOOKS.register_module()
@@ -36,16 +38,9 @@ class FrozenNormsHook(Hook):
         if isinstance(runner.train_loop, IterBasedTrainLoop):
             raise SeMmError('FrozenNormsHook counts epochs, and this training iterations; leave the hook out')
 
-    def before_train_epoch(self, runner: Runner) -> None:
-        if self._is_near_the_end(runner):
-            runner.logger.info('the statistics of BatchNorm stay as they are until the end (FrozenNormsHook)')
-
     def before_train_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
         # Not before the epoch: after that the loop sets the whole model to training.
-        if self._is_near_the_end(runner):
+        if runner.epoch >= runner.max_epochs - self.num_last_epochs:
             for module in runner.model.modules():
-                if isinstance(module, _BatchNorm):
+                if isinstance(module, _NORMS):
                     module.eval()
-
-    def _is_near_the_end(self, runner: Runner) -> bool:
-        return runner.epoch >= runner.max_epochs - self.num_last_epochs

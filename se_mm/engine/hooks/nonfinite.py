@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import torch
@@ -13,9 +13,10 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from ...compat.foreach import copy_all
 from ...errors import SeMmError, listed
 from ...registry import HOOKS
-from ..optim_wrappers import AmpOptimWrapper, OptimWrapper, all_finite
+from ..optim_wrappers import SkippingOptimWrapper, all_finite
 from ..repeatable import seed_all
 
 
@@ -37,38 +38,48 @@ class NonFiniteHook(Hook):
         self.limit = limit
         self.in_a_row = 0
         self.total = 0
-        self._earlier: list[str] = []
+        self._earlier: list[str] = []  # images of the batches before in an accumulated step
 
     def before_train(self, runner: Runner) -> None:
-        self._watches = isinstance(runner.optim_wrapper, (OptimWrapper, AmpOptimWrapper))
-        buffers = [module._buffers for module in runner.model.modules()]
-        self._places = [(named, name) for named in buffers for name, buffer in named.items() if buffer is not None]
-        self._before = [buffer.clone() for buffer in self._buffers]
+        self._watches = isinstance(runner.optim_wrapper, SkippingOptimWrapper)
         if not self._watches:
             name = type(runner.optim_wrapper).__name__
             runner.logger.warning(f'steps that are not finite are not left out: optim_wrapper is a {name}')
+        modules = runner.model.modules()
+        self._places = [(module, name) for module in modules for name, _ in module.named_buffers(recurse=False)]
+        self._before = [buffer.clone() for buffer in self._buffers]
 
     @property
     def _buffers(self) -> list[Tensor]:
         """As they are now: a hook may have put others in their place (mmpretrain's PreciseBNHook)."""
-        return [buffers[name] for buffers, name in self._places]
+        return [getattr(module, name) for module, name in self._places]
 
-    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+    def before_train_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
         if self._watches:
             runner.optim_wrapper.skipped = False  # until the next step, where gradients are accumulated
-            _copy(self._buffers, self._before)
+            copy_all(self._buffers, self._before)
 
-    def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Any] | None = None
-    ) -> None:
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         if not self._watches:
             return
-        if not runner.optim_wrapper.skipped:
-            self._look_at_accumulated(runner, data_batch, outputs)
-            return
-        loss_is_finite = all_finite(list(_tensors(outputs)))
-        gathered = all_gather_object((loss_is_finite, self._report(runner, data_batch, loss_is_finite)))
-        _copy(self._before, self._buffers)
+        if runner.optim_wrapper.skipped:
+            self._report(runner, data_batch, loss_is_finite=all_finite(list(_tensors(outputs))))
+        elif runner.optim_wrapper.should_update():
+            self.in_a_row, self._earlier = 0, []
+        elif not all_finite(list(_tensors(outputs))):  # between two accumulated steps: the next is not finite either
+            self._earlier += image_names(data_batch)
+            copy_all(self._before, self._buffers)
+
+    def after_train(self, runner: Runner) -> None:
+        if self.total:
+            runner.logger.warning(f'{self.total} of {runner.iter} iterations were left out: not finite')
+
+    def _report(self, runner: Runner, data_batch: Any, loss_is_finite: bool) -> None:
+        images = listed([*self._earlier, *image_names(data_batch)])
+        report = f'{_cause(runner, data_batch, loss_is_finite)} is not finite for the images {images}'
+        self._earlier = []
+        gathered = all_gather_object((loss_is_finite, report))
+        copy_all(self._before, self._buffers)
         if all(finite for finite, _ in gathered) and runner.optim_wrapper.tolerates:
             return
         self.in_a_row += 1
@@ -85,52 +96,30 @@ class NonFiniteHook(Hook):
                 '(--cfg-options optim_wrapper.clip_grad.max_norm=35), or look at the data that are named'
             )
 
-    def after_train(self, runner: Runner) -> None:
-        if self.total:
-            runner.logger.warning(f'{self.total} of {runner.iter} iterations were left out: not finite')
 
-    def _look_at_accumulated(self, runner: Runner, data_batch: Any, outputs: Any) -> None:
-        """A non-finite loss between two accumulated steps makes the next step non-finite."""
-        if runner.optim_wrapper.should_update():
-            self.in_a_row, self._earlier = 0, []
-        elif not all_finite(list(_tensors(outputs))):
-            self._earlier += image_names(data_batch)
-            _copy(self._before, self._buffers)
-
-    def _report(self, runner: Runner, data_batch: Any, loss_is_finite: bool) -> str:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        where = first_non_finite(runner, data_batch)  # in every process: norms may talk to each other
-        damaged = [name for name, parameter in model.named_parameters() if not all_finite([parameter])]
-        if damaged:
-            what = f'the parameter {listed(damaged, 3)}'
-        elif where:
-            what = where
-        elif not loss_is_finite:
-            what = 'the loss'
-        else:
-            ids = {id(parameter) for parameter in runner.optim_wrapper.nonfinite_params}
-            names = [name for name, parameter in model.named_parameters() if id(parameter) in ids]
-            what = f'with a finite loss the gradient of {listed(names[::-1], 3)}'  # in the order of the backward
-        images = [*self._earlier, *image_names(data_batch)]
-        self._earlier = []
-        return f'{what} is not finite for the images {listed(images)}'
-
-
-@torch.no_grad()
-def _copy(source: Sequence[Tensor], target: Sequence[Tensor]) -> None:
-    if source:
-        torch._foreach_copy_(target, source)  # one kernel for many small tensors
+def _cause(runner: Runner, data_batch: Any, loss_is_finite: bool) -> str:
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    where = first_non_finite(runner, data_batch)  # in every process: norms may talk to each other
+    damaged = [name for name, parameter in model.named_parameters() if not all_finite([parameter])]
+    if damaged:
+        return f'the parameter {listed(damaged, 3)}'
+    if where or not loss_is_finite:
+        return where or 'the loss'
+    ids = {id(parameter) for parameter in runner.optim_wrapper.nonfinite_params}
+    names = [name for name, parameter in model.named_parameters() if id(parameter) in ids]
+    return f'with a finite loss the gradient of {listed(names[::-1], 3)}'  # in the order of the backward
 
 
 def image_names(data_batch: Any) -> list[str]:
     """The ids of the images of a batch, or their paths where they have none."""
-    samples = data_batch.get('data_samples', ()) if isinstance(data_batch, Mapping) else ()
+    samples = data_batch.get('data_samples') if isinstance(data_batch, Mapping) else None
     names = []
     for sample in samples if isinstance(samples, (list, tuple)) else ():
-        known = sample.metainfo if hasattr(sample, 'metainfo') else {}
+        known = getattr(sample, 'metainfo', {})
         identity = [f'{key} {known[key]}' for key in ('img_id', 'sample_idx') if key in known][:1]
-        names.append(' '.join([*identity, *([f'({known["img_path"]})'] if 'img_path' in known else [])]))
-    return [name or 'without a name' for name in names] or ['of an unknown batch']
+        path = [f'({known["img_path"]})'] if 'img_path' in known else []
+        names.append(' '.join(identity + path) or 'without a name')
+    return names or ['of an unknown batch']
 
 
 def first_non_finite(runner: Runner, data_batch: Any) -> str | None:
@@ -145,14 +134,18 @@ def first_non_finite(runner: Runner, data_batch: Any) -> str | None:
     found: list[str] = []
 
     def watch(module: nn.Module, inputs: Any, output: Any) -> None:
-        if not found and module in names and not all_finite(list(_tensors(output))):
+        if not found and not all_finite(list(_tensors(output))):
             inside = all_finite(list(_tensors(inputs)))
             found.append(f'the output of {names[module]}' if inside else f'the input of {names[module]}')
 
     seed_all(runner.seed, get_rank(), runner.iter, 0)
-    computing = runner.optim_wrapper.optim_context(model)
-    # Suppressed is whatever follows from what is not finite.
-    with _watched(model, watch), torch.no_grad(), computing, suppress(Exception):
+    with ExitStack() as stack:
+        # On each module, not for all at once: a fused tail calls its norm and its gate where they have hooks.
+        for module in names:
+            stack.callback(module.register_forward_hook(watch).remove)
+        stack.enter_context(torch.no_grad())
+        stack.enter_context(runner.optim_wrapper.optim_context(model))
+        stack.enter_context(suppress(Exception))  # of whatever follows from what is not finite
         data = model.data_preprocessor(data_batch, True)
         if not all_finite(list(_tensors(data))):
             found.append('the data')  # and on: in a distributed run the others run the model too
@@ -160,24 +153,10 @@ def first_non_finite(runner: Runner, data_batch: Any) -> str | None:
     return found[0] if found else None
 
 
-@contextmanager
-def _watched(model: nn.Module, hook: Any) -> Iterator[None]:
-    # On each module, not for all of them at once: a fused tail calls its norm and its gate where they have hooks.
-    handles = [module.register_forward_hook(hook) for module in model.modules()]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
 def _tensors(value: Any) -> Iterator[Tensor]:
     if isinstance(value, Tensor):
         if value.is_floating_point():
             yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _tensors(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
+    elif isinstance(value, (Mapping, list, tuple)):
+        for item in value.values() if isinstance(value, Mapping) else value:
             yield from _tensors(item)

@@ -65,40 +65,41 @@ class SheetHook(Hook):
 
     @master_only
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        dataset = runner.test_dataloader.dataset
         if not all('img_path' in sample for sample in self.samples):
             runner.logger.warning('--sheet: the pictures have no files, as those of an archive; no sheet is drawn')
             return
+        dataset = runner.test_dataloader.dataset
         infos = _infos(dataset, [sample.img_path for sample in self.samples])
         load = LoadImageFromFile(unreadable='grey')
         images = [np.ascontiguousarray(load(dict(info))['img'][..., ::-1]) for info in infos]
-        detects = bool(self.samples) and 'pred_instances' in self.samples[0]
-        if detects:
+        aspects = [image.shape[1] / image.shape[0] for image in images]
+        captions = [Path(sample.img_path).name for sample in self.samples]
+        if self.samples and 'pred_instances' in self.samples[0]:
             drawer = DetectionDrawer(dataset.metainfo, self.score_threshold)
             truths = [ground_truth(info, image.shape[:2]) for info, image in zip(infos, images, strict=True)]
-
-        def draw(i: int, height: int) -> np.ndarray:
-            if detects:
-                return drawer(images[i], self.samples[i], truths[i], height)
-            return draw_classified(images[i], self.samples[i].cpu(), dataset.metainfo['classes'], height)
-
-        said = f': ground truth, and predictions over {self.score_threshold}' if detects else ''
-        sheet = compose(
-            [(2 if detects else 1) * image.shape[1] / image.shape[0] for image in images],
-            [Path(sample.img_path).name + said for sample in self.samples],
-            draw,
-            width=1600 if detects else 1200,
-        )
+            sheet = compose(
+                [2 * aspect for aspect in aspects],
+                [f'{name}: ground truth, and predictions over {self.score_threshold}' for name in captions],
+                lambda i, height: drawer(images[i], self.samples[i], truths[i], height),
+            )
+        else:
+            classes = dataset.metainfo['classes']
+            sheet = compose(
+                aspects,
+                captions,
+                lambda i, height: draw_classified(images[i], self.samples[i].cpu(), classes, height),
+                width=1200,
+            )
         write_atomic(self.path, cv2.imencode('.png', sheet[..., ::-1])[1].tobytes())
         record_picture(runner.visualizer, self.path)
         runner.logger.info(f'predictions beside the ground truth: {self.path}')
 
 
 def _infos(dataset: Any, paths: list[str]) -> list[dict[str, Any]]:
-    """What the data set says of some of its images, in their order."""
+    """What the data set says of some of its images, in the order of their paths."""
     found: dict[str, dict[str, Any]] = {}
     for index in range(len(dataset)):
-        if len(found) == len(set(paths)):
+        if found.keys() == set(paths):
             break
         info = dataset.get_data_info(index)
         if info['img_path'] in paths:

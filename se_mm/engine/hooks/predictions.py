@@ -37,15 +37,16 @@ class PredictionsHook(Hook):
         dataset = runner.test_dataloader.dataset
         for sample in outputs or ():
             if 'pred_instances' in sample:
-                categories = _category_ids(dataset)
                 image = sample.get('img_id', sample.get('img_path'))
-                self.found.append([{'image_id': image, **entry} for entry in coco_results(sample, categories)])
+                results = coco_results(sample, _category_ids(dataset))
+                self.found.append([{'image_id': image, **entry} for entry in results])
             else:
                 classes = dataset.metainfo['classes']
-                best, truth = best_classes(sample, classes), sample.get('gt_label')
-                entry = {'file': sample.get('img_path'), 'label': next(iter(best)), 'scores': best}
-                known = truth is not None and truth.numel() == 1
-                self.found.append([entry | ({'truth': classes[int(truth)]} if known else {})])
+                scores, truth = best_classes(sample, classes), sample.get('gt_label')
+                entry = {'file': sample.get('img_path'), 'label': next(iter(scores)), 'scores': scores}
+                if truth is not None and truth.numel() == 1:
+                    entry['truth'] = classes[int(truth)]
+                self.found.append([entry])
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         found = collect_results(self.found, len(runner.test_dataloader.dataset), device='cpu')

@@ -15,6 +15,7 @@ from mmengine.dist import all_reduce, barrier, get_comm_device
 from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 
+from ...compat.runner import is_training
 from ...errors import INTERRUPTED, PREEMPTED_STATUS, SeMmError
 from ...registry import HOOKS
 from .checkpoint import CheckpointHook
@@ -40,8 +41,8 @@ class PreemptionHook(Hook):
         self._previous: dict[int, Any] = {}
 
     def before_run(self, runner: Runner) -> None:
-        if runner._train_loop is not None:  # else (tools/test.py) there is nothing to save
-            _free_forks()
+        if is_training(runner):  # else there is nothing to save
+            _end_forks_on_sigterm()
             self._previous = {number: signal.signal(number, self._ask) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def after_run(self, runner: Runner) -> None:
@@ -58,8 +59,7 @@ class PreemptionHook(Hook):
         self.asked = max(self.asked, number)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
-        if self._anybody_asked():
-            self._leave(runner, runner.epoch, runner.iter + 1)
+        self._leave_if_asked(runner, runner.iter + 1)
 
     def before_val_epoch(self, runner: Runner) -> None:
         fewest = torch.tensor(len(runner.val_dataloader), device=get_comm_device())
@@ -69,31 +69,29 @@ class PreemptionHook(Hook):
 
     def after_val_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
         self._passes += batch_idx == 0
-        if runner._train_loop is not None and batch_idx < self._batches_of_all and self._anybody_asked():
-            for hook in runner.hooks:
-                # During validation the model holds the averaged weights; not where mmpretrain's hook validates the
-                # others, in a second pass or in place of the first.
-                if isinstance(hook, EMAHook) and self._passes == 1 and getattr(hook, 'evaluate_on_ema', True):
-                    hook._swap_ema_parameters()
-            self._leave(runner, runner.epoch, runner.iter)
+        if self._previous and batch_idx < self._batches_of_all:
+            self._leave_if_asked(runner, runner.iter, in_validation=True)
 
-    def _anybody_asked(self) -> int:
-        """The number of the signal; 0 where no process got one."""
+    def _leave_if_asked(self, runner: Runner, iteration: int, in_validation: bool = False) -> None:
         asked = torch.tensor(float(self.asked), device=get_comm_device())
-        all_reduce(asked, 'max')
-        return int(asked)
-
-    def _leave(self, runner: Runner, epoch: int, iteration: int) -> None:
-        name = 'SIGTERM' if self._anybody_asked() == signal.SIGTERM else 'Ctrl-C'
-        hook = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
-        if hook is None:
+        all_reduce(asked, 'max')  # whether any process was
+        if not asked:
+            return
+        name = 'SIGTERM' if asked == signal.SIGTERM else 'Ctrl-C'
+        saving = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
+        if saving is None:
             raise SeMmError(f'{name}: the config has no CheckpointHook, nothing was saved')
-        path = hook.save_now(runner, epoch, iteration)
+        for hook in runner.hooks if in_validation else ():
+            # During validation the model holds the averaged weights; not where mmpretrain's hook validates the
+            # others, in a second pass or in place of the first.
+            if isinstance(hook, EMAHook) and self._passes == 1 and getattr(hook, 'evaluate_on_ema', True):
+                EMAHook.after_val_epoch(hook, runner)
+        path = saving.save_now(runner, runner.epoch, iteration)
         for number in self._previous:
             signal.signal(number, signal.SIG_IGN)
-        for other in runner.hooks:
-            if isinstance(other, CurvesHook):
-                other.after_train(runner)
+        for hook in runner.hooks:
+            if isinstance(hook, CurvesHook):
+                hook.after_train(runner)
         runner.visualizer.close()
         runner.logger.warning(
             f'{name}: iteration {iteration} is saved to {path}; --resume goes on from there '
@@ -104,30 +102,28 @@ class PreemptionHook(Hook):
 
 
 @functools.cache
-def _free_forks() -> None:
+def _end_forks_on_sigterm() -> None:
     """In forks of a training SIGTERM has its usual effect: mmdet's VOCMetric ends its own so, and waits for them.
 
-    Ctrl-C, which goes to all processes of a terminal, has none there: what they do is finished first.
+    Python forgets a signal that reaches a fork before its first line, so it is held back meanwhile. Ctrl-C, which
+    goes to all processes of a terminal, has no effect there: what they do is finished first.
     """
-    os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_release_in_fork)
 
+    def is_handled() -> bool:
+        return isinstance(getattr(signal.getsignal(signal.SIGTERM), '__self__', None), PreemptionHook)
 
-def _is_handled() -> bool:
-    return isinstance(getattr(signal.getsignal(signal.SIGTERM), '__self__', None), PreemptionHook)
+    def mask(how: int) -> None:
+        if is_handled():
+            signal.pthread_sigmask(how, [signal.SIGTERM])
 
+    def release_in_fork() -> None:
+        if is_handled():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, lambda *_: None)  # not SIG_IGN, which programs that it starts would keep
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
 
-def _hold() -> None:
-    if _is_handled():  # else Python forgets a signal that reaches a fork before its first line
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-
-
-def _release() -> None:
-    if _is_handled():
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
-
-
-def _release_in_fork() -> None:
-    if _is_handled():
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, lambda *_: None)  # not SIG_IGN, which the programs that a fork starts would keep
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+    os.register_at_fork(
+        before=functools.partial(mask, signal.SIG_BLOCK),
+        after_in_parent=functools.partial(mask, signal.SIG_UNBLOCK),
+        after_in_child=release_in_fork,
+    )

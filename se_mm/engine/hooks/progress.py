@@ -16,6 +16,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import nn
 from tqdm import tqdm
 
+from ...compat.runner import is_training
 from ...config.tree import nodes
 from ...registry import HOOKS
 from ...utils.console import say
@@ -37,14 +38,12 @@ class ProgressHook(Hook):
         self.bar: tqdm | None = None
 
     def before_train(self, runner: Runner) -> None:
-        say(summary(runner))
         loop = runner.train_loop
+        say(summary(runner))
         self.bar = _bar(loop.max_iters, initial=loop.iter)
         self.every = max(loop.max_iters // LINES, 1)
 
-    def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Any] | None = None
-    ) -> None:
+    def after_train_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
         done = runner.iter + 1
         if self.bar is None or (self.bar.disable and done % self.every and done != runner.max_iters):
             return
@@ -52,16 +51,16 @@ class ProgressHook(Hook):
         loss = scalars['train/loss'].mean(10) if 'train/loss' in scalars else float('nan')
         if not self.bar.disable:
             self.bar.set_description(_epoch(runner), refresh=False)
-            self.bar.set_postfix_str(f'loss {loss:.3f}, {memory()}', refresh=False)
+            self.bar.set_postfix_str(f'loss {loss:.3f}, {_memory()}', refresh=False)
             self.bar.update(done - self.bar.n)
             return
         left = datetime.timedelta(seconds=int(runner.message_hub.runtime_info.get('eta', 0)))
         where = ', '.join(filter(None, [_epoch(runner), f'iteration {done}/{runner.max_iters}']))
-        say(f'{where}, loss {loss:.3f}, {left} left, {memory()}')
+        say(f'{where}, loss {loss:.3f}, {left} left, {_memory()}')
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, Any] | None = None) -> None:
         when = 'validation'
-        if runner._train_loop is not None:
+        if is_training(runner):
             when = f'epoch {runner.epoch}' if _epoch(runner) else f'iteration {runner.iter}'
         say(f'{when}: {", ".join(_metrics(metrics))}')
 
@@ -75,7 +74,7 @@ class ProgressHook(Hook):
     def before_test_epoch(self, runner: Runner) -> None:
         self.bar = _bar(len(runner.test_dataloader))
 
-    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+    def after_test_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
         self.bar.update()
 
     def after_test_epoch(self, runner: Runner, metrics: Mapping[str, Any] | None = None) -> None:
@@ -86,18 +85,18 @@ class ProgressHook(Hook):
 def summary(runner: Runner) -> str:
     """The model, its weights, the schedule, the device and the place of what is written, a line each."""
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    said = {'model': _model(model), 'weights': _weights(runner)}
-    if hasattr(runner._train_loop, 'max_iters'):
-        said['schedule'] = _schedule(runner)
+    lines = {'model': _model(model), 'weights': 'the checkpoint'}
+    if is_training(runner):
+        lines |= {'weights': _weights(runner), 'schedule': _schedule(runner)}
     cuda = torch.cuda.is_available()
     device = torch.cuda.get_device_name() if cuda else f'CPU, {torch.get_num_threads()} threads'
     processes = get_world_size()
-    said['device'] = f'{device}, {processes} processes' if processes > 1 else device
-    said['written to'] = f'{runner.work_dir} (log: {Path(runner.log_dir, runner.timestamp)}.log)'
-    return '\n'.join(f'{name + ":":12}{value}' for name, value in said.items())
+    lines['device'] = f'{device}, {processes} processes' if processes > 1 else device
+    lines['written to'] = f'{runner.work_dir} (log: {Path(runner.log_dir, runner.timestamp)}.log)'
+    return '\n'.join(f'{name + ":":12}{value}' for name, value in lines.items())
 
 
-def memory() -> str:
+def _memory() -> str:
     """The most memory that was in use: the GPU's, or this process's."""
     if torch.cuda.is_available():
         return f'{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB GPU memory'
@@ -105,41 +104,34 @@ def memory() -> str:
 
 
 def _model(model: nn.Module) -> str:
-    def count(module: nn.Module) -> str:
-        return f'{sum(parameter.numel() for parameter in module.parameters()) / 1e6:.1f}M parameters'
-
     model = getattr(model, 'module', model)  # of test-time augmentation
-    backbone = getattr(model, 'backbone', None)
-    of_it = f', backbone {type(backbone).__name__} ({count(backbone)})' if isinstance(backbone, nn.Module) else ''
-    return f'{type(model).__name__} ({count(model)}){of_it}'
+    parts = {'': model, ', backbone ': getattr(model, 'backbone', None)}
+    counts = {name: sum(p.numel() for p in part.parameters()) / 1e6 for name, part in parts.items() if part is not None}
+    return ''.join(f'{name}{type(parts[name]).__name__} ({count:.1f}M parameters)' for name, count in counts.items())
 
 
 def _weights(runner: Runner) -> str:
-    if runner._load_from:
-        return f'{"resumed from" if runner._resume else "loaded from"} {runner._load_from}'
-    named = [node.get('checkpoint') for _, node in nodes(runner.cfg.model) if is_pretrained(node)]
-    if runner._train_loop is None or not hasattr(runner._train_loop, 'max_iters'):
-        return 'the checkpoint'
-    return ', '.join(dict.fromkeys(map(str, named))) or 'random'
+    if loaded := runner.cfg.get('load_from'):
+        return f'{"resumed" if runner.cfg.get("resume") else "loaded"} from {loaded}'
+    named = [str(node.get('checkpoint')) for _, node in nodes(runner.cfg.model) if is_pretrained(node)]
+    return ', '.join(dict.fromkeys(named)) or 'random'
 
 
 def _schedule(runner: Runner) -> str:
-    loop = runner.train_loop
+    batch = getattr(runner.train_dataloader.batch_sampler, 'batch_size', '?')
+    epochs = f'{runner.max_epochs} epochs, ' if _epoch(runner) else ''
+    text = f'{epochs}{runner.max_iters} iterations of {batch} images'
     optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
-    steps = f', {type(optimizer).__name__} with learning rate {max(_rates(optimizer)):g}' if optimizer else ''
-    batch = getattr(loop.dataloader.batch_sampler, 'batch_size', '?')
-    epochs = f'{loop.max_epochs} epochs, ' if _epoch(runner) else ''
-    return f'{epochs}{loop.max_iters} iterations of {batch} images{steps}'
+    if optimizer is None:
+        return text
+    rate = max(group.get('initial_lr', group['lr']) for group in optimizer.param_groups)
+    return f'{text}, {type(optimizer).__name__} with learning rate {rate:g}'
 
 
 def _epoch(runner: Runner) -> str:
     """Which epoch it is in, of how many; empty in a loop over iterations, which has none."""
     has_none = isinstance(runner.train_loop, IterBasedTrainLoop)
     return '' if has_none else f'epoch {runner.epoch + 1}/{runner.max_epochs}'
-
-
-def _rates(optimizer: torch.optim.Optimizer) -> list[float]:
-    return [group.get('initial_lr', group['lr']) for group in optimizer.param_groups]
 
 
 def _metrics(metrics: Mapping[str, Any] | None) -> list[str]:

@@ -10,6 +10,7 @@ from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from ...compat.runner import is_training
 from ...datasets.validation.skipped import FILE, Skipped, noted
 from ...errors import SeMmError, listed
 from ...registry import HOOKS
@@ -37,46 +38,16 @@ class SkippedDataHook(Hook):
         self._noted_now: set[Skipped] = set()
 
     def before_run(self, runner: Runner) -> None:
-        self._splits = ('train', 'val') if runner._train_loop is not None else ('test',)
-        self._look(runner, say=False)  # of a run that is resumed, and of the annotations
+        self._file = Path(runner.work_dir, FILE)
+        self._splits = ('train', 'val') if is_training(runner) else ('test',)
+        self._known.update(dict.fromkeys(self._read()))  # of a run that is resumed, and of the annotations
 
     def after_train_iter(self, runner: Runner, batch_idx: int, *args: Any, **kwargs: Any) -> None:
         if self.every_n_train_iters(runner, self.interval):
-            self._look(runner)
-            self._stop_if_too_many(runner)
+            self.after_train_epoch(runner)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        self._look(runner)
-        self._stop_if_too_many(runner)
-
-    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        self._look(runner)
-
-    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        self._look(runner)
-
-    def after_run(self, runner: Runner) -> None:
-        if self._known:
-            counts = Counter(f'{entry.kind}s of {entry.split}' for entry in self._known)
-            each = ', '.join(f'{count} {what}' for what, count in counts.items())
-            runner.logger.warning(f'left out of the data: {each}; each is named in {self._file(runner)}')
-
-    def _file(self, runner: Runner) -> Path:
-        return Path(runner.work_dir, FILE)
-
-    def _look(self, runner: Runner, say: bool = True) -> None:
-        found, self._position = noted(self._file(runner), self._position)
-        for entry in (entry for part in all_gather_object(found) for entry in part):  # not all see the same disk
-            if entry.split not in self._splits:
-                continue
-            if say:
-                self._noted_now.add(entry)
-            if entry not in self._known:
-                self._known[entry] = None
-                if say:
-                    runner.logger.warning(f'{entry.split}: {entry.name} is left out: {entry.reason}')
-
-    def _stop_if_too_many(self, runner: Runner) -> None:
+        self._report(runner)
         unreadable = [
             f'{entry.name} ({entry.reason})'
             for entry in self._known
@@ -86,8 +57,32 @@ class SkippedDataHook(Hook):
         if len(unreadable) > self.most * count:
             raise SeMmError(
                 f'{len(unreadable)} of {count} train images cannot be read, more than {self.most:.1%}: '
-                f'{listed(unreadable)}; all are named in {self._file(runner)}'
+                f'{listed(unreadable)}; all are named in {self._file}'
             )
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        self._report(runner)
+
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        self._report(runner)
+
+    def after_run(self, runner: Runner) -> None:
+        if self._known:
+            counts = Counter(f'{entry.kind}s of {entry.split}' for entry in self._known)
+            each = ', '.join(f'{count} {what}' for what, count in counts.items())
+            runner.logger.warning(f'left out of the data: {each}; each is named in {self._file}')
+
+    def _report(self, runner: Runner) -> None:
+        for entry in self._read():
+            self._noted_now.add(entry)
+            if entry not in self._known:
+                self._known[entry] = None
+                runner.logger.warning(f'{entry.split}: {entry.name} is left out: {entry.reason}')
+
+    def _read(self) -> list[Skipped]:
+        """What was noted since the last look, by any process: not all see the same disk."""
+        found, self._position = noted(self._file, self._position)
+        return [entry for part in all_gather_object(found) for entry in part if entry.split in self._splits]
 
 
 def _images_in(dataset: Any) -> int:

@@ -1,10 +1,17 @@
-"""The batches of a resumed loop, however an mmengine skips those before."""
+"""What mmengine's runner and loops have no public name for, or do differently in each version."""
 
 from __future__ import annotations
 
+from itertools import chain, islice, repeat
 from typing import Any
 
+from mmengine.runner import BaseLoop, Runner
 from torch.utils.data import DataLoader
+
+
+def is_training(runner: Runner) -> bool:
+    """Whether the runner trains. Its training loop is built then alone, and the public ``train_loop`` builds it."""
+    return isinstance(runner._train_loop, BaseLoop)
 
 
 class FromIteration:
@@ -19,17 +26,10 @@ class FromIteration:
 
     def __init__(self, loader: DataLoader, iteration: int) -> None:
         loader.batch_sampler.go_to(iteration, skip=iteration)
-        self.loader = loader
-        self.batches = None
-        self.to_skip = iteration
+        self.batches = chain(repeat(None, iteration), loader)  # starts the workers when the first batch is asked for
 
     def skip_iter(self, count: int) -> None:
-        self.to_skip -= count
+        next(islice(self.batches, count, count), None)
 
     def __next__(self) -> Any:
-        if self.to_skip > 0:
-            self.to_skip -= 1
-            return None
-        if self.batches is None:
-            self.batches = iter(self.loader)
         return next(self.batches)
