@@ -8,6 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from .formats import Sample, write_voc_xml
+
 #: x1, y1, x2, y2 of two boxes in each image (width, height).
 SIZES = [(120, 80), (64, 100), (200, 50)]
 BOXES = [[(10, 20, 70, 60), (80, 5, 110, 30)], [(5, 7, 40, 90), (41, 50, 60, 60)], [(100, 10, 190, 40), (3, 3, 30, 45)]]
@@ -39,15 +41,9 @@ def coco(root: Path, pipeline: list[dict], with_masks: bool = False) -> dict:
 
 def voc(root: Path, pipeline: list[dict]) -> dict:
     write_images(root / 'JPEGImages', 'jpg')
-    (root / 'Annotations').mkdir()
     for i, ((width, height), boxes) in enumerate(zip(SIZES, BOXES, strict=True)):
-        objects = ''
-        for name, box in zip(CLASSES, boxes, strict=True):  # counted from 1, as VOC does
-            sides = zip(('xmin', 'ymin', 'xmax', 'ymax'), box, strict=True)
-            sides = ''.join(f'<{side}>{value + 1}</{side}>' for side, value in sides)
-            objects += f'<object><name>{name}</name><difficult>0</difficult><bndbox>{sides}</bndbox></object>'
-        size = f'<size><width>{width}</width><height>{height}</height></size>'
-        (root / f'Annotations/{i}.xml').write_text(f'<annotation>{size}{objects}</annotation>')
+        sample = Sample(f'{i}.jpg', width, height, list(zip(CLASSES, boxes, strict=True)))
+        write_voc_xml(root / f'Annotations/{i}.xml', sample)
     (root / 'list.txt').write_text('\n'.join(str(i) for i in range(len(SIZES))))
     names = dict(ann_file='list.txt', data_prefix=dict(sub_data_root=''), metainfo=dict(classes=CLASSES))
     return dict(type='XMLDataset', data_root=str(root), test_mode=True, pipeline=pipeline, **names)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -46,7 +45,3 @@ def odd_inputs(channels: int = 3, dtype: torch.dtype = torch.float64) -> list[Te
 
 def as_tuple(features: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return (features,) if isinstance(features, Tensor) else tuple(features)
-
-
-def in_ci() -> bool:
-    return os.environ.get('CI') == 'true'

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
@@ -26,8 +25,7 @@ from .configs import Shipped, hosts
 SOFTMAX_IGNORES = ('conv_attn.bias', 'conv_mask.bias')
 
 
-@dataclass
-class Compared:
+class Compared(NamedTuple):
     """How much was found equal: tensors of losses and of predictions, and the SE parameters that a step reached."""
 
     losses: int
