@@ -19,15 +19,7 @@ from .record import gates_on
 
 @dataclass(frozen=True)
 class Removal:
-    """The metric of a network where some gates are replaced.
-
-    Attributes:
-        what: ``'all'``, a stage (``'stage 3'``) or the name of a unit.
-        gates: the names of those that are replaced.
-        parameters: of their layers.
-        with_one: the metric with s := 1.
-        with_mean: the metric with s := its mean.
-    """
+    """The metric where the gates of a unit, of a stage, or all are replaced: by 1, and by their means."""
 
     what: str
     gates: tuple[str, ...]

@@ -117,7 +117,7 @@ def check_classes(wanted: Sequence[str] | None, names: Sequence[str], classes: n
     """The classes that are drawn: those that are wanted, else up to four, evenly spaced among those with pictures.
 
     Raises:
-        SeMmError: for a name that is no class, or a class without pictures.
+        SeMmError: for a name that is no class, or one without pictures.
 
     Example:
         >>> check_classes(None, ['cat', 'dog', 'owl'], np.eye(3, dtype=bool)[:2])
@@ -127,10 +127,7 @@ def check_classes(wanted: Sequence[str] | None, names: Sequence[str], classes: n
     if wanted is None:
         places = np.linspace(0, len(present) - 1, min(len(present), 4)).round().astype(int)
         return [present[i] for i in places]
-    unknown = [name for name in wanted if name not in names]
-    if unknown:
-        raise SeMmError(f'--classes: {listed(unknown)} is none of the classes {listed(list(names), 12)}')
-    empty = [name for name in wanted if name not in present]
-    if empty:
-        raise SeMmError(f'--classes: no picture of the data set has {listed(empty)}')
+    missing = [name for name in wanted if name not in present]
+    if missing:
+        raise SeMmError(f'--classes: no picture has {listed(missing)}; those with pictures are {listed(present, 12)}')
     return list(dict.fromkeys(wanted))
