@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict
-from mmengine.runner import Runner
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
@@ -66,7 +65,7 @@ class Study:
     def _built(self, loader: ConfigDict) -> DataLoader:
         guarded = Config(dict(test_dataloader=copy.deepcopy(loader), work_dir=self.cfg.work_dir))
         switches.guard_data(guarded)
-        return Runner.build_dataloader(guarded.test_dataloader)
+        return self.runner.build_dataloader(guarded.test_dataloader)
 
     def batches_of(self, loader: DataLoader, indices: Sequence[int], bar: str) -> Iterable[Any]:
         """Batches of some pictures of a loader's data set, in this order, with a progress bar."""
