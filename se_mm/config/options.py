@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import difflib
 import inspect
-import logging
 from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from ..errors import SeMmError
+from ..utils.console import warn
 from .tree import MISSING, find
 
 #: What is read from a config beside the arguments of mmengine's Runner.
@@ -60,8 +59,7 @@ def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
             hint = f'; did you mean {close[0]}{"." * bool(rest)}{rest}?' if close else f', and nothing reads {first}'
             raise SeMmError(f'--cfg-options {key}: the config has no {first}{hint}')
         if find(cfg, key.split('.')) is MISSING:
-            new = f'--cfg-options: {key} is new, the config has no such key'
-            print_log(new, logger='current', level=logging.WARNING)
+            warn(f'--cfg-options: {key} is new, the config has no such key')
     try:
         cfg.merge_from_dict(dict(options))
     except (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
