@@ -8,14 +8,13 @@ from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict
-from mmengine.logging import print_log
 
 from ..config.loaders import LOADERS as DATA_LOADERS
 from ..config.pretrained import without_pretrained
 from ..datasets.transforms.loading import guard_images
 from ..datasets.validation import skipped
 from ..errors import SeMmError
-from ..utils.console import warn
+from ..utils.console import say, warn
 from ..utils.type_names import type_name
 from .resume import resume
 
@@ -52,7 +51,7 @@ def apply_training_switches(cfg: Config, args: argparse.Namespace) -> None:
     if args.no_pretrained:
         removed = without_pretrained(cfg.model)
         cfg.load_from = None
-        print_log(f'--no-pretrained: random weights in place of {", ".join(removed) or "none that the config names"}')
+        say(f'--no-pretrained: random weights in place of {", ".join(removed) or "none that the config names"}')
     if args.resume or cfg.get('resume'):
         resume(cfg, args.resume or cfg.get('load_from') or 'auto')
     hooks = [dict(type='se_mm.CurvesHook')]
@@ -99,7 +98,7 @@ def make_survivable(cfg: Config) -> None:
     base = scaling.get('base_batch_size')
     if scaling.get('enable') and isinstance(base, int) and isinstance(counts, int) and counts > 1:
         # mmengine scales the learning rate with the batch, and leaves out how many batches make a step.
-        print_log(f'the learning rate is scaled from {base} images a step to those of {counts} batches')
+        say(f'the learning rate is scaled from {base} images a step to those of {counts} batches')
         scaling.base_batch_size = base / counts
     cfg.default_hooks = cfg.get('default_hooks') or ConfigDict()
     saving = cfg.default_hooks.setdefault('checkpoint', ConfigDict(type='CheckpointHook', interval=1))
