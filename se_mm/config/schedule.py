@@ -28,9 +28,8 @@ _LENGTHS = ('begin', 'end', 'T_max', 'step_size', 'total_steps', 'total_iters', 
 def set_length(cfg: Config, epochs: int | None = None, iters: int | None = None) -> list[str]:
     """Trains for so many epochs or iterations, with the shape of the config's schedule.
 
-    Steps of the learning rate, cosines, switches of the augmentation, intervals of validations
-    and checkpoints stay where they are as shares of the training; steps stay strictly inside of it.
-    A warm-up that is counted in iterations stays, up to a tenth of the training.
+    Steps of the learning rate, cosines, switches of the augmentation, intervals of validations and checkpoints
+    keep their share of the training. A warm-up that is counted in iterations stays, up to a tenth of it.
 
     Args:
         cfg: changed in place.
@@ -48,8 +47,6 @@ def set_length(cfg: Config, epochs: int | None = None, iters: int | None = None)
         ...                   param_scheduler=dict(type='MultiStepLR', milestones=[8, 11], end=12)))
         >>> set_length(cfg, epochs=24)
         ['24 epochs in place of 12: MultiStepLR at 16, 22']
-        >>> cfg.train_cfg.max_epochs, cfg.param_scheduler.milestones
-        (24, [16, 22])
     """
     if epochs is None and iters is None:
         return []
@@ -78,19 +75,16 @@ def set_length(cfg: Config, epochs: int | None = None, iters: int | None = None)
             scheduler['by_epoch'] = False
         _scale_scheduler(scheduler, new / old, new, least)
     said = _cap_warmup(schedulers, max(1, int(_MOST_WARMUP * new * batches))) if batches else []
-    if isinstance(cfg.get('param_scheduler'), (list, tuple)):
-        cfg.param_scheduler = [scheduler for scheduler in cfg.param_scheduler if _lasts(scheduler)] or None
-    elif schedulers and not all(map(_lasts, schedulers)):
-        cfg.param_scheduler = None
+    if cfg.get('param_scheduler'):
+        cfg.param_scheduler = _lasting(cfg.param_scheduler)
     if becomes_iterations:
         _count_iterations(cfg, new, new / old)
     else:
         loop['max_epochs' if by_epoch else 'max_iters'] = new
         _scale_loop(loop, new / old, new)
         _scale_hooks(hooks, (cfg.get('default_hooks') or {}).get('checkpoint') or {}, new / old, new)
-    steps = [scheduler for scheduler in schedulers if scheduler.get('milestones')]
-    at = ''.join(f': {type_name(s)} at {", ".join(map(str, s["milestones"]))}' for s in steps[:1])
-    return [f'{new} {unit} in place of {old}{" epochs" if becomes_iterations else ""}{at}', *said]
+    steps = (f': {type_name(s)} at {", ".join(map(str, s["milestones"]))}' for s in schedulers if s.get('milestones'))
+    return [f'{new} {unit} in place of {old}{" epochs" if becomes_iterations else ""}{next(steps, "")}', *said]
 
 
 def _scale_scheduler(scheduler: MutableMapping[str, Any], factor: float, new: int, least: float) -> None:
@@ -112,9 +106,12 @@ def _scale_scheduler(scheduler: MutableMapping[str, Any], factor: float, new: in
         scheduler['periods'] = [max(1, round(period * factor)) for period in scheduler['periods']]
 
 
-def _lasts(scheduler: Mapping[str, Any]) -> bool:
-    """Whether a scheduler has a length and steps; mmengine refuses others."""
-    return scheduler.get('begin', 0) < scheduler.get('end', math.inf) and scheduler.get('milestones', True) != []
+def _lasting(schedulers: Any) -> Any:
+    """The schedulers of a config without those that have no length or no steps, which mmengine refuses."""
+    if isinstance(schedulers, (list, tuple)):
+        return [scheduler for scheduler in schedulers if _lasting(scheduler)] or None
+    has_length = schedulers.get('begin', 0) < schedulers.get('end', math.inf)
+    return schedulers if has_length and schedulers.get('milestones', True) != [] else None
 
 
 def _cap_warmup(schedulers: list[MutableMapping[str, Any]], most: int) -> list[str]:
