@@ -13,7 +13,7 @@ DEMO := work_dirs/demo
 DEMO_CONFIG := configs/demo/faster_rcnn_se_r18_shapes.py
 COMPILED := .venv-mmcv-compiled
 
-.PHONY: demo test lint test-ops zoo soak env clean
+.PHONY: demo test lint test-ops zoo soak gpu env clean
 .DELETE_ON_ERROR:
 
 env: $(READY)
@@ -71,6 +71,10 @@ zoo: $(READY)
 # Faults in trainings that take minutes; writes docs/reliability.md.
 soak: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m 'fault or soak' -n $(JOBS) --dist loadfile --reliability docs/reliability.md
+
+# What docs/performance.md calls unmeasured, for whoever has a GPU; at most five minutes; writes docs/gpu.md.
+gpu: $(READY)
+	cd tests && ../$(BIN)/python -m support.gpu ../docs/gpu.md
 
 clean:
 	rm -rf .venv .venv-* work_dirs data/shapes build *.egg-info

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from ...compat.torch_internals import is_watched
 from ..attention.operators import accumulated_in, no_autocast
+from . import passes
 from .gradients import recorded_gradients, through_small
 
 
@@ -88,7 +89,11 @@ class _BatchNormTail(torch.autograd.Function):
         with no_autocast(v):
             means = v.mean((2, 3), dtype=accumulated_in(v)) - mu
             s = excitation((gamma * r * means + beta)[..., None, None], *weights).to(u.dtype)
-        out = torch.addcmul(shortcut, u, s, out=u).relu_()
+        kernels = passes.kernels_for(u)
+        if kernels and u.dtype == shortcut.dtype:
+            out = kernels.affine_sum(u, s, None, shortcut, relu=True, out=u)
+        else:
+            out = torch.addcmul(shortcut, u, s, out=u).relu_()
         ctx.excitation, ctx.eps = excitation, norm.eps
         ctx.save_for_backward(v, out, gamma, beta, mu, r, means, *weights)
         return out
@@ -98,23 +103,22 @@ class _BatchNormTail(torch.autograd.Function):
         v, out, gamma, beta, mu, r, means, *weights = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph=True
             return _differentiable_backward(ctx, grad, v, out, gamma, beta, weights)
-        grad = torch.ops.aten.threshold_backward(grad, out, 0)
-        buffer = torch.sub(v, _per_channel(mu, v)).mul_(grad)
-        of_slope = buffer.sum((2, 3), dtype=accumulated_in(v))
-        of_offset = grad.sum((2, 3), dtype=accumulated_in(v))
+        grad, of_offset, of_slope, spare = passes.relu_gradient(grad, out, v, mu)
+        sums = of_slope.flatten(1), of_offset.flatten(1)
         with no_autocast(v):
             (slope, _), (of_means, of_r, *of_small) = through_small(
-                partial(_slope_and_offset, ctx.excitation), (means, r, gamma, beta, *weights), (of_slope, of_offset)
+                partial(_slope_and_offset, ctx.excitation), (means, r, gamma, beta, *weights), sums
             )
         grad_v = None
         if ctx.needs_input_grad[0]:
             positions = v.size(2) * v.size(3)
             # r depends on v through the variance, and each v - mu on all v through mu.
             of_centred = -of_r * r.pow(3) / (len(v) * positions)
-            common = (slope * of_offset.to(slope) + of_means).sum(0) / (len(v) * positions)
+            common = (slope * sums[1].to(slope) + of_means).sum(0) / (len(v) * positions)
             constant = of_means / positions - common - of_centred * mu
-            grad_v = torch.addcmul(_per_channel(constant, v), v, _per_channel(of_centred, v), out=buffer)
-            grad_v.addcmul_(grad, _per_channel(slope, v))
+            grad_v = passes.affine_sum(
+                grad, slope[..., None, None], constant[..., None, None], v, of_centred, out=spare
+            )
         return grad_v, grad, *of_small[:2], None, None, *of_small[2:]
 
 
@@ -146,8 +150,3 @@ def _slope_and_offset(
     """What ``v - mu`` is multiplied by and what is added to it, (N, C) each."""
     s = excitation((gamma * r * means + beta)[..., None, None], *weights).flatten(1)
     return s * gamma * r, s * beta
-
-
-def _per_channel(x: Tensor, v: Tensor) -> Tensor:
-    """(C,) or (N, C) in the shape and dtype in which it broadcasts to a map."""
-    return x.to(v.dtype)[..., None, None]

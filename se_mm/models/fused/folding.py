@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from ...compat.torch_internals import BatchNorm, is_watched
 from ..attention.operators import no_autocast
+from . import passes
 from .frozen_norm import affine_of, is_frozen
 from .gradients import recorded_gradients
 
@@ -163,9 +164,13 @@ class _FoldedConv(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, a: Tensor, b: Tensor, geometry: tuple[Any, ...], relu: bool
     ) -> Tensor:
+        kernels = passes.kernels_for(x) if relu else None
         with no_autocast(x):
-            out = functional.conv2d(x, *_folded(weight, a, b, x.dtype), *geometry)
-        if relu:
+            folded, bias = _folded(weight, a, b, x.dtype)
+            out = functional.conv2d(x, folded, None if kernels else bias, *geometry)
+        if kernels:
+            kernels.affine_sum(out, offset=b, relu=True, out=out)  # on a GPU a bias is a pass of its own
+        elif relu:
             out.relu_()
         ctx.geometry = geometry
         ctx.save_for_backward(x, out if relu else None, weight, a, b)
@@ -176,16 +181,23 @@ class _FoldedConv(torch.autograd.Function):
         x, out, weight, a, b = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph=True
             return _differentiable_backward(ctx, grad, x, out, weight, a, b)
-        if out is not None:
-            grad = torch.ops.aten.threshold_backward(grad, out, 0)
         wants_x, wants_weight, wants_a, wants_b = ctx.needs_input_grad[:4]
+        of_each = None
+        if out is not None:
+            kernels = passes.kernels_for(out)
+            if kernels:
+                grad, of_each, _ = kernels.relu_gradient_and_sums(grad, out)
+            else:
+                grad = torch.ops.aten.threshold_backward(grad, out, 0)
         stride, padding, dilation, groups = ctx.geometry
         with no_autocast(x):
             folded, _ = _folded(weight, a, b, x.dtype)
             grad_x, of_folded, grad_b = torch.ops.aten.convolution_backward(
                 grad, x, folded, [len(b)], stride, padding, dilation, False, (0, 0), groups,
-                (wants_x, wants_weight or wants_a, wants_b),
+                (wants_x, wants_weight or wants_a, wants_b and of_each is None),
             )  # fmt: skip
+            if wants_b and of_each is not None:
+                grad_b = of_each.sum((0, 2, 3)).to(b)
             grad_a = torch.linalg.vecdot(of_folded.to(weight).flatten(1), weight.flatten(1)) if wants_a else None
             grad_weight = of_folded.to(weight).mul_(a.view(-1, 1, 1, 1)) if wants_weight else None
         return grad_x, grad_weight, grad_a, grad_b, None, None

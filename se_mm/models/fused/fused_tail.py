@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
-from functools import cache, partial
-from importlib import import_module
-from types import ModuleType
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..attention.operators import accumulated_in
-from .eager import is_fake
+from . import passes
 from .gradients import recorded_gradients, through_small
 
 
@@ -75,10 +72,10 @@ class _FusedTail(torch.autograd.Function):
         *weights: Tensor | None,
     ) -> Tensor:
         mean = v.mean((2, 3), keepdim=True, dtype=accumulated_in(v))
-        kernels = _kernels(v)
+        kernels = passes.kernels_for(v)
         if kernels and v.dtype == shortcut.dtype:
             slope, *offset = _slope_and_offset(excitation, mean, a, b, *weights)
-            out = kernels.scale_add_relu(v, shortcut, slope, *offset or (None,))
+            out = kernels.affine_sum(v, slope, *offset or (None,), shortcut, relu=True)
         else:
             s = excitation(_affine(mean, a, b), *weights).to(v.dtype)
             if a is None:
@@ -95,25 +92,13 @@ class _FusedTail(torch.autograd.Function):
         v, out, mean, a, b, *weights = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph=True
             return _differentiable_backward(ctx, grad, v, out, a, b, weights)
-        kernels = _kernels(v)
-        if kernels:
-            grad, *sums = kernels.relu_gradient_and_sums(grad, out, v)
-        else:
-            grad = torch.ops.aten.threshold_backward(grad, out, 0)
-            product = grad * v
-            sums = [product.sum((2, 3), keepdim=True, dtype=accumulated_in(v))]
-            if a is not None:
-                sums.append(grad.sum((2, 3), keepdim=True, dtype=accumulated_in(v)))
+        grad, of_offset, of_slope, spare = passes.relu_gradient(grad, out, v)
         (slope, *_), (of_mean, *of_small) = through_small(
-            partial(_slope_and_offset, ctx.excitation), (mean, a, b, *weights), sums
+            partial(_slope_and_offset, ctx.excitation), (mean, a, b, *weights), (of_slope, of_offset)
         )
         grad_v = None
         if ctx.needs_input_grad[0]:
-            of_each = of_mean / (v.size(2) * v.size(3))
-            if kernels:
-                grad_v = kernels.affine(grad, slope, of_each)
-            else:
-                grad_v = torch.addcmul(of_each.to(v.dtype), grad, slope.to(v.dtype), out=product)
+            grad_v = passes.affine_sum(grad, slope, of_mean / (v.size(2) * v.size(3)), out=spare)
         return grad_v, grad, None, None, *of_small
 
 
@@ -130,24 +115,6 @@ def _differentiable_backward(
     grad = grad * (out > 0)
     of_v, *of_small = recorded_gradients(branch, (v, a, b, *weights), grad)
     return of_v, grad, None, None, *of_small
-
-
-def _kernels(v: Tensor) -> ModuleType | None:
-    """The GPU kernels for a map that is on one."""
-    return _working_kernels(v.device, v.dtype) if v.is_cuda and not is_fake(v) else None
-
-
-@cache
-def _working_kernels(device: torch.device, dtype: torch.dtype) -> ModuleType | None:
-    """The kernels, if they compile on a device and give there what torch's operators give."""
-    try:
-        kernels = import_module('.triton_tail', __package__)
-        kernels.check(device, dtype)
-    except Exception as error:  # no Triton, no compiler for it, or a GPU that it does not know
-        reason = f'{type(error).__name__}: {error}'.splitlines()[0]
-        warnings.warn(f"the SE tail runs without its GPU kernels, on torch's operators: {reason}", stacklevel=2)
-        return None
-    return kernels
 
 
 def _slope_and_offset(

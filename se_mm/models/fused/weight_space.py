@@ -12,7 +12,9 @@ from torch.nn import functional
 from torch.nn.grad import conv2d_weight
 
 from ..attention.operators import accumulated_in, no_autocast
+from . import passes
 from .gradients import recorded_gradients, through_small
+from .passes import layout_of
 
 #: A map of fewer positions is quicker through oneDNN's convolution than through a product of matrices, on a CPU.
 _FEW_POSITIONS = 2048
@@ -96,9 +98,12 @@ class _WeightSpaceTail(torch.autograd.Function):
         mean = z.mean((2, 3), dtype=accumulated_in(z))
         with no_autocast(z):
             slope, offset = slope_and_offset(excitation, mean, weight, a, b, *weights)
-            out = _affine_map(
-                gated_matrices(slope, weight, z.dtype), z, offset.to(z.dtype), shortcut, overwrite
-            ).relu_()
+            matrices, kernels = gated_matrices(slope, weight, z.dtype), passes.kernels_for(z)
+            if kernels:
+                out = _product(matrices, z)
+                kernels.affine_sum(out, None, offset[..., None, None], shortcut, relu=True, out=out)
+            else:
+                out = _affine_map(matrices, z, offset.to(z.dtype), shortcut, overwrite).relu_()
         if out is shortcut:
             ctx.mark_dirty(shortcut)
         ctx.excitation = excitation
@@ -111,10 +116,9 @@ class _WeightSpaceTail(torch.autograd.Function):
         if torch.is_grad_enabled():  # create_graph=True
             return _differentiable_backward(ctx, grad, z, out, (weight, a, b, *weights))
         wants_z, _, wants_weight = ctx.needs_input_grad[:3]
-        layout = layout_of(out)
-        grad = torch.ops.aten.threshold_backward(grad.contiguous(memory_format=layout), out, 0)
+        grad, of_offset, *_ = passes.relu_gradient(grad.contiguous(memory_format=layout_of(out)), out)
+        of_offset = of_offset.flatten(1)
         with no_autocast(z):
-            of_offset = grad.sum((2, 3), dtype=accumulated_in(grad))
             of_matrices = _outer_product(grad, z).to(mean.dtype)  # (N, C, K)
             of_slope = (of_matrices * weight.flatten(1)).sum(-1)  # einsum is one small product for each channel
             (slope, _), (of_mean, of_weight, *of_small) = through_small(
@@ -159,17 +163,22 @@ def gated_matrices(slope: Tensor, weight: Tensor, dtype: torch.dtype) -> Tensor:
     return (slope[..., None] * weight.flatten(1)).to(dtype)
 
 
-def layout_of(x: Tensor) -> torch.memory_format:
-    """The layout of a map; a map of one position or channel, which has both, is contiguous."""
-    channels_last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
-    return torch.channels_last if channels_last else torch.contiguous_format
-
-
 def _rows(x: Tensor) -> tuple[Tensor, bool]:
     """A map as matrices, without a copy: (N, H W, C) and True if it is channels-last, else (N, C, H W)."""
     if layout_of(x) is torch.channels_last:
         return x.permute(0, 2, 3, 1).flatten(1, 2), True
     return x.flatten(2), False
+
+
+def _product(matrices: Tensor, x: Tensor) -> Tensor:
+    """``matrices x`` at each position, (N, C, H, W), in the layout of x."""
+    out = x.new_empty((len(x), matrices.size(1), *x.shape[2:])).contiguous(memory_format=layout_of(x))
+    rows, channels_last = _rows(out)
+    if channels_last:
+        torch.bmm(x.permute(0, 2, 3, 1).flatten(1, 2), matrices.mT, out=rows)
+    else:
+        torch.bmm(matrices, x.flatten(2), out=rows)
+    return out
 
 
 def _affine_map(

@@ -43,6 +43,7 @@ def results(tail, v, shortcut, layers, twice=False):
     return out, found, dict(layers.named_buffers())
 
 
+@pytest.mark.usefixtures('either')
 @pytest.mark.parametrize('twice', [False, True])
 @pytest.mark.parametrize('norm', [dict(), dict(momentum=None), dict(track_running_stats=False)])
 @pytest.mark.parametrize('layout', LAYOUTS)

@@ -33,6 +33,7 @@ def both(x, conv, norm, relu):
     return folded_conv(x, conv, folded_affine(conv, norm), relu), plain.relu() if relu else plain
 
 
+@pytest.mark.usefixtures('either')
 @pytest.mark.parametrize('twice', [False, True])
 @pytest.mark.parametrize('relu', [False, True])
 @pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
@@ -69,6 +70,7 @@ def test_autograd_keeps_the_input_and_the_output_alone():
     assert sorted(large) == sorted([x.data_ptr(), out.data_ptr(), conv.weight.data_ptr()])
 
 
+@pytest.mark.usefixtures('either')
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
 def test_under_autocast_weights_are_folded_in_float32_and_cast_once(dtype):
     x, conv, norm = case(dtype=torch.float32)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from importlib import import_module
 
 import pytest
 import torch
@@ -14,7 +13,6 @@ from torch import nn
 from se_mm import SELayer
 from se_mm.models.fused import frozen_affine, fused_tail, normalized
 
-FUSED = import_module('se_mm.models.fused.fused_tail')  # the package has a function of this name
 LAYOUTS = {'contiguous': torch.contiguous_format, 'channels last': torch.channels_last}
 
 
@@ -46,14 +44,6 @@ def gradients(tail, v, shortcut, layers):
     weights = torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view(out.shape)
     (out * weights).sum().backward()
     return [out.detach(), v.grad, shortcut.grad, *(parameter.grad for parameter in layers.parameters())]
-
-
-@pytest.fixture(params=['eager', 'kernels'])
-def either(request, monkeypatch):
-    """The passes over maps by torch's operators, or by the GPU's kernels in Triton's interpreter."""
-    if request.param == 'kernels':
-        kernels = pytest.importorskip('se_mm.models.fused.triton_tail')
-        monkeypatch.setattr(FUSED, '_kernels', lambda v: kernels)
 
 
 @pytest.mark.usefixtures('either')

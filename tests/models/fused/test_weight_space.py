@@ -57,9 +57,11 @@ def assert_alike(ours, theirs, tolerance):
         assert (a - b).norm() <= tolerance * b.norm().clamp_min(1e-3)
 
 
-@pytest.fixture(params=['matrices', 'convolutions'])
+@pytest.fixture(params=['matrices', 'convolutions', 'kernels'])
 def products(request, monkeypatch):
-    """Large maps take products of matrices on a CPU, small ones convolutions."""
+    """Large maps take products of matrices on a CPU, small ones convolutions; maps on a GPU its kernels."""
+    if request.param == 'kernels':
+        request.getfixturevalue('through_kernels')
     monkeypatch.setattr(weight_space, '_FEW_POSITIONS', 2048 if request.param == 'convolutions' else 0)
 
 
