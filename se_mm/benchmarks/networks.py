@@ -22,8 +22,8 @@ from .compared_networks import Candidate, attentions, backbones, detectors
 from .measuring import MIB, interleaved, kept_bytes, peak_bytes
 from .sessions import RUNTIMES, session_of
 
-#: The networks that others are held against.
-MMDET = ('mmdet.ResNet', 'mmdet.ResNeXt')
+#: The network that others are held against.
+MMDET = 'mmdet.ResNet'
 MODES = ('inference', 'training', 'detector-inference', 'detector-training')
 #: What becomes of a backbone, in place, before inference.
 FORMS: dict[str, Callable[[nn.Module], None]] = {
@@ -48,7 +48,6 @@ class Setting:
         compiled: whether the deployed forms are also measured through ``torch.compile``.
         runtimes: of ``RUNTIMES``, further forms for the inference of backbones.
         attention: the layers to compare in our ResNet, in place of other networks.
-        resnext: whether the networks are ResNeXt 32x4d.
     """
 
     mode: str
@@ -60,7 +59,6 @@ class Setting:
     compiled: bool = False
     attention: tuple[str, ...] = ()
     runtimes: tuple[str, ...] = ()
-    resnext: bool = False
 
     @property
     def training(self) -> bool:
@@ -77,7 +75,7 @@ class Setting:
         frozen = self.training and not self.train_norms
         if self.attention:
             return attentions(self.depth, self.attention, frozen)
-        return backbones(self.depth, frozen, self.resnext)
+        return backbones(self.depth, frozen)
 
     def forms(self) -> list[str]:
         """In which each of them is measured."""
@@ -87,11 +85,8 @@ class Setting:
 
     def __str__(self) -> str:
         batch, height, width = self.size
-        kind = ', BatchNorm in training mode' if self.train_norms else ''
-        network = 'ResNeXt 32x4d, ' if self.resnext else ''
-        return (
-            f'{self.mode}, {network}depth {self.depth}, {batch}x3x{height}x{width}{kind}{", AMP" if self.amp else ""}'
-        )
+        more = ', BatchNorm in training mode' * self.train_norms + ', AMP' * self.amp
+        return f'{self.mode}, depth {self.depth}, {batch}x3x{height}x{width}{more}'
 
 
 @dataclass
