@@ -9,12 +9,14 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.config import Config
+from support.helpers import REPOSITORY
 
 from se_mm import SeMmError
 from se_mm.analysis.comparison.pairs import Network, compared
 from se_mm.analysis.comparison.report import as_json, as_markdown
 from se_mm.analysis.comparison.runs import differences, runs_in
 from se_mm.apis.compare import compare
+from se_mm.config.load import load_config
 
 
 def network(folder: Path, name: str, finals, backbone='ResNet', seeds=None) -> Network:
@@ -109,6 +111,17 @@ def test_two_pairs_that_agree_up_to_rounding_tell_no_spread(tmp_path):
     assert '**The spread is not known**: two pairs agree up to rounding (+0.10, +0.20)' in as_markdown(found, 'title')
     (gain,) = as_json(found)['gains']
     assert (gain['interval'], gain['sign']) == (None, 0)
+
+
+def test_the_published_gain_stands_beside_ours(tmp_path):
+    networks = [network(tmp_path, name, (80.0, 81.0)) for name in ('plain', 'se')]
+    for each, kind in zip(networks, ('', 'se_'), strict=True):
+        for seed, run in each.runs.items():
+            run.cfg = load_config(str(REPOSITORY / f'configs/faster_rcnn_{kind}r50_coco.py'))
+            run.validations = [{'epoch': 12, 'iter': 1, 'coco/bbox_mAP': 0.37 + 0.01 * seed}]
+    found = compared(networks)
+    assert '- published: +1.30 (36.4 → 37.7, ECA-Net (CVPR 2020), table 5, 12 epochs)' in as_markdown(found, 'title')
+    assert sorted(as_json(found)['gains'][0]['published'].values()) == [1.3, 2.4]
 
 
 def test_a_difference_within_the_spread_is_none(tmp_path):
