@@ -11,10 +11,10 @@ import torch
 from mmengine.config import Config
 
 from ..engine.inference import Predicted, Predictor, TrainedModel, check_any, find_images, write_predictions
+from ..export.exported_model import ExportedModel
 from ..export.pictures import prepare
-from ..export.runtimes import open_exported
+from ..export.runtimes import ExportedFile
 from ..utils.paths import make_folder
-from .exported import ExportedModel
 
 __all__ = ['Predicted', 'find_images', 'infer']
 
@@ -66,7 +66,7 @@ class _ExportedPredictor(Predictor):
     """A file that ``tools/export.py`` wrote."""
 
     def __init__(self, path: str, score_threshold: float) -> None:
-        self.model = ExportedModel(open_exported(path))
+        self.model = ExportedModel(ExportedFile(path))
         self.description = self.model.file.description
         detects = self.description.task == 'detection'
         super().__init__(detects, {'classes': tuple(self.description.classes)}, score_threshold)

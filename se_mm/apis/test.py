@@ -10,14 +10,14 @@ from mmengine.config import Config
 
 from ..datasets.validation import preflight
 from ..engine import runner as run
-from ..engine.evaluation import deploy, load_weights, use_test_time_augmentation
+from ..engine.evaluation import deploy, load_weights, use_test_time_augmentation, without_averaging
 from ..engine.launcher import join_processes
 from ..engine.switches import guard_data
 from ..errors import SeMmError
 from ..evaluation.outputs import add_outputs
+from ..export.exported_model import use_exported
 from ..export.runtimes import ExportedFile
 from ..visualization.backends import add_log_backends
-from .exported import use_exported
 
 
 def test(
@@ -35,7 +35,7 @@ def test(
 
     Args:
         cfg: of :func:`se_mm.config.load.load_config`.
-        model: a checkpoint, or a file of :func:`se_mm.export.runtimes.open_exported`.
+        model: a checkpoint, or an exported file.
         out, sheet, confusion: files to write (:func:`se_mm.evaluation.outputs.add_outputs`).
         tta: whether the config's test-time augmentation is used.
         deployed: whether the norms of the SE backbones are folded first.
@@ -60,6 +60,7 @@ def test(
     add_log_backends(cfg, log)
     runner = run.build_runner(cfg, guard_data, progress)
     if exported:
+        without_averaging(runner)
         use_exported(runner, model)
     else:
         load_weights(runner, model)

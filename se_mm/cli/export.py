@@ -51,5 +51,5 @@ def run(args: argparse.Namespace) -> None:
         calibration=find_images(args.calibrate) if args.calibrate else (),
         keep_gates=not args.quantize_gates,
     )
-    done = export(cfg, args.checkpoint, args.out, options)
-    print('\n'.join(['compared with PyTorch:', *(f'  {line}' for line in done.report), f'kept: {done.file}']))
+    file, report = export(cfg, args.checkpoint, args.out, options)
+    print('\n'.join(['compared with PyTorch:', *(f'  {line}' for line in report), f'kept: {file}']))

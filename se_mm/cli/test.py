@@ -29,12 +29,12 @@ def run(args: argparse.Namespace) -> None:
     from ..apis.test import test
     from ..config.classes import use_classes
     from ..config.pretrained import local_checkpoint
-    from ..export.runtimes import is_exported, open_exported
+    from ..export.runtimes import ExportedFile, is_exported
 
     if is_exported(args.config):
         args.config, args.checkpoint = args.checkpoint, args.config
     if is_exported(args.checkpoint):
-        model = open_exported(args.checkpoint)
+        model = ExportedFile(args.checkpoint)
         cfg = config_of(args)
         if args.classes is None:
             use_classes(cfg, model.description.classes, args.checkpoint)

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
-from torch import nn
-
 from ..errors import SeMmError
-from ..utils.hashing import digest_of
-from ..version import __version__
-from ..weights.files import read_checkpoint
 
 
 @dataclass
@@ -73,56 +65,3 @@ class Description:
                 f'{path} has no metadata {", ".join(missing[:3])}; expected a file that tools/export.py wrote'
             )
         return cls(**{name: json.loads(entries[name]) for name in names})
-
-
-def described(
-    cfg: Config, checkpoint: str, form: nn.Module, model: nn.Module, resizing: list[dict[str, Any]]
-) -> Description:
-    """What a file of a model says, of any size and in float32.
-
-    Args:
-        cfg: of the model.
-        checkpoint: the file of its weights.
-        form: what is exported, of :func:`~se_mm.export.forms.export_form`.
-        model: what it is made from.
-        resizing: of :func:`~se_mm.export.pictures.describe_resizing`.
-
-    Raises:
-        SeMmError: if the checkpoint does not name its classes.
-    """
-    meta = read_checkpoint(checkpoint).get('meta') or {}
-    classes = (meta.get('dataset_meta') or {}).get('classes')
-    if not classes:
-        raise SeMmError(f'checkpoint {checkpoint} has no class names; expected one that tools/train.py wrote')
-    layer = form.preprocessing
-    return Description(
-        task=form.task,
-        classes=list(classes),
-        resizing=resizing,
-        input_size=[None, None, None],
-        least_side=form.least_side,
-        mean=layer.mean.flatten().tolist(),
-        std=layer.std.flatten().tolist(),
-        to_rgb=layer.swaps_channels,
-        outputs=list(form.names),
-        thresholds=thresholds_of(model) if form.task == 'detection' else {},
-        precision='fp32',
-        config=Path(cfg.filename).name if cfg.filename else '',
-        config_sha256=hashlib.sha256(cfg.pretty_text.encode()).hexdigest(),
-        checkpoint_sha256=digest_of(Path(checkpoint)),
-        se_mm_version=__version__,
-    )
-
-
-def thresholds_of(model: nn.Module) -> dict[str, float]:
-    """The thresholds of a detector's last suppression, and of its masks."""
-    two_stage = hasattr(model, 'roi_head')
-    cfg = model.test_cfg.rcnn if two_stage else model.test_cfg
-    thresholds = {
-        'score': float(cfg.get('score_thr', 0)),
-        'iou': float(cfg.nms.iou_threshold),
-        'max_per_image': int(cfg.max_per_img),
-    }
-    if two_stage and model.roi_head.with_mask:
-        thresholds['mask'] = float(cfg.mask_thr_binary)
-    return thresholds

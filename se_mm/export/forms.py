@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 
 import torch
 from mmdet.models.dense_heads import RPNHead
@@ -11,16 +12,19 @@ from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
 from mmdet.models.roi_heads import CascadeRoIHead, StandardRoIHead
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.models.roi_heads.mask_heads import FCNMaskHead
+from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
 from ..errors import SeMmError
 from ..models.deploy import fold_checked
 from .candidates import DenseBoxes
 from .preprocessing import Preprocessing
-from .regions import Regions, without_padding
+from .regions import Regions, stages, without_padding
 
 #: The types of model whose exports were compared with PyTorch.
 TESTED = 'Faster, Mask and Cascade R-CNN, RetinaNet, FCOS, ATSS and mmpretrain.ImageClassifier'
+#: Names of the methods that make predictions of a network's outputs, in mmdet and mmpretrain.
+_PREDICTS = re.compile(r'predict(?!or)|post_process|extract_feat|(bbox|mask)_forward')
 
 
 class Form(nn.Module):
@@ -31,6 +35,8 @@ class Form(nn.Module):
     task: str
     #: The shortest side of a picture: the coarsest map has more than one row and column.
     least_side: int = 33
+    #: Of a detector: ``score``, ``iou`` and ``max_per_image`` of the last suppression, ``mask`` where there are masks.
+    thresholds: dict[str, float]
 
     def __init__(self, model: nn.Module, half: bool) -> None:
         super().__init__()
@@ -38,6 +44,11 @@ class Form(nn.Module):
         self.backbone = model.backbone
         self.neck = model.neck if getattr(model, 'with_neck', False) else nn.Identity()
         self.dtype = torch.float16 if half else torch.float32
+        self.thresholds = {}
+
+    def _set_thresholds(self, cfg: ConfigDict) -> None:
+        score, most = float(cfg.get('score_thr', 0)), int(cfg.max_per_img)
+        self.thresholds = {'score': score, 'iou': float(cfg.nms.iou_threshold), 'max_per_image': most}
 
     def features(self, image: Tensor) -> tuple[Tensor, ...]:
         """What the neck makes of the pictures."""
@@ -76,6 +87,7 @@ class DenseDetector(Form):
     def __init__(self, model: nn.Module, half: bool) -> None:
         super().__init__(model, half)
         self.bbox_head = DenseBoxes(model.bbox_head, 'model.bbox_head')
+        self._set_thresholds(model.test_cfg)
         self.least_side = self.bbox_head.coarsest_stride + 1
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
@@ -92,7 +104,11 @@ class TwoStage(Form):
         self.rpn_head = DenseBoxes(model.rpn_head, 'model.rpn_head')
         self.least_side = self.rpn_head.coarsest_stride + 1
         self.roi_head = Regions(model.roi_head)
-        self.names = ('boxes', 'scores', 'labels', 'masks')[: 4 if model.roi_head.with_mask else 3]
+        self._set_thresholds(model.test_cfg.rcnn)
+        self.names = DenseDetector.names
+        if model.roi_head.with_mask:
+            self.names += ('masks',)
+            self.thresholds['mask'] = float(model.test_cfg.rcnn.mask_thr_binary)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         features, size = self.features(image), image.shape[1:3]
@@ -112,63 +128,53 @@ def export_form(model: nn.Module, half: bool = False) -> Form:
     Raises:
         SeMmError: for a model whose postprocessing is not known.
     """
-    kind = _kind(model)
+    form = _form_of(model)
     model = copy.deepcopy(model).cpu().eval()
     fold_checked(model.backbone, 'model.backbone')
     if half:
-        for name in ('backbone', 'neck', 'head', 'bbox_head', 'rpn_head', 'roi_head'):
-            if isinstance(getattr(model, name, None), nn.Module):
-                getattr(model, name).half()
-    return kind(model, half).eval().requires_grad_(False)
+        for name, part in model.named_children():
+            if name != 'data_preprocessor':
+                part.half()
+    return form(model, half).eval().requires_grad_(False)
 
 
-def _kind(model: nn.Module) -> type[Form]:
+def _form_of(model: nn.Module) -> type[Form]:
+    """The form of a model that predicts as the classes do that are exported."""
     if type(model).__name__ == 'ImageClassifier':
         from mmpretrain.models import ClsHead
 
-        _check(model.head, ClsHead, ('predict', '_get_predictions'), 'model.head')
+        _check(model.head, ClsHead, 'model.head')
         return Classifier
-    if isinstance(model, TwoStageDetector):
-        _check(model, TwoStageDetector, ('predict', 'extract_feat'), 'model')
-        _check_dense(model.rpn_head, RPNHead, 'model.rpn_head')
-        _check_regions(model.roi_head)
-        return TwoStage
     if isinstance(model, SingleStageDetector):
-        _check(model, SingleStageDetector, ('predict', 'extract_feat'), 'model')
-        _check_dense(model.bbox_head, BaseDenseHead, 'model.bbox_head')
+        _check(model, SingleStageDetector, 'model')
+        _check(model.bbox_head, BaseDenseHead, 'model.bbox_head')
         return DenseDetector
-    raise SeMmError(f'model.type is {type(model).__name__}, which cannot be exported; known are {TESTED}')
-
-
-def _check_dense(head: nn.Module, base: type, name: str) -> None:
-    _check(head, base, ('_predict_by_feat_single', '_bbox_post_process'), name)
-    _check(head, BaseDenseHead, ('predict', 'predict_by_feat'), name)
-    if getattr(getattr(head, 'loss_cls', None), 'custom_cls_channels', False):
-        raise SeMmError(f'{name}: {type(head.loss_cls).__name__} has an activation of its own, which is not exported')
-
-
-def _check_regions(roi_head: nn.Module) -> None:
-    base = CascadeRoIHead if isinstance(roi_head, CascadeRoIHead) else StandardRoIHead
-    _check(roi_head, base, ('predict_bbox', 'predict_mask', '_bbox_forward', '_mask_forward'), 'model.roi_head')
-    if getattr(roi_head, 'with_shared_head', False) or not roi_head.with_bbox:
+    if not isinstance(model, TwoStageDetector):
+        raise SeMmError(f'model.type is {type(model).__name__}, which cannot be exported; known are {TESTED}')
+    _check(model, TwoStageDetector, 'model')
+    _check(model.rpn_head, RPNHead, 'model.rpn_head')
+    heads = model.roi_head
+    _check(heads, CascadeRoIHead if isinstance(heads, CascadeRoIHead) else StandardRoIHead, 'model.roi_head')
+    if getattr(heads, 'with_shared_head', False) or not heads.with_bbox:
         raise SeMmError('model.roi_head has a shared head or no box head, which cannot be exported')
-    heads = {'bbox_head': BBoxHead, 'mask_head': FCNMaskHead}
-    for name, kind in heads.items():
-        stages = getattr(roi_head, name, None) if roi_head.with_mask or name == 'bbox_head' else None
-        for head in [] if stages is None else stages if isinstance(stages, nn.ModuleList) else [stages]:
-            _check(head, kind, ('predict_by_feat', '_predict_by_feat_single'), f'model.roi_head.{name}')
-            if getattr(head, 'custom_cls_channels', False) or not getattr(head, 'with_reg', True):
-                raise SeMmError(
-                    f'model.roi_head.{name}: {type(head).__name__} with an activation of its own or without '
-                    'regression cannot be exported'
-                )
+    for head in stages(heads.bbox_head):
+        _check(head, BBoxHead, 'model.roi_head.bbox_head')
+        if not head.with_reg:
+            raise SeMmError('model.roi_head.bbox_head has no regression (with_reg), without which it is not exported')
+    for head in stages(heads.mask_head) if heads.with_mask else ():
+        _check(head, FCNMaskHead, 'model.roi_head.mask_head')
+    return TwoStage
 
 
-def _check(module: nn.Module, base: type, methods: tuple[str, ...], name: str) -> None:
-    """Refuses what predicts in its own way."""
-    own = [method for method in methods if getattr(type(module), method, None) is not getattr(base, method)]
-    if own or not isinstance(module, base):
+def _check(module: nn.Module, base: type, name: str) -> None:
+    """Refuses a module that predicts in another way than ``base``."""
+    kinds = type(module).__mro__
+    above = kinds[: kinds.index(base)] if base in kinds else ()
+    own = [method for kind in above for method in vars(kind) if _PREDICTS.search(method)]
+    if own or base not in kinds:
         raise SeMmError(
-            f'{name} is a {type(module).__name__} with {", ".join(own) or "a forward"} of its own, '
+            f'{name} is a {type(module).__name__} with {", ".join(own) or "predictions"} of its own, '
             f'which cannot be exported; known are {TESTED}'
         )
+    if getattr(getattr(module, 'loss_cls', None), 'custom_cls_channels', False):
+        raise SeMmError(f'{name}: {type(module.loss_cls).__name__} has an activation of its own, which is not exported')

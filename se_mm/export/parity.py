@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,9 @@ import torch
 import torchvision
 from torch import nn
 
-from ..errors import listed
+from ..errors import SeMmError, listed
+from .exported_model import ExportedModel
+from .pictures import prepare
 from .runtimes import ExportedFile
 
 #: Factors of the test size at which files of a free size are compared: the first three that are large enough.
@@ -26,7 +30,7 @@ class Limits:
     iou: float = 0.99
     score: float = 1e-3
     metric: float = 1e-3
-    #: Whether single pictures decide; else they are reported alone.
+    #: Whether a difference in a picture refuses the file; else it is only reported.
     pictures: bool = True
 
 
@@ -56,8 +60,7 @@ class Comparison:
         Args:
             name: of the picture.
             image: (H, W, 3), the input.
-            expected, found: of PyTorch and of the file: ``scores`` of the classes; or ``boxes``,
-                ``scores``, ``labels`` and perhaps ``masks`` of the detections.
+            expected, found: what :func:`predicted` gives for PyTorch and for the file.
         """
         self.pictures += 1
         self.sizes.add(image.shape[:2])
@@ -69,64 +72,80 @@ class Comparison:
 
     def lines(self) -> list[str]:
         """The report."""
-        sizes = ', '.join(f'{height}x{width}' for height, width in sorted(self.sizes))
-        lines = [f'{self.pictures} pictures in {len(self.sizes)} sizes ({listed(sizes.split(", "), 6)})']
+        sizes = [f'{height}x{width}' for height, width in sorted(self.sizes)]
+        lines = [f'{self.pictures} pictures in {len(sizes)} sizes ({listed(sizes, 6)})']
         if self.boxes:
             lines.append(f'{self.boxes} boxes: least IoU {self.least_iou:.5f}, same classes')
         if self.masks:
             lines.append(f'{self.masks} masks: least IoU {self.least_mask_iou:.4f}')
         lines.append(f'largest difference of a score {self.largest_score:.1e}')
         if self.disagreements:
-            lines.append(f'{len(self.disagreements)} differences, as: {self.disagreements[0]}')
+            lines.append(f'{len(self.disagreements)} differences, the first: {self.disagreements[0]}')
         return lines
 
+    def check(self, name: str) -> None:
+        """Refuses a file that disagrees, or that was compared on nothing.
+
+        Args:
+            name: of the file.
+
+        Raises:
+            SeMmError: if a picture decides and disagrees, or PyTorch finds no box in any of them.
+        """
+        if not self.limits.pictures:
+            return
+        if self.disagreements:
+            raise SeMmError(
+                f'{name} does not give what PyTorch gives and is not kept: {len(self.disagreements)} disagreements '
+                f'in {self.pictures} pictures: {"; ".join(self.disagreements[:3])}'
+            )
+        if self.most and not self.boxes:
+            raise SeMmError(
+                f'nothing was compared: PyTorch finds no box in {self.pictures} pictures, so {name} is not kept; '
+                'name pictures with objects by --images, or lower score_thr in model.test_cfg by --cfg-options'
+            )
+
     def _add_classes(self, where: str, expected: np.ndarray, found: np.ndarray) -> None:
-        difference = float(np.abs(expected - found).max())
-        self.largest_score = max(self.largest_score, difference)
-        if not difference <= self.limits.score:
-            self.disagreements.append(f'{where}: a score differs by {difference:.1e}')
-        best = int(expected.argmax())
-        if expected[best] - expected[int(found.argmax())] > self.limits.score:
-            self.disagreements.append(f'{where}: class {int(found.argmax())}, and {best} in PyTorch')
+        self._add_score(float(np.abs(expected - found).max()), f'{where}: a score')
+        best, other = int(expected.argmax()), int(found.argmax())
+        if expected[best] - expected[other] > self.limits.score:
+            self.disagreements.append(f'{where}: class {other}, and {best} in PyTorch')
 
     def _add_detections(self, where: str, expected: Mapping[str, Any], found: Mapping[str, Any]) -> None:
         ious = box_ious(expected['boxes'], found['boxes'])
         ious[expected['labels'][:, None] != found['labels'][None]] = -1
         left = set(range(len(found['scores'])))
-        for i in range(len(expected['scores'])):
-            score = float(expected['scores'][i])
+        for i, score in enumerate(expected['scores'].tolist()):
+            box = _named(expected, i)
             near = [j for j in left if ious[i, j] >= self.limits.iou]
-            if not near:
-                if not self._is_at_the_edge(score, found):
-                    best = max((ious[i, j] for j in left), default=-1)
-                    said = f'; the best of its class overlaps by {best:.3f}' if best >= 0 else ''
-                    self._lack(f'{where}: PyTorch has {_named(expected, i)}, the file has not{said}')
-                continue
-            j = min(near, key=lambda j: abs(score - float(found['scores'][j])))
-            left.remove(j)
-            self._add_pair(where, expected, i, found, j, float(ious[i, j]))
+            if near:
+                j = min(near, key=lambda j: abs(score - float(found['scores'][j])))
+                left.remove(j)
+                self.boxes += 1
+                self.least_iou = min(self.least_iou, float(ious[i, j]))
+                self._add_score(abs(score - float(found['scores'][j])), f'{where}: the score of {box}')
+                if 'masks' in expected:
+                    self._add_masks(expected['masks'][i], found['masks'][j], f'{where}: the mask of {box}')
+            elif not self._is_at_the_edge(score, found):
+                best = max((ious[i, j] for j in left), default=-1)
+                nearest = f'; the best of its class overlaps by {best:.3f}' if best >= 0 else ''
+                self.disagreements.append(f'{where}: PyTorch has {box}, the file has not{nearest}')
         for j in sorted(left):
             if not self._is_at_the_edge(float(found['scores'][j]), expected):
-                self._lack(f'{where}: the file has {_named(found, j)}, PyTorch has not')
+                self.disagreements.append(f'{where}: the file has {_named(found, j)}, PyTorch has not')
 
-    def _add_pair(
-        self, where: str, expected: Mapping[str, Any], i: int, found: Mapping[str, Any], j: int, iou: float
-    ) -> None:
-        self.boxes += 1
-        self.least_iou = min(self.least_iou, iou)
-        difference = abs(float(expected['scores'][i]) - float(found['scores'][j]))
+    def _add_score(self, difference: float, what: str) -> None:
         self.largest_score = max(self.largest_score, difference)
-        if not difference <= self.limits.score:
-            self._lack(f'{where}: the score of {_named(expected, i)} differs by {difference:.1e}')
-        if 'masks' in expected:
-            ours, theirs = expected['masks'][i], found['masks'][j]
-            union, same = int((ours | theirs).sum()), int((ours & theirs).sum())
-            overlap = same / union if union else 1.0
-            self.masks += 1
-            if union - same > 2:  # one pixel is much of a small mask
-                self.least_mask_iou = min(self.least_mask_iou, overlap)
-                if overlap < self.limits.iou:
-                    self._lack(f'{where}: the mask of {_named(expected, i)} overlaps by {overlap:.3f}')
+        if not difference <= self.limits.score:  # NaN too
+            self.disagreements.append(f'{what} differs by {difference:.1e}')
+
+    def _add_masks(self, expected: np.ndarray, found: np.ndarray, what: str) -> None:
+        self.masks += 1
+        union, same = int((expected | found).sum()), int((expected & found).sum())
+        if union - same > 2:  # one pixel is much of a small mask
+            self.least_mask_iou = min(self.least_mask_iou, same / union)
+            if same / union < self.limits.iou:
+                self.disagreements.append(f'{what} overlaps by {same / union:.3f}')
 
     def _is_at_the_edge(self, score: float, others: Mapping[str, Any]) -> bool:
         """Whether a box may be missing among the others by rounding: at the threshold, or behind the last one."""
@@ -134,73 +153,59 @@ class Comparison:
             return True
         return len(others['scores']) == self.most and score - float(np.min(others['scores'])) <= self.limits.score
 
-    def _lack(self, said: str) -> None:
-        self.disagreements.append(said)
 
-
-def of_pytorch(model: nn.Module, image: np.ndarray) -> dict[str, np.ndarray]:
-    """What a model of mmdet or mmpretrain predicts by its own postprocessing, in the pixels of its input.
+def compare(
+    model: nn.Module, file: ExportedFile, images: dict[str, np.ndarray], resizing: list[dict[str, Any]]
+) -> Comparison:
+    """Compares a file with the model that it was made from.
 
     Args:
-        model: on the CPU, in evaluation.
+        model: of PyTorch, on the CPU, in evaluation.
+        file: the exported one.
+        images: (H, W, 3) as OpenCV reads them, by their names; they are resized as the test
+            pipeline does, in three sizes where the file takes any.
+        resizing: of :func:`~se_mm.export.pictures.describe_resizing`.
+    """
+    description, exported = file.description, ExportedModel(file)
+    thresholds = description.thresholds
+    limits = LIMITS[description.precision]
+    comparison = Comparison(limits, thresholds.get('score', 0.0), int(thresholds.get('max_per_image', 0)))
+    scales = SCALES if description.input_size[1:] == [None, None] else (1.0,)
+    for name, picture in images.items():
+        resized = (prepare(picture, resizing, scale) for scale in scales)
+        large = (image for image in resized if min(image.shape[:2]) >= description.least_side)
+        for image in islice(large, SIZES):
+            outputs = (predicted(network, description.task, image) for network in (model, exported))
+            comparison.add(Path(name).name, image, *outputs)
+    return comparison
+
+
+@torch.no_grad()
+def predicted(model: nn.Module, task: str, image: np.ndarray) -> dict[str, np.ndarray]:
+    """What a model finds in a picture with its own postprocessing, in the pixels of its input.
+
+    Args:
+        model: of mmdet or mmpretrain, on the CPU and in evaluation; or an :class:`ExportedModel`.
+        task: ``'detection'`` or ``'classification'``.
         image: (H, W, 3), uint8, BGR.
+
+    Returns:
+        ``scores`` (classes,) of a classifier; ``boxes`` (K, 4), ``scores`` (K,), ``labels`` (K,)
+        and perhaps ``masks`` (K, H, W) of a detector.
     """
     pixels = torch.from_numpy(image).permute(2, 0, 1).contiguous()
-    if type(model).__name__ == 'ImageClassifier':
+    if task == 'classification':
         from mmpretrain.structures import DataSample
 
-        with torch.no_grad():
-            sample = model.test_step({'inputs': pixels[None], 'data_samples': [DataSample()]})[0]
+        sample = model.test_step({'inputs': pixels[None], 'data_samples': [DataSample()]})[0]
         return {'scores': sample.pred_score.numpy()}
     from mmdet.structures import DetDataSample
 
     size = image.shape[:2]
     meta = dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0), img_id=0)
-    with torch.no_grad():
-        sample = model.test_step({'inputs': [pixels], 'data_samples': [DetDataSample(metainfo=meta)]})[0]
-    found = sample.pred_instances
+    found = model.test_step({'inputs': [pixels], 'data_samples': [DetDataSample(metainfo=meta)]})[0].pred_instances
     outputs = {'boxes': found.bboxes.numpy(), 'scores': found.scores.numpy(), 'labels': found.labels.numpy()}
     return {**outputs, 'masks': np.asarray(found.masks)} if 'masks' in found else outputs
-
-
-def of_file(file: ExportedFile, image: np.ndarray) -> dict[str, np.ndarray]:
-    """The same of an exported file: one picture, without the rows that are no detection."""
-    outputs = {name: output[0] for name, output in file(image[None]).items()}
-    return detections(outputs, file.description.thresholds, image.shape[:2])
-
-
-def detections(
-    outputs: Mapping[str, np.ndarray], thresholds: Mapping[str, float], size: tuple[int, int], scale: Any = (1.0, 1.0)
-) -> dict[str, np.ndarray]:
-    """The detections of one picture in its own pixels; the scores of a classifier as they are.
-
-    Args:
-        outputs: of a file, for one picture.
-        thresholds: of its description.
-        size: height and width of the picture.
-        scale: the factors by which its width and height were resized.
-    """
-    if 'boxes' not in outputs:
-        return dict(outputs)
-    real = outputs['labels'] >= 0
-    found = {name: output[real] for name, output in outputs.items()}
-    found['boxes'] = found['boxes'] / np.tile(np.asarray(scale, np.float32), 2)
-    if 'masks' in found:
-        found['masks'] = pasted_masks(found['masks'], found['boxes'], size, thresholds['mask'])
-    return found
-
-
-def pasted_masks(masks: np.ndarray, boxes: np.ndarray, size: tuple[int, int], threshold: float) -> np.ndarray:
-    """(K, h, w) probabilities in their boxes -> (K, height, width) masks, as mmdet pastes them."""
-    from mmdet.models.roi_heads.mask_heads.fcn_mask_head import _do_paste_mask
-
-    pasted = np.zeros((len(masks), *size), bool)
-    for i in range(len(masks)):
-        part, where = _do_paste_mask(
-            torch.from_numpy(masks[i : i + 1, None]), torch.from_numpy(boxes[i : i + 1]), *size, skip_empty=True
-        )
-        pasted[(i, *where)] = (part[0] >= threshold).numpy()
-    return pasted
 
 
 def box_ious(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -1,19 +1,17 @@
-"""From a picture file to the input of an exported model, with numpy, OpenCV and Pillow."""
+"""From a picture file to the input of an exported model, and the pictures of a test set that a file is compared on."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import cv2
+import mmcv
 import numpy as np
-from PIL import Image
 
+from ..datasets.transforms.loading import LoadImageFromFile, UnreadableImageError
 from ..errors import SeMmError
 from ..utils.type_names import type_name
 
-_CV2 = {'bilinear': cv2.INTER_LINEAR, 'nearest': cv2.INTER_NEAREST, 'bicubic': cv2.INTER_CUBIC, 'area': cv2.INTER_AREA}
-_PILLOW = {'bilinear': Image.BILINEAR, 'nearest': Image.NEAREST, 'bicubic': Image.BICUBIC, 'lanczos': Image.LANCZOS}
 #: Transforms of a test pipeline that leave the pixels as they are.
 _OTHERS = ('LoadImageFromFile', 'LoadAnnotations', 'PackDetInputs', 'PackInputs')
 
@@ -54,6 +52,10 @@ def describe_resizing(pipeline: Sequence[Mapping[str, Any]]) -> list[dict[str, A
     return steps
 
 
+def _pair(size: Any) -> list[int]:
+    return [int(size)] * 2 if isinstance(size, (int, float)) else [int(side) for side in size]
+
+
 def prepare(image: np.ndarray, steps: Sequence[Mapping[str, Any]], scale: float = 1.0) -> np.ndarray:
     """Resizes and crops a picture as the test pipeline does.
 
@@ -66,9 +68,11 @@ def prepare(image: np.ndarray, steps: Sequence[Mapping[str, Any]], scale: float 
         (H', W', 3).
 
     Example:
-        >>> step = {'resize': [1333, 800], 'keep_ratio': True}
-        >>> prepare(np.zeros((480, 640, 3), np.uint8), [step]).shape
+        >>> image = np.zeros((480, 640, 3), np.uint8)
+        >>> prepare(image, [{'resize': [1333, 800], 'keep_ratio': True}]).shape
         (800, 1067, 3)
+        >>> prepare(image, [{'short_edge': 256}, {'crop': [224, 200]}]).shape
+        (200, 224, 3)
     """
     for step in steps:
         height, width = image.shape[:2]
@@ -77,23 +81,16 @@ def prepare(image: np.ndarray, steps: Sequence[Mapping[str, Any]], scale: float 
             left, top = (max(0, round((have - want) / 2)) for have, want in zip((width, height), wanted, strict=True))
             image = image[top : top + wanted[1], left : left + wanted[0]]
         else:
-            image = _resized(image, resized_size(width, height, step, scale), step)
+            size = _resized_size(width, height, step, scale)
+            how = {name: step[name] for name in ('interpolation', 'backend') if name in step}
+            image = mmcv.imresize(image, size, **how)
     return np.ascontiguousarray(image)
 
 
-def resized_size(width: int, height: int, step: Mapping[str, Any], scale: float = 1.0) -> tuple[int, int]:
-    """The width and height that a step makes of a picture's.
-
-    Example:
-        >>> resized_size(500, 333, {'short_edge': 256}), resized_size(500, 333, {'resize': [64, 32]})
-        ((384, 256), (64, 32))
-    """
+def _resized_size(width: int, height: int, step: Mapping[str, Any], scale: float) -> tuple[int, int]:
     if 'resize' in step:
-        wanted = [round(side * scale) for side in step['resize']]
-        if not step.get('keep_ratio'):
-            return wanted[0], wanted[1]
-        factor = min(max(wanted) / max(width, height), min(wanted) / min(width, height))
-        return int(width * factor + 0.5), int(height * factor + 0.5)
+        wanted = tuple(round(side * scale) for side in step['resize'])
+        return mmcv.rescale_size((width, height), wanted) if step.get('keep_ratio') else wanted
     edge = 'short_edge' if 'short_edge' in step else 'long_edge'
     length = round(step[edge] * scale)
     if (width < height) == (edge == 'short_edge') and width != height:
@@ -101,13 +98,44 @@ def resized_size(width: int, height: int, step: Mapping[str, Any], scale: float 
     return int(length * width / height), length
 
 
-def _resized(image: np.ndarray, size: tuple[int, int], step: Mapping[str, Any]) -> np.ndarray:
-    interpolation = step.get('interpolation', 'bilinear')
-    if step.get('backend') == 'pillow':
-        return np.asarray(Image.fromarray(image).resize(size, _PILLOW[interpolation]))
-    return cv2.resize(image, size, interpolation=_CV2[interpolation])
+def read_picture(path: str) -> np.ndarray:
+    """(H, W, 3), BGR.
+
+    Raises:
+        SeMmError: if it cannot be read.
+    """
+    try:
+        return LoadImageFromFile()({'img_path': path})['img']
+    except UnreadableImageError as error:
+        raise SeMmError(f'{error}; leave it out, or name other pictures') from error
 
 
-def _pair(size: Any) -> list[int]:
-    """(width, height)."""
-    return [int(size)] * 2 if isinstance(size, (int, float)) else [int(side) for side in size]
+def of_test_set(dataset: Any, count: int, resizing: Sequence[Mapping[str, Any]] | None) -> dict[str, np.ndarray]:
+    """Pictures of a test set, (H, W, 3) and BGR, by their names.
+
+    Args:
+        dataset: of mmdet or mmpretrain.
+        count: at most so many, spread over the set.
+        resizing: of :func:`describe_resizing`, for pictures that all become as large as the first one;
+            ``None``: pictures of any size.
+
+    Raises:
+        SeMmError: if the set has neither files nor pixels, or a file cannot be read.
+    """
+    order = np.linspace(0, len(dataset) - 1, count).round().astype(int).tolist()
+    if resizing is not None:
+        order += range(len(dataset))
+    images: dict[str, np.ndarray] = {}
+    shape = None
+    for i in dict.fromkeys(order):
+        info = dataset.get_data_info(i)
+        if 'img' not in info and 'img_path' not in info:
+            raise SeMmError(f'{type(dataset).__name__} of test_dataloader names no files; name pictures by --images')
+        image = info['img'] if 'img' in info else read_picture(info['img_path'])
+        resized = None if resizing is None else prepare(image, resizing).shape
+        shape = shape or resized
+        if resized == shape:
+            images[str(info.get('img_path') or f'test picture {i}')] = image
+        if len(images) == count:
+            break
+    return images

@@ -13,7 +13,7 @@ class Preprocessing(nn.Module):
     """Pictures as OpenCV reads them -> the input of the network: channel order, normalisation, padding.
 
     Args:
-        preprocessor: mmdet's ``DetDataPreprocessor`` or mmpretrain's ``ClsDataPreprocessor``.
+        preprocessor: mmdet's ``DetDataPreprocessor`` or mmpretrain's ``ClsDataPreprocessor``, in evaluation.
 
     Raises:
         SeMmError: for another one, which may do more.
@@ -33,14 +33,15 @@ class Preprocessing(nn.Module):
                 f'model.data_preprocessor is a {name}, which cannot be exported; '
                 'expected DetDataPreprocessor or ClsDataPreprocessor'
             )
-        self.swaps_channels = bool(getattr(preprocessor, '_channel_conversion', getattr(preprocessor, 'to_rgb', False)))
+        for buffer, default in (('mean', 0.0), ('std', 1.0)):
+            value = getattr(preprocessor, buffer, torch.tensor(default)).float().cpu()
+            self.register_buffer(buffer, value.expand(3, 1, 1).clone())
         self.divisor = int(preprocessor.pad_size_divisor)
         self.pad_value = float(preprocessor.pad_value)
-        mean, std = torch.zeros(3, 1, 1), torch.ones(3, 1, 1)
-        if preprocessor._enable_normalize:
-            mean, std = preprocessor.mean.float().cpu(), preprocessor.std.float().cpu()
-        self.register_buffer('mean', mean.expand(3, 1, 1).clone())
-        self.register_buffer('std', std.expand(3, 1, 1).clone())
+        # The two name the option differently: what they make of a blue pixel tells.
+        blue = torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1)
+        pixel = preprocessor({'inputs': blue, 'data_samples': None})['inputs'][0, :, :1, :1].cpu()
+        self.swaps_channels = bool((pixel * self.std + self.mean)[2] > 0.5)
 
     def forward(self, image: Tensor) -> Tensor:
         """(N, H, W, 3), uint8, BGR -> (N, 3, H', W'), float32, H' and W' multiples of the divisor."""

@@ -17,7 +17,7 @@ from ..compat.recording import check_torch, recording_options
 from ..errors import TRACEBACK_VARIABLE, SeMmError
 from .description import Description
 from .forms import Form
-from .runtimes import SECTION, imported, save_openvino
+from .runtimes import SECTION, imported, reason, save_openvino
 
 #: The operator and the modules of each node of a graph.
 Scopes = dict[str, tuple[str, list[str]]]
@@ -108,20 +108,14 @@ def describe(path: Path, description: Description, program: ExportedProgram | No
         torch.export.save(program, str(path), extra_files={SECTION: json.dumps(entries)})
 
 
-def files_of(path: Path) -> list[Path]:
-    """All files of an exported model: OpenVINO's weights are beside its graph."""
-    return [path, path.with_suffix('.bin')] if path.suffix == '.xml' else [path]
-
-
 @contextmanager
 def _explained(what: str) -> Iterator[None]:
     """An exporter's refusal of an operator or a condition in a model as one message."""
     try:
         yield
     except Exception as error:
-        reason = ' '.join(str(error).split())[:400]
         raise SeMmError(
-            f'{what} cannot record this model: {type(error).__name__}: {reason} '
+            f'{what} cannot record this model: {reason(error)} '
             f'(--dynamic batch asks for less; {TRACEBACK_VARIABLE}=1 shows where)'
         ) from error
 
@@ -129,14 +123,11 @@ def _explained(what: str) -> Iterator[None]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without the advice of the exporters to their own developers."""
-    loggers = [logging.getLogger(name) for name in ('torch.onnx', 'torch.export', 'onnxscript', 'onnx_ir')]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        logging.disable(level)

@@ -22,15 +22,8 @@ MOST_PICTURES = 128
 #: Operators in int8; what stands in the networks beside them (sigmoid, exponential, softmax) stays in float.
 _OPERATORS = {'Conv', 'Gemm', 'MatMul', 'Add', 'Relu', 'MaxPool', 'Mul', 'ReduceMean', 'GlobalAveragePool', 'Resize'}
 #: The networks in a form; around them is the arithmetic of boxes.
-_NETWORKS = (
-    'backbone',
-    'neck',
-    'head',
-    'bbox_head.head',
-    'rpn_head.head',
-    'roi_head.bbox_heads',
-    'roi_head.mask_heads',
-)
+_NETWORKS = {'backbone', 'neck', 'head', 'bbox_head.head', 'rpn_head.head'}
+_NETWORKS |= {'roi_head.bbox_heads', 'roi_head.mask_heads'}
 
 
 def quantizable(scopes: Mapping[str, tuple[str, Sequence[str]]], form: nn.Module, keep_gates: bool) -> set[str]:
@@ -45,9 +38,7 @@ def quantizable(scopes: Mapping[str, tuple[str, Sequence[str]]], form: nn.Module
     return {
         node
         for node, (operator, modules) in scopes.items()
-        if operator in _OPERATORS
-        and any(module in _NETWORKS for module in modules)
-        and not (keep_gates and gates & set(modules))
+        if operator in _OPERATORS and _NETWORKS & set(modules) and not (keep_gates and gates & set(modules))
     }
 
 

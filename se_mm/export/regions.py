@@ -55,11 +55,11 @@ class Regions(nn.Module):
     def __init__(self, roi_head: nn.Module) -> None:
         super().__init__()
         cfg = roi_head.test_cfg
-        self.bbox_heads = nn.ModuleList(_stages(roi_head.bbox_head))
-        extractors = _stages(roi_head.bbox_roi_extractor)
+        self.bbox_heads = nn.ModuleList(stages(roi_head.bbox_head))
+        extractors = stages(roi_head.bbox_roi_extractor)
         self.extractors = nn.ModuleList(RegionExtractor(e, 'roi_head.bbox_roi_extractor') for e in extractors)
-        self.mask_heads = nn.ModuleList(_stages(roi_head.mask_head) if roi_head.with_mask else [])
-        extractors = _stages(roi_head.mask_roi_extractor) if roi_head.with_mask else []
+        self.mask_heads = nn.ModuleList(stages(roi_head.mask_head) if roi_head.with_mask else [])
+        extractors = stages(roi_head.mask_roi_extractor) if roi_head.with_mask else []
         self.mask_extractors = nn.ModuleList(RegionExtractor(e, 'roi_head.mask_roi_extractor') for e in extractors)
         self.score_threshold = float(cfg.score_thr)
         self.most = int(cfg.max_per_img)
@@ -119,7 +119,8 @@ def without_padding(found: Boxes) -> tuple[Tensor, ...]:
     return boxes, found.scores.clamp(min=0), torch.where(real, found.labels, -1)
 
 
-def _stages(modules: nn.Module) -> list[nn.Module]:
+def stages(modules: nn.Module) -> list[nn.Module]:
+    """The stages of a cascade; a single module is one stage."""
     return list(modules) if isinstance(modules, nn.ModuleList) else [modules]
 
 

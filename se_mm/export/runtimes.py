@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -19,10 +20,10 @@ SECTION = 'se_mm'
 
 
 class ExportedFile:
-    """A file that ``tools/export.py`` wrote, ready to run.
+    """A file that ``tools/export.py`` wrote, ready to run on the CPU.
 
     Args:
-        path: ``.onnx``, ``.xml`` (its ``.bin`` beside it) or ``.pt2``.
+        path: ``.onnx`` for ONNX Runtime, ``.xml`` (its ``.bin`` beside it) for OpenVINO, ``.pt2`` for torch.
         threads: of the CPU; ``None``: as many as torch has.
 
     Raises:
@@ -34,15 +35,16 @@ class ExportedFile:
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
         self.path = str(path)
+        if not is_exported(self.path):
+            raise SeMmError(f'{path} is no exported model; expected a name that ends with {", ".join(RUNTIMES)}')
         if not Path(path).is_file():
             raise SeMmError(f'exported model {path} does not exist (looked in {Path(path).absolute()})')
         try:
-            entries = self._load(threads or torch.get_num_threads())
+            self._run, entries = RUNTIMES[Path(path).suffix](self.path, threads or torch.get_num_threads())
         except SeMmError:
             raise
-        except Exception as error:  # whatever a runtime raises for a file that is not what it should be
-            reason = ' '.join(str(error).split())[:300]
-            raise SeMmError(f'exported model {path} cannot be read: {type(error).__name__}: {reason}') from error
+        except Exception as error:  # each runtime has its own
+            raise SeMmError(f'exported model {path} cannot be read: {reason(error)}') from error
         self.description = Description.of_entries(entries, self.path)
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -54,90 +56,71 @@ class ExportedFile:
         Raises:
             SeMmError: if these are no such pictures, the file takes another size, or its runtime fails.
         """
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+        shape, wanted, least = images.shape, self.description.input_size, self.description.least_side
+        if images.dtype != np.uint8 or images.ndim != 4 or shape[3] != 3:
+            raise SeMmError(f'{self.path} takes pictures (N, H, W, 3) of uint8, got {tuple(shape)} of {images.dtype}')
+        given = ' x '.join(map(str, shape[:3]))
+        if any(want not in (None, have) for want, have in zip(wanted, shape[:3], strict=True)):
+            expected = ' x '.join('any' if want is None else str(want) for want in wanted)
             raise SeMmError(
-                f'{self.path} takes pictures (N, H, W, 3) of uint8, got {tuple(images.shape)} of {images.dtype}'
-            )
-        wanted = self.description.input_size
-        given = images.shape[:3]
-        if any(want not in (None, have) for want, have in zip(wanted, given, strict=True)):
-            said = ' x '.join('any' if want is None else str(want) for want in wanted)
-            raise SeMmError(
-                f'{self.path} takes batches of {said} pixels, got {" x ".join(map(str, given))}; '
+                f'{self.path} takes batches of {expected} pixels, got {given}; '
                 'export it again with --dynamic batch,size'
             )
-        if min(given[1:]) < self.description.least_side:
+        if min(shape[1:3]) < least:
             raise SeMmError(
-                f'{self.path} takes pictures of {self.description.least_side} pixels and more a side, got '
-                f'{given[1]} x {given[2]}; resize them first'
+                f'{self.path} takes pictures of {least} pixels and more a side, got {shape[1]} x {shape[2]}; '
+                'resize them first'
             )
         try:
             outputs = self._run(np.ascontiguousarray(images))
-        except Exception as error:  # as a runtime likes
-            reason = ' '.join(str(error).split())[:300]
+        except Exception as error:  # each runtime has its own
             hint = '' if wanted[1] else '; a network with layers of a fixed size, as FcaLayer, needs --dynamic batch'
-            raise SeMmError(
-                f'{self.path} cannot be run on {" x ".join(map(str, given))}: {type(error).__name__}: {reason}{hint}'
-            ) from error
+            raise SeMmError(f'{self.path} cannot be run on {given}: {reason(error)}{hint}') from error
         return dict(zip(self.description.outputs, outputs, strict=True))
 
-    def _load(self, threads: int) -> dict[str, str]:
-        """Makes the file ready; its metadata."""
-        raise NotImplementedError
 
-    def _run(self, images: np.ndarray) -> list[np.ndarray]:
-        raise NotImplementedError
+#: What the loader of a runtime gives: a function from a batch to the outputs in their order, and the file's metadata.
+Loaded = tuple[Callable[[np.ndarray], list[np.ndarray]], Mapping[str, str]]
 
 
-class OnnxFile(ExportedFile):
-    """By ONNX Runtime on the CPU."""
-
-    def _load(self, threads: int) -> dict[str, str]:
-        self.session = onnx_session(self.path, threads)
-        return self.session.get_modelmeta().custom_metadata_map
-
-    def _run(self, images: np.ndarray) -> list[np.ndarray]:
-        return self.session.run(None, {self.session.get_inputs()[0].name: images})
+def _load_onnx(path: str, threads: int) -> Loaded:
+    session = onnx_session(path, threads)
+    name = session.get_inputs()[0].name
+    return lambda images: session.run(None, {name: images}), session.get_modelmeta().custom_metadata_map
 
 
-class OpenVinoFile(ExportedFile):
-    """By OpenVINO on the CPU, in float32 where the file is not quantised."""
-
-    def _load(self, threads: int) -> dict[str, str]:
-        openvino = imported('openvino')
-        model = openvino.Core().read_model(self.path)
-        self.request = openvino_request(model, threads)
-        if not model.has_rt_info([SECTION]):
-            return {}
-        return {name: str(getattr(value, 'value', value)) for name, value in model.get_rt_info([SECTION]).value.items()}
-
-    def _run(self, images: np.ndarray) -> list[np.ndarray]:
-        return [np.array(output) for output in self.request.infer([images]).values()]
+def _load_openvino(path: str, threads: int) -> Loaded:
+    model = imported('openvino').Core().read_model(path)
+    request = openvino_request(model, threads)
+    entries = model.get_rt_info([SECTION]).value if model.has_rt_info([SECTION]) else {}
+    entries = {name: str(getattr(value, 'value', value)) for name, value in entries.items()}
+    return lambda images: [np.array(output) for output in request.infer([images]).values()], entries
 
 
-class TorchFile(ExportedFile):
-    """A program of ``torch.export``, by torch."""
+def _load_torch(path: str, threads: int) -> Loaded:
+    from . import operators  # noqa: F401 (registers what the program calls)
 
-    def _load(self, threads: int) -> dict[str, str]:
-        from . import operators  # noqa: F401 (registers what the program calls)
+    extra: dict[str, Any] = {SECTION: ''}
+    module = torch.export.load(path, extra_files=extra).module()
 
-        self.threads = threads
-        extra: dict[str, Any] = {SECTION: ''}
-        self.module = torch.export.load(self.path, extra_files=extra).module()
-        return json.loads(extra[SECTION] or '{}')
-
-    def _run(self, images: np.ndarray) -> list[np.ndarray]:
+    @torch.no_grad()
+    def run(images: np.ndarray) -> list[np.ndarray]:
         before = torch.get_num_threads()
-        torch.set_num_threads(self.threads)
+        torch.set_num_threads(threads)
         try:
-            with torch.no_grad():
-                return [output.numpy() for output in self.module(torch.from_numpy(images))]
+            return [output.numpy() for output in module(torch.from_numpy(images))]
         finally:
             torch.set_num_threads(before)
 
+    return run, json.loads(extra[SECTION] or '{}')
+
 
 #: By the ending of the file.
-RUNTIMES: dict[str, type[ExportedFile]] = {'.onnx': OnnxFile, '.xml': OpenVinoFile, '.pt2': TorchFile}
+RUNTIMES: dict[str, Callable[[str, int], Loaded]] = {
+    '.onnx': _load_onnx,
+    '.xml': _load_openvino,
+    '.pt2': _load_torch,
+}
 
 
 def is_exported(path: str) -> bool:
@@ -148,13 +131,6 @@ def is_exported(path: str) -> bool:
         (True, False)
     """
     return Path(path).suffix in RUNTIMES
-
-
-def open_exported(path: str | Path, threads: int | None = None) -> ExportedFile:
-    """An exported file with the runtime of its ending; see :class:`ExportedFile`."""
-    if Path(path).suffix not in RUNTIMES:
-        raise SeMmError(f'{path} is no exported model; expected a name that ends with {", ".join(RUNTIMES)}')
-    return RUNTIMES[Path(path).suffix](path, threads)
 
 
 def onnx_session(path: str, threads: int) -> Any:
@@ -187,6 +163,16 @@ def save_openvino(model: Any, path: Path) -> None:
     imported('openvino').save_model(model, str(temporary), compress_to_fp16=False)
     for suffix in ('.xml', '.bin'):
         temporary.with_suffix(suffix).replace(path.with_suffix(suffix))
+
+
+def reason(error: Exception) -> str:
+    """What an exporter or a runtime raised, in one line.
+
+    Example:
+        >>> reason(ValueError('no  such node'))
+        'ValueError: no such node'
+    """
+    return f'{type(error).__name__}: {" ".join(str(error).split())[:400]}'
 
 
 def imported(name: str) -> ModuleType:

@@ -12,7 +12,7 @@ import pytest
 from support.commands import CAN_FORK, output, tool
 from support.helpers import REPOSITORY
 
-from se_mm.export import programs
+from se_mm.export import writing
 from se_mm.export.parity import box_ious
 
 onnx = pytest.importorskip('onnx')
@@ -115,8 +115,8 @@ def test_a_file_that_disagrees_is_refused_and_leaves_nothing(exported, given, tm
         onnx.save(model, str(path))
         return {}
 
-    monkeypatch.setattr(programs, 'recorded', lambda *args: None)
-    monkeypatch.setattr(programs, 'write_onnx', write_another_operator)
+    monkeypatch.setattr(writing, 'recorded', lambda *args: None)
+    monkeypatch.setattr(writing, 'write_onnx', write_another_operator)
     done = tool('export', *given, '-o', tmp_path / 'out', *OPTIONS)
     assert done.returncode == 2
     assert 'does not give what PyTorch gives and is not kept' in done.stderr

@@ -11,14 +11,12 @@ from support.helpers import REPOSITORY
 from support.small_models import DETECTORS, built, classifier, description, detector_config, pictures
 
 from se_mm import SeMmError
-from se_mm.apis.export import compare
 from se_mm.config.load import load_config
-from se_mm.export import programs
-from se_mm.export.compared_pictures import of_test_set, refuse_other_sizes, sizes_of
-from se_mm.export.description import thresholds_of
+from se_mm.export import programs, runtimes
 from se_mm.export.forms import export_form
-from se_mm.export.parity import of_pytorch
-from se_mm.export.runtimes import ExportedFile, open_exported
+from se_mm.export.parity import compare, predicted
+from se_mm.export.pictures import of_test_set
+from se_mm.export.runtimes import ExportedFile
 
 onnx = pytest.importorskip('onnx')
 pytest.importorskip('onnxscript')
@@ -35,7 +33,6 @@ def written(model, path: Path, suffixes=('.onnx', '.xml'), precision='fp32') -> 
     """A model in the formats of the installed runtimes, opened."""
     form = export_form(model, half=precision == 'fp16')
     program = programs.recorded(form, (150, 200), ('batch', 'size'))
-    said = description(form, thresholds_of(model) if form.task == 'detection' else {}, precision=precision)
     files = []
     programs.write_onnx(program, form, path)
     for suffix in suffixes:
@@ -43,8 +40,8 @@ def written(model, path: Path, suffixes=('.onnx', '.xml'), precision='fp32') -> 
         file = path.with_suffix(suffix)
         if suffix == '.xml':
             programs.write_openvino(path, file, half=False)
-        programs.describe(file, said, program)
-        files.append(open_exported(file))
+        programs.describe(file, description(form, precision=precision), program)
+        files.append(ExportedFile(file))
     return files
 
 
@@ -74,19 +71,16 @@ def test_a_classifier_scores_as_in_pytorch(name, tmp_path):
                 file(wrong)
 
 
-class _Failing(ExportedFile):
-    """As ONNX Runtime with FcaLayer, whose pooling is recorded for the sizes that it saw."""
+def test_an_error_of_a_runtime_is_one_message(tmp_path, monkeypatch):
+    def load(path, threads):
+        def run(images):  # as ONNX Runtime with FcaLayer, whose pooling is recorded for the sizes that it saw
+            raise RuntimeError('indices element out of\n data bounds')
 
-    def _load(self, threads: int) -> dict[str, str]:
-        return description(export_form(classifier(CLASSIFIERS['SE-ResNet'])), {}).entries()
+        return run, description(export_form(classifier(CLASSIFIERS['SE-ResNet']))).entries()
 
-    def _run(self, images: np.ndarray) -> list[np.ndarray]:
-        raise RuntimeError('indices element out of\n data bounds')
-
-
-def test_an_error_of_a_runtime_is_one_message(tmp_path):
+    monkeypatch.setitem(runtimes.RUNTIMES, '.onnx', load)
     (tmp_path / 'model.onnx').touch()
-    file = _Failing(tmp_path / 'model.onnx')
+    file = ExportedFile(tmp_path / 'model.onnx')
     message = 'model.onnx cannot be run on 1 x 64 x 80: RuntimeError: indices element out of data bounds; .*FcaLayer'
     with pytest.raises(SeMmError, match=message):
         file(np.zeros((1, 64, 80, 3), np.uint8))
@@ -105,32 +99,21 @@ def test_a_network_with_small_strides_takes_small_pictures_of_a_free_size():
     program = programs.recorded(form, (32, 32), ('batch', 'size')).module()
     for image in (*pictures(1, 30, 40).values(), np.full((5, 7, 3), 90, np.uint8)):
         (scores,) = program(torch.from_numpy(image[None]))
-        np.testing.assert_allclose(scores[0], of_pytorch(model, image)['scores'], rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(scores[0], predicted(model, 'classification', image)['scores'], rtol=1e-4, atol=1e-6)
 
 
-class _Pictures:
-    """A test set of arrays."""
-
-    def __init__(self, *sizes: tuple[int, int]) -> None:
-        self.sizes = sizes
-
-    def __len__(self) -> int:
-        return len(self.sizes)
+class _Pictures(list):
+    """A test set of arrays of these sizes."""
 
     def get_data_info(self, i: int) -> dict:
-        height, width = self.sizes[i]
-        return dict(img=np.full((height, width, 3), i, np.uint8), img_path=f'{i}.png', height=height, width=width)
+        return dict(img=np.full((*self[i], 3), i, np.uint8), img_path=f'{i}.png')
 
 
 def test_a_file_of_a_fixed_size_is_compared_on_pictures_of_that_size():
     resizing = [{'resize': [128, 96], 'keep_ratio': True}]
-    sizes = [(96, 128), (96, 96), (48, 64), (50, 70), (30, 40), (20, 80), (60, 60)]
-    found = of_test_set(_Pictures(*sizes), 3, resizing)
-    assert [image[0, 0, 0] for image in found.values()] == [0, 2, 4]
-    assert [image[0, 0, 0] for image in of_test_set(_Pictures(*sizes), 3, None).values()] == [0, 3, 6]
-    refuse_other_sizes(sizes_of(_Pictures((96, 128), (48, 64)), resizing), (96, 128))
-    with pytest.raises(SeMmError, match=r'takes the 96x128 of the first picture alone, and 1.png becomes 96x96; use'):
-        refuse_other_sizes(sizes_of(_Pictures(*sizes), resizing), (96, 128))
+    pictures = _Pictures([(96, 128), (96, 96), (48, 64), (50, 70), (30, 40), (20, 80), (60, 60)])
+    for steps, chosen in ((resizing, [0, 2, 4]), (None, [0, 3, 6])):
+        assert [image[0, 0, 0] for image in of_test_set(pictures, 3, steps).values()] == chosen
 
 
 @pytest.mark.soak

@@ -12,16 +12,26 @@ from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from mmengine.dataset import Compose
 from mmengine.registry import TRANSFORMS
 from mmpretrain.models import ClsDataPreprocessor
-from support.small_models import DETECTORS, built, detector_config, pictures
+from support.small_models import DETECTORS, built, description, detector_config, pictures
 
 from se_mm import SeMmError
 from se_mm.export import operators
 from se_mm.export.candidates import Boxes, best_boxes, nms_settings
+from se_mm.export.exported_model import ExportedModel
 from se_mm.export.forms import export_form
-from se_mm.export.parity import LIMITS, Comparison, detections, of_pytorch
+from se_mm.export.parity import LIMITS, Comparison, predicted
 from se_mm.export.pictures import describe_resizing, prepare
 from se_mm.export.preprocessing import Preprocessing
 from se_mm.export.regions import RegionExtractor
+
+
+class _NotYetAFile:
+    def __init__(self, form):
+        self.form, self.description = form, description(form)
+
+    def __call__(self, images):
+        outputs = (output.numpy() for output in self.form(torch.from_numpy(images)))
+        return dict(zip(self.form.names, outputs, strict=True))
 
 
 @pytest.mark.parametrize('name', DETECTORS)
@@ -31,14 +41,11 @@ def test_a_detector_finds_what_mmdets_own_postprocessing_finds(name):
         cfg.model.roi_head.bbox_head[1].reg_class_agnostic = False
     model = built(cfg)
     form = export_form(model)
-    comparison = Comparison(LIMITS['fp32'], score_threshold=0.05, most=100)
+    exported = ExportedModel(_NotYetAFile(form))
+    comparison = Comparison(LIMITS['fp32'], form.thresholds['score'], form.thresholds['max_per_image'])
     for height, width in ((150, 200), (129, 250)):
         for key, image in pictures(2, height, width).items():
-            outputs = dict(
-                zip(form.names, (out[0].numpy() for out in form(torch.from_numpy(image[None]))), strict=True)
-            )
-            found = detections(outputs, {'mask': 0.5}, image.shape[:2])
-            comparison.add(key, image, of_pytorch(model, image), found)
+            comparison.add(key, image, *(predicted(network, 'detection', image) for network in (model, exported)))
     assert not comparison.disagreements
     assert comparison.boxes > 100
     assert comparison.masks == (comparison.boxes if name == 'Mask R-CNN' else 0)
@@ -121,21 +128,17 @@ def test_pixels_are_those_of_the_models_preprocessor(theirs):
     torch.testing.assert_close(Preprocessing(theirs)(image), expected)
 
 
+EDGE = dict(type='ResizeEdge', scale=73, edge='short')
+
+
 @pytest.mark.parametrize(
     ('scope', 'pipeline'),
     [
         ('mmdet', [dict(type='Resize', scale=(333, 200), keep_ratio=True)]),
-        ('mmdet', [dict(type='Resize', scale=(96, 64), keep_ratio=False)]),
-        ('mmdet', [dict(type=Resize, scale=(96, 64), keep_ratio=True)]),  # as in mmengine's new configs
-        ('mmpretrain', [dict(type='ResizeEdge', scale=73, edge='short'), dict(type='CenterCrop', crop_size=64)]),
-        (
-            'mmpretrain',
-            [
-                dict(type='ResizeEdge', scale=73, edge='short', backend='pillow', interpolation='bicubic'),
-                dict(type='CenterCrop', crop_size=(64, 50)),
-            ],
-        ),
-        ('mmpretrain', [dict(type='Resize', scale=(80, 80)), dict(type='CenterCrop', crop_size=77)]),
+        ('mmdet', [dict(type=Resize, scale=(96, 64), keep_ratio=False)]),  # a class, as in mmengine's new configs
+        ('mmpretrain', [EDGE, dict(type='CenterCrop', crop_size=64)]),
+        ('mmpretrain', [dict(EDGE, edge='long', backend='pillow', interpolation='bicubic')]),
+        ('mmpretrain', [dict(type='Resize', scale=(80, 80)), dict(type='CenterCrop', crop_size=(77, 50))]),
     ],
 )
 @pytest.mark.parametrize('size', [(120, 170), (171, 93), (100, 100)])

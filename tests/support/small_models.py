@@ -77,7 +77,7 @@ def classifier(backbone: dict) -> nn.Module:
     return built(Config(dict(model=model)), 'mmpretrain')
 
 
-def description(form: nn.Module, thresholds: dict[str, float], **changes: Any) -> Description:
+def description(form: nn.Module, **changes: Any) -> Description:
     """What an exported file of a form says about itself."""
     entries = dict(
         task=form.task,
@@ -89,7 +89,7 @@ def description(form: nn.Module, thresholds: dict[str, float], **changes: Any) -
         std=[],
         to_rgb=True,
         outputs=list(form.names),
-        thresholds=thresholds,
+        thresholds=form.thresholds,
         precision='fp32',
         config='',
         config_sha256='',
