@@ -2,9 +2,9 @@
 
 Importing this package imports neither torch nor mmengine, and changes nothing but names: the
 scope ``se_mm`` of the registries, the checkpoint scheme ``timm://``, configs named ``se_mm::``
-and, where mmcv has no compiled operators, ``mmcv._ext`` (:mod:`se_mm.compat`). For the last
-it has to be imported before ``mmcv.ops``, which ``mmdet.models`` imports. The public names
-below are imported on first use.
+and, where mmcv has no compiled operators, ``mmcv._ext`` (docs/import.md). For the last it has
+to be imported before ``mmcv.ops``, which ``mmdet.models`` imports. The public names below are
+imported on first use.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from . import compat
+from .compat import mmcv_ext, mmengine_tables
 from .errors import SeMmError
 from .version import __version__
+from .weights import timm_scheme
 
-compat.prepare()
+for _part in (mmcv_ext, mmengine_tables, timm_scheme):
+    _part.install()
 
 _PUBLIC = {
     'SELayer': 'se_mm.models.attention',

@@ -23,38 +23,22 @@ _HOOKS = (
     'skipped_data',
 )
 
-DATASETS = Registry(
-    'dataset',
-    parent=mmengine_registry.DATASETS,
-    scope='se_mm',
-    locations=['se_mm.datasets.places365', 'se_mm.datasets.cifar'],
-)
-DATA_SAMPLERS = Registry(
-    'data sampler',
-    parent=mmengine_registry.DATA_SAMPLERS,
-    scope='se_mm',
-    locations=['se_mm.engine.repeatable'],
-)
-HOOKS = Registry(
-    'hook',
-    parent=mmengine_registry.HOOKS,
-    scope='se_mm',
-    locations=['se_mm.engine.repeatable', *(f'se_mm.engine.hooks.{name}' for name in _HOOKS)],
-)
-LOOPS = Registry('loop', parent=mmengine_registry.LOOPS, scope='se_mm', locations=['se_mm.engine.loops'])
-METRICS = Registry(
-    'metric', parent=mmengine_registry.METRICS, scope='se_mm', locations=['se_mm.evaluation.top_k_error']
-)
-MODELS = Registry('model', parent=mmengine_registry.MODELS, scope='se_mm', locations=['se_mm.models.registered'])
-OPTIM_WRAPPERS = Registry(
-    'optim wrapper',
-    parent=mmengine_registry.OPTIM_WRAPPERS,
-    scope='se_mm',
-    locations=['se_mm.engine.optim_wrappers'],
-)
-TRANSFORMS = Registry(
-    'transform',
-    parent=mmengine_registry.TRANSFORMS,
-    scope='se_mm',
-    locations=[f'se_mm.datasets.transforms.{name}' for name in ('crops', 'jitter', 'loading')],
+
+def _child_of(parent: Registry, *modules: str) -> Registry:
+    """A registry of ours below one of mmengine's, and the modules of this package that fill it."""
+    return Registry(parent.name, parent=parent, scope='se_mm', locations=[f'se_mm.{module}' for module in modules])
+
+
+DATASETS = _child_of(mmengine_registry.DATASETS, 'datasets.places365', 'datasets.cifar')
+DATA_SAMPLERS = _child_of(mmengine_registry.DATA_SAMPLERS, 'engine.repeatable')
+HOOKS = _child_of(mmengine_registry.HOOKS, 'engine.repeatable', *(f'engine.hooks.{name}' for name in _HOOKS))
+LOOPS = _child_of(mmengine_registry.LOOPS, 'engine.loops')
+METRICS = _child_of(mmengine_registry.METRICS, 'evaluation.top_k_error')
+MODELS = _child_of(mmengine_registry.MODELS, 'models.registered')
+OPTIM_WRAPPERS = _child_of(mmengine_registry.OPTIM_WRAPPERS, 'engine.optim_wrappers')
+TRANSFORMS = _child_of(
+    mmengine_registry.TRANSFORMS,
+    'datasets.transforms.crops',
+    'datasets.transforms.jitter',
+    'datasets.transforms.loading',
 )

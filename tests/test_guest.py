@@ -146,7 +146,7 @@ from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.runner import CheckpointLoader
 print(MODULE2PACKAGE['se_mm'], CheckpointLoader._schemes['timm://'].__module__)
 """
-    assert python(code).split() == ['se_mm', 'se_mm.compat.mmengine_tables']
+    assert python(code).split() == ['se_mm', 'se_mm.weights.timm_scheme']
 
 
 def test_watched_modules_keep_their_specs_and_can_be_reloaded():

@@ -9,7 +9,7 @@ from .arguments import ATTENTION_HELP
 
 EXAMPLES = """\
   %(prog)s mmdet::retinanet/retinanet_r50_fpn_1x_coco.py -o my_config.py --reduction 8
-  %(prog)s mmdet::retinanet/retinanet_r50_fpn_1x_coco.py -o my_config.py --attention cbam --max-params +2%%
+  %(prog)s mmdet::retinanet/retinanet_r50_fpn_1x_coco.py -o my_config.py --attention cbam,reduction=8
 """
 
 
@@ -19,11 +19,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--force', action='store_true', help='write over a file that is there')
     parser.add_argument('--attention', metavar='LAYER', help=ATTENTION_HELP)
     parser.add_argument('--reduction', type=int, nargs='+', default=[16], help='r: one, or one for each stage')
-    parser.add_argument(
-        '--max-params',
-        metavar='+2%',
-        help='what attention may add, of the parameters of the backbone or as a number; chooses larger reductions',
-    )
     parser.add_argument('--se-stages', type=int, nargs='+', metavar='STAGE', help='stages with SE, from 0 (all)')
     parser.add_argument('--no-se-bias', action='store_true', help='no biases in the layers of the excitation')
     parser.add_argument('--se-init', choices=['default', 'identity'], help='identity: start equal to the plain network')
@@ -31,27 +26,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from .. import SeMmError
-    from ..config.attention import attention_named
-    from ..config.load import load_config
-    from ..swap import plan_swap, write_twin
+    from ..apis.swap import swap
 
-    if args.output.exists() and not args.force:
-        raise SeMmError(f'{args.output} is there already; --force writes over it')
-    cfg = load_config(args.config)
-    swap = plan_swap(
-        cfg,
+    lines = swap(
+        args.config,
+        args.output,
+        overwrite=args.force,
+        attention=args.attention,
         reduction=args.reduction[0] if len(args.reduction) == 1 else tuple(args.reduction),
         se_stages=args.se_stages and tuple(args.se_stages),
         se_bias=not args.no_se_bias,
         se_init=args.se_init,
         weights=args.weights,
-        attention=args.attention and attention_named(args.attention),
-        max_params=args.max_params,
     )
-    print('\n'.join(swap.said))
-    if swap.changes:
-        write_twin(swap, cfg, args.config, args.output)
-        print(f'written: {args.output}')
-    else:
-        print('nothing to change: no file is written')
+    print('\n'.join(lines))

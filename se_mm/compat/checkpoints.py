@@ -30,8 +30,7 @@ _LOCK = RLock()
 def log_classes_allowed() -> Iterator[None]:
     """While it lasts ``torch.load(weights_only=True)`` reads mmengine's log too, and the arguments of a command.
 
-    No file can run code through it: in the place of ``getattr``, which the log's statistics are
-    pickled through, stands a look-up of those statistics alone.
+    No file can run code through it: ``getattr``, by which the log's statistics are pickled, finds those alone.
     """
     with _LOCK:
         before = serialization.get_safe_globals()

@@ -1,11 +1,19 @@
-"""Compiled modules as they were before ``torch.compile``: a graph that is there already ignores new hooks."""
+"""What ``torch.compile`` and data-parallel training wrap around modules, and add to names.
+
+torch has no public way from a compiled module to the one in it, nor from a compiled call to the plain one: hence
+``_orig_mod`` and ``_compiled_call_impl``. A graph that is there already ignores new hooks.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from torch import nn
+
+#: What wrappers add to names.
+_WRAPPERS = r'^module\.|\b_orig_mod\.|\.?\b_orig_mod$'
 
 
 def original(module: nn.Module) -> nn.Module:
@@ -28,15 +36,14 @@ def original_name(name: str) -> str:
         >>> original_name('module.backbone._orig_mod.layer1.0')
         'backbone.layer1.0'
     """
-    name = name.removeprefix('module.')
-    return '.'.join(part for part in name.split('.') if part != '_orig_mod')
+    return re.sub(_WRAPPERS, '', name)
 
 
 @contextmanager
 def eager(model: nn.Module) -> Iterator[None]:
     """While it lasts, compiled modules run operator by operator, so that hooks are called.
 
-    Both forms are undone: ``module.compile()``, and modules that ``torch.compile(module)`` wrapped.
+    ``module.compile()`` is undone, and so is ``torch.compile(module)``.
     """
     in_place, wrapped = [], []
     for module in model.modules():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import itertools
 import platform
+import re
 import traceback
 from importlib.metadata import PackageNotFoundError, version
 
@@ -37,17 +38,10 @@ MODULES = (
 
 
 def report() -> tuple[list[str], bool]:
-    """The lines that ``tools/check_env.py`` prints, and whether everything imports.
-
-    Example:
-        >>> lines, works = report()
-        >>> lines[0].split()[0], works
-        ('se_mm', True)
-    """
+    """The lines that ``tools/check_env.py`` prints, and whether everything imports."""
     names = ('torch', 'torchvision', 'timm', 'numpy', *itertools.chain(*DISTRIBUTIONS.values()))
     rows = [('se_mm', __version__), *((name, _version(name)) for name in names if _version(name)), *_machine()]
-    stacks = {name: [d for d in distributions if _version(d)] for name, distributions in DISTRIBUTIONS.items()}
-    present = [name for name, found in stacks.items() if found]
+    present = [name for name, distributions in DISTRIBUTIONS.items() if any(map(_version, distributions))]
     works = len(present) == 1
     rows.append(('stack', ', '.join(present) if works else STACK_ADVICE[bool(present)]))
     for module in MODULES:
@@ -58,8 +52,7 @@ def report() -> tuple[list[str], bool]:
             works = False
             rows.append(('import', f'{module}: FAILED\n{traceback.format_exc()}'))
     if works:
-        kernels = f'torchvision stands in ({", ".join(_stand_ins())})' if mmcv_ext.is_stand_in() else 'compiled'
-        rows.append(('mmcv.ops', kernels))
+        rows.append(('mmcv.ops', f'torchvision stands in ({_stand_ins()})' if mmcv_ext.is_stand_in() else 'compiled'))
     width = max(len(name) for name, _ in rows)
     return [f'{name:{width}}  {value}' for name, value in rows], works
 
@@ -84,8 +77,8 @@ def _version(distribution: str) -> str:
         return ''
 
 
-def _stand_ins() -> list[str]:
+def _stand_ins() -> str:
     from .ops import OPERATORS
 
-    names = (name.split('_forward')[0] for name in OPERATORS if 'backward' not in name and not name.startswith('get_'))
-    return sorted(set(names))
+    operators = {re.sub('_(forward|backward).*', '', name) for name in OPERATORS if not name.startswith('get_')}
+    return ', '.join(sorted(operators))

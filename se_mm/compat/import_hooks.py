@@ -1,17 +1,16 @@
 """Import hooks for the few modules of other packages that se_mm adds to.
 
 ``import se_mm`` has to be cheap and may not import mmengine or mmcv. One finder in front of
-Python's own therefore watches for a few module names and replaces the loader of those alone.
+Python's own therefore watches for a few module names.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from importlib.abc import Loader, MetaPathFinder
+from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
 
 #: Takes the spec that the other finders have for a module (``None``: there is none), returns the one to use.
 SpecHook = Callable[[ModuleSpec | None], ModuleSpec | None]
@@ -52,29 +51,19 @@ def after_import(name: str, callback: Callable[[ModuleType], None]) -> None:
     """
 
     def hook(spec: ModuleSpec | None) -> ModuleSpec | None:
-        if spec is not None and spec.loader is not None:
-            spec.loader = _CallbackLoader(spec.loader, callback)
+        loader = spec and spec.loader
+        if loader is None:
+            return spec
+        execute = loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            execute(module)
+            if module.__name__ == name:  # the loader of a zip file is that of all modules in it
+                callback(module)
+
+        loader.exec_module = exec_module
         return spec
 
     add_hook(name, hook)
     if name in sys.modules:
         callback(sys.modules[name])
-
-
-class _CallbackLoader(Loader):
-    """The loader that it wraps, put back in its place before the module runs."""
-
-    def __init__(self, loader: Loader, callback: Callable[[ModuleType], None]) -> None:
-        self.loader = loader
-        self.callback = callback
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return self.loader.create_module(spec)
-
-    def exec_module(self, module: ModuleType) -> None:
-        module.__spec__.loader = module.__loader__ = self.loader
-        self.loader.exec_module(module)
-        self.callback(module)
-
-    def __getattr__(self, name: str) -> Any:  # get_source, get_code, is_package ...
-        return getattr(self.loader, name)

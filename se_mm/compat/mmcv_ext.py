@@ -43,12 +43,7 @@ def _spec(compiled: ModuleSpec | None) -> ModuleSpec:
 
 
 def is_stand_in() -> bool:
-    """Whether ``mmcv.ops`` runs on the stand-ins; imports ``mmcv._ext`` to find out.
-
-    Example:
-        >>> is_stand_in() in (True, False)
-        True
-    """
+    """Whether ``mmcv.ops`` runs on the stand-ins; imports ``mmcv._ext`` to find out."""
     return isinstance(importlib.import_module(EXT_NAME), StandIn)
 
 
@@ -58,14 +53,11 @@ class StandIn(ModuleType):
     def __getattr__(self, name: str) -> Callable[..., NoReturn]:
         if name.startswith('__'):
             raise AttributeError(name)
-        return _missing_operator(name)
 
+        def missing(*args: Any, **kwargs: Any) -> NoReturn:
+            raise SeMmError(f'mmcv operator {name!r} has no stand-in in se_mm; {HOW_TO_COMPILE}')
 
-def _missing_operator(name: str) -> Callable[..., NoReturn]:
-    def raise_missing(*args: Any, **kwargs: Any) -> NoReturn:
-        raise SeMmError(f'mmcv operator {name!r} has no stand-in in se_mm; {HOW_TO_COMPILE}')
-
-    return raise_missing
+        return missing
 
 
 class _ExtLoader(Loader):
@@ -82,7 +74,11 @@ class _ExtLoader(Loader):
             except (ImportError, OSError) as error:
                 reason = f"mmcv's compiled operators do not load ({error})"
         self.compiled = None
-        _announce(reason)
+        import torchvision
+        from mmengine.logging import print_log
+
+        kernels = f"torchvision {torchvision.__version__}'s kernels stand in for them (se_mm.compat)"
+        print_log(f'{reason}: {kernels}', logger='current', level=logging.INFO)
         return StandIn(EXT_NAME)
 
     def exec_module(self, module: ModuleType) -> None:
@@ -92,14 +88,3 @@ class _ExtLoader(Loader):
         from .ops import OPERATORS
 
         vars(module).update(OPERATORS)
-
-
-def _announce(reason: str) -> None:
-    import torchvision
-    from mmengine.logging import print_log
-
-    print_log(
-        f"{reason}: torchvision {torchvision.__version__}'s kernels stand in for them (se_mm.compat)",
-        logger='current',
-        level=logging.INFO,
-    )

@@ -25,12 +25,7 @@ def check_torch() -> None:
 
 
 def recording_options() -> dict[str, Any]:
-    """Arguments of ``torch.export.export`` with which conditions on a free size are checked when the program runs.
-
-    Example:
-        >>> set(recording_options()) <= {'strict', 'prefer_deferred_runtime_asserts_over_guards'}
-        True
-    """
+    """Arguments of ``torch.export.export`` with which conditions on a free size are checked when the program runs."""
     known = inspect.signature(torch.export.export).parameters
     options = {'strict': False, 'prefer_deferred_runtime_asserts_over_guards': True}
     return {name: value for name, value in options.items() if name in known}

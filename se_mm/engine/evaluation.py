@@ -14,6 +14,7 @@ from mmengine.runner import Runner, load_state_dict
 from torch import nn
 
 from ..compat.compiled import original_name
+from ..compat.metadata import metadata_of, set_metadata
 from ..config.loaders import datasets_of
 from ..errors import SeMmError
 from ..weights.files import read_checkpoint
@@ -81,7 +82,7 @@ def load_whole(model: nn.Module, state: Mapping[str, Any], checkpoint: str) -> N
     wanted = [original_name(name) for name in model.state_dict()]
     try:
         renamed = OrderedDict((original_name(name), value) for name, value in state.items())
-        renamed._metadata = {original_name(name): entry for name, entry in getattr(state, '_metadata', {}).items()}
+        set_metadata(renamed, {original_name(name): entry for name, entry in metadata_of(state).items()})
         there, needed = _attention_keys(renamed), _attention_keys(wanted)
         if there and not needed:
             more = f'{there[0]} and {len(there) - 1} more tensors'

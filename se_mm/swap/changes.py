@@ -32,11 +32,11 @@ class Swap:
 
     Attributes:
         changes: in the order in which a reader wants them.
-        said: what the user is told once.
+        notes: what the user is told once.
     """
 
     changes: list[Change] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def apply(swap: Swap, cfg: Config) -> Config:

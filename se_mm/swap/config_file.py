@@ -6,7 +6,6 @@ import copy
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from mmengine.config import Config
@@ -37,43 +36,30 @@ def write_twin(swap: Swap, cfg: Config, original: str, file: Path) -> None:
         raise SeMmError(f'{file} cannot be written: there is no folder {file.parent.absolute()}')
     if file.exists() and file.samefile(cfg.filename):
         raise SeMmError(f'{file} is the config that the twin would inherit from; name another file')
+    draft = file.with_name(f'.{file.name}')
     try:
-        with TemporaryDirectory(dir=file.parent, prefix='.swap-') as folder:
-            draft = Path(folder, file.name)
-            # The draft lies one folder deeper: there the original has another relative name.
-            draft.write_text(text_of(swap, cfg, _name_from(original, draft.parent), original))
-            if without_scopes(read_config(str(draft))) != without_scopes(apply(swap, read_config(cfg.filename))):
-                raise RuntimeError(f'the twin of {original} does not read back as it is')
-            draft.write_text(text_of(swap, cfg, _name_from(original, file.parent), original))
-            draft.replace(file)
+        draft.write_text(text_of(swap, cfg, original, file.parent))
+        if without_scopes(read_config(str(draft))) != without_scopes(apply(swap, read_config(cfg.filename))):
+            raise RuntimeError(f'the twin of {original} does not read back as it is')
+        draft.replace(file)
     except OSError as error:
         raise SeMmError(f'{file} cannot be written: {error}') from error
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def without_scopes(node: Any) -> Any:
     """A config's values without ``_scope_``, which mmengine adds to what comes from a package."""
-    if isinstance(node, Config):
-        node = node._cfg_dict
-    if isinstance(node, dict):
+    if isinstance(node, (Config, dict)):
         return {key: without_scopes(value) for key, value in node.items() if key != '_scope_'}
     if isinstance(node, (list, tuple)):
         return type(node)(without_scopes(value) for value in node)
     return node
 
 
-def _name_from(original: str, folder: Path) -> str:
-    return original if '::' in original else os.path.relpath(original, folder)
-
-
-def text_of(swap: Swap, cfg: Config, base: str, original: str) -> str:
-    """The text of a twin.
-
-    Args:
-        swap: the changes.
-        cfg: the original.
-        base: what ``_base_`` names it.
-        original: what the first comment names it.
-    """
+def text_of(swap: Swap, cfg: Config, original: str, folder: Path) -> str:
+    """The text of a twin that stands in a folder."""
+    base = original if '::' in original else os.path.relpath(original, folder)
     tree: dict[Any, Any] = {}
     for change in _without_lists(swap, cfg):
         node = tree

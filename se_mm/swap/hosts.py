@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,13 +88,15 @@ def find_hosts(cfg: Config) -> list[Host]:
         raise SeMmError('there is no `model = dict(...)` in the config, and so no backbone to swap')
     found, others = [], []
     scope = scope_of(cfg)
-    for keys, node in _candidates(model, ('model',)):
+    for keys, node in nodes(model, ('model',)):
+        if 'type' not in node or not ('backbone' in str(keys[-1]) or 'depth' in node or 'arch' in node):
+            continue
         cls = _class_of(node, node.get('_scope_') or scope)
         if cls is not None and (find_adapter(cls) or inherits(cls, WITH_SE)):
             found.append(Host(keys, node, cls))
         elif 'backbone' in str(keys[-1]):
             unknown = '' if cls is not None else ', which no registry knows'
-            others.append(f'{dotted(keys)} is {_name_of(node.get("type"))}{unknown}')
+            others.append(f'{dotted(keys)} is {getattr(node["type"], "__name__", node["type"])}{unknown}')
     if not found:
         raise SeMmError(
             f'no backbone that can be swapped: {"; ".join(others) or "the model has no backbone"}. '
@@ -108,19 +110,9 @@ def scope_of(cfg: Config) -> str | None:
     return cfg.model.get('_scope_') or cfg.get('default_scope')
 
 
-def _candidates(model: Mapping[str, Any], keys: Keys) -> Iterator[tuple[Keys, Mapping[str, Any]]]:
-    for found, node in nodes(model, keys):
-        if 'type' in node and ('backbone' in str(found[-1]) or 'depth' in node or 'arch' in node):
-            yield found, node
-
-
 def _class_of(node: Mapping[str, Any], scope: str | None) -> type | None:
     kind = node['type']
     if isinstance(kind, str):
         with MODELS.switch_scope_and_registry(scope) as registry:
             kind = registry.get(kind)
     return kind if isinstance(kind, type) else None
-
-
-def _name_of(kind: Any) -> str:
-    return kind if isinstance(kind, str) else getattr(kind, '__name__', repr(kind))

@@ -1,11 +1,16 @@
-"""The published SE weights that fit a plain host."""
+"""The published SE weights that fit a plain host, and the pixels that they expect."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from mmengine.config import Config
+
+from ..config.tree import Keys, nodes
+from .changes import Change
+from .hosts import Host
 
 #: Names of weights that mean: a plain classifier, trained on ImageNet the usual way.
 IMAGENET = re.compile(r'(torchvision|modelzoo|open-?mmlab|timm)://|https://download\.pytorch\.org/models/')
@@ -15,35 +20,17 @@ MEAN = [123.675, 116.28, 103.53]
 STD = [58.395, 57.12, 57.375]
 
 
-@dataclass(frozen=True)
-class SEWeights:
-    """Published weights of an SE network.
-
-    Attributes:
-        checkpoint: their name.
-        stem_pool: the pooling of the stem that they were trained with.
-    """
-
-    checkpoint: str
-    stem_pool: str = 'torch'
-
-    @property
-    def recipe(self) -> str:
-        """How they were trained: timm's tag (``'a1'``)."""
-        return recipe_of(self.checkpoint)
-
-
-def _tagged(model: str, *tags: str) -> tuple[SEWeights, ...]:
-    return tuple(SEWeights(f'timm://{model}.{tag}_in1k') for tag in tags)
+def _tagged(model: str, *tags: str) -> tuple[str, ...]:
+    return tuple(f'timm://{model}.{tag}_in1k' for tag in tags)
 
 
 #: By depth, groups, width of a group, style, and whether it is a ResNet-D (deep stem, average downsampling): those
 #: of the plain weights' recipe are taken where there are any, else the first.
 PUBLISHED = {
     (50, 1, None, 'pytorch', False): _tagged('seresnet50', 'ra2', 'a1', 'a2', 'a3'),
-    (50, 1, None, 'caffe', False): (SEWeights('timm://legacy_seresnet50.in1k', 'caffe'),),
-    (101, 1, None, 'caffe', False): (SEWeights('timm://legacy_seresnet101.in1k', 'caffe'),),
-    (152, 1, None, 'caffe', False): (SEWeights('timm://legacy_seresnet152.in1k', 'caffe'),),
+    (50, 1, None, 'caffe', False): ('timm://legacy_seresnet50.in1k',),
+    (101, 1, None, 'caffe', False): ('timm://legacy_seresnet101.in1k',),
+    (152, 1, None, 'caffe', False): ('timm://legacy_seresnet152.in1k',),
     (152, 1, None, 'pytorch', True): _tagged('seresnet152d', 'ra2'),
     (50, 32, 4, 'pytorch', False): _tagged('seresnext50_32x4d', 'racm', 'gluon'),
     (101, 32, 4, 'pytorch', False): _tagged('seresnext101_32x4d', 'gluon'),
@@ -55,13 +42,20 @@ PUBLISHED_ECA = {
     (50, 1, None, 'pytorch', True): _tagged('ecaresnet50d', 'miil'),
     (101, 1, None, 'pytorch', True): _tagged('ecaresnet101d', 'miil'),
 }
+#: The names of all of them.
+KNOWN = {name for names in (*PUBLISHED.values(), *PUBLISHED_ECA.values()) for name in names}
 
 #: What is in the names of torchvision's newer weights: the tag, or the beginning of the hash.
 _TORCHVISION_V2 = '(?i)imagenet1k_v2|11ad3fa6|cd907fc2|f82ba261|1a0047aa|110c445d'
 
 
+def stem_pool_of(checkpoint: str) -> str:
+    """The pooling of the stem that published weights were trained with: the authors' own are Caffe's."""
+    return 'caffe' if checkpoint.startswith('timm://legacy_') else 'torch'
+
+
 def recipe_of(checkpoint: str) -> str:
-    """The recipe of published weights, by their name.
+    """How published weights were trained, by their name: timm's tag where they have one.
 
     Example:
         >>> recipe_of('timm://resnet50.a1_in1k'), recipe_of('torchvision://resnet50')
@@ -91,8 +85,8 @@ _HOSTS = {
 }
 
 
-def se_weights_for(cls: type, config: Mapping[str, Any], plain: str = '') -> SEWeights | None:
-    """The weights for the twin of a plain host; ``None`` where none are published.
+def se_weights_for(cls: type, config: Mapping[str, Any], plain: str = '') -> str | None:
+    """The name of the weights for the twin of a plain host; ``None`` where none are published.
 
     Args:
         cls: the host's class.
@@ -104,7 +98,7 @@ def se_weights_for(cls: type, config: Mapping[str, Any], plain: str = '') -> SEW
 
     Example:
         >>> from mmdet.models import ResNet
-        >>> se_weights_for(ResNet, dict(depth=50, style='caffe')).checkpoint
+        >>> se_weights_for(ResNet, dict(depth=50, style='caffe'))
         'timm://legacy_seresnet50.in1k'
         >>> se_weights_for(ResNet, dict(depth=101, style='pytorch'))
     """
@@ -134,5 +128,36 @@ def se_weights_for(cls: type, config: Mapping[str, Any], plain: str = '') -> SEW
     attention = config.get('attention')
     of_layer = PUBLISHED_ECA if attention == {'type': 'se_mm.ECALayer'} else {} if attention else PUBLISHED
     found = of_layer.get((config.get('depth'), groups, width, config.get('style', 'pytorch'), stem), ())
-    same = (weights for weights in found if weights.recipe == recipe_of(plain))
+    same = (weights for weights in found if recipe_of(weights) == recipe_of(plain))
     return next(same, found[0] if found else None)
+
+
+def preprocessors_of(cfg: Config, host: Host) -> list[tuple[Keys, Mapping[str, Any]]]:
+    """The preprocessors that normalise what a host sees: of the modules that it stands in."""
+    found = []
+    for keys, node in nodes(dict(cfg.items())):
+        if 'data_preprocessor' in keys and node.get('mean') is not None and node.get('std') is not None:
+            owner = keys[: keys.index('data_preprocessor')]
+            if owner == host.keys[: len(owner)]:
+                found.append((keys, node))
+    return found
+
+
+def pixel_changes(cfg: Config, host: Host) -> list[Change]:
+    """What makes its preprocessors give RGB with ImageNet's means and deviations."""
+    changes = []
+    for keys, node in preprocessors_of(cfg, host):
+        order = 'to_rgb' if 'to_rgb' in node or keys == ('data_preprocessor',) else 'bgr_to_rgb'
+        wanted = {'mean': MEAN, 'std': STD, order: True}
+        if node.get('rgb_to_bgr'):
+            wanted['rgb_to_bgr'] = False
+        why = 'the pixels that these weights were trained with: RGB, ImageNet means and deviations'
+        changed = {name: value for name, value in wanted.items() if _differs(node.get(name), value)}
+        for name, value in changed.items():
+            changes.append(Change((*keys, name), value, why))
+            why = ''
+    return changes
+
+
+def _differs(old: Any, new: Any) -> bool:
+    return list(old) != list(new) if isinstance(old, (list, tuple)) and isinstance(new, list) else old != new

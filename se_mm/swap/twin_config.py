@@ -8,17 +8,27 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import print_log
+from torch import nn
 
 from ..config.tree import dotted, nodes, value_at
 from ..errors import SeMmError
-from ..models.hosts.attention_arguments import attention_config
-from ..weights.published import is_pretrained
-from .attention import fit_reductions, has_identity_start
+from ..models.hosts.attention_arguments import LISTS, attention_config, build_attention
+from ..models.hosts.sites import Site
+from ..weights.published import initialisations, is_pretrained
 from .building import check_it_builds
 from .changes import Change, Swap, apply
 from .hosts import UNSUITED, Host, find_hosts
-from .pixels import pixel_changes, preprocessors_of
-from .se_weights import IMAGENET, MEAN, PUBLISHED, PUBLISHED_ECA, STD, SEWeights, recipe_of, se_weights_for
+from .se_weights import (
+    IMAGENET,
+    KNOWN,
+    MEAN,
+    STD,
+    pixel_changes,
+    preprocessors_of,
+    recipe_of,
+    se_weights_for,
+    stem_pool_of,
+)
 
 #: Types of our own for hosts that are met most; the others are named by ``se_mm.SETwin``.
 _OWN_TYPES = {'mmdet.ResNet': 'se_mm.SEResNet', 'mmdet.ResNeXt': 'se_mm.SEResNeXt'}
@@ -33,28 +43,24 @@ def swap_backbone(
     se_init: str | None = None,
     weights: str | None = None,
     attention: Mapping[str, Any] | str | None = None,
-    max_params: str | int | None = None,
 ) -> Config:
     """The SE twin of a config: the same, with SE in the residual networks of its model.
 
-    All that was set stays: depth, groups, style, norms, plugins, strides, frozen stages. Where
-    the config names ImageNet weights, the twin names the published SE weights of the same
-    depth, cardinality and style, with the pixel means that they expect; where there are none it
-    keeps the plain weights and starts equal to the plain network (``se_init='identity'``). A
-    teacher, which a checkpoint gives, and a network that already has SE are left alone. What
-    was chosen is logged.
+    All that was set stays. Where the config names ImageNet weights, the twin names the published SE
+    weights of the same depth, cardinality and style, with the pixel means that they expect; where
+    there are none it keeps the plain weights and starts equal to the plain network
+    (``se_init='identity'``). A teacher, which a checkpoint gives, and a network that already has SE
+    are left alone. What was chosen is logged.
 
     Args:
         cfg: it is not changed.
-        reduction: of the twin, see :class:`se_mm.models.hosts.attention_host.AttentionHost`; so are the next three.
-        se_stages: ``None``: all.
+        reduction: r, one or one for each stage.
+        se_stages: the stages with SE, from 0; ``None``: all.
         se_bias: whether the layers of the excitation have biases.
         se_init: ``None``: ``'identity'`` where plain weights are loaded.
         weights: a checkpoint to start from in place of the above; ``'none'``: random weights.
         attention: another layer than SE, ``dict(type='se_mm.ECALayer')``. One that cannot start
             equal to the plain network where it should is blended in (``start='blend'``).
-        max_params: what attention may add, ``'+2%'`` of the backbone or a number of parameters;
-            larger reductions are chosen until it fits.
 
     Returns:
         A new config.
@@ -76,41 +82,32 @@ def swap_backbone(
         se_init=se_init,
         weights=weights,
         attention=attention,
-        max_params=max_params,
     )
-    for line in swap.said:
+    for line in swap.notes:
         print_log(f'SE twin: {line}', logger='current', level=logging.INFO)
     return apply(swap, cfg)
 
 
-def plan_swap(cfg: Config, *, weights: str | None = None, **se: Any) -> Swap:
-    """What :func:`swap_backbone` will do.
-
-    Args:
-        cfg: it is not changed.
-        weights: as there.
-        **se: the other arguments there.
-
-    Raises:
-        SeMmError: as there.
-    """
+def plan_swap(cfg: Config, *, weights: str | None = None, attention: Any = None, **se: Any) -> Swap:
+    """What :func:`swap_backbone` will do; it takes the same arguments and raises the same errors."""
     swap = Swap()
-    if se.get('attention') is not None:
-        se['attention'] = attention_config(se['attention'])
+    if attention is not None:
+        se['attention'] = attention_config(attention)
     for host in find_hosts(cfg):
         if host.full_name in UNSUITED:
             raise SeMmError(f'{host.name} is {host.cls.__name__}, which SE does not suit: {UNSUITED[host.full_name]}')
         if host.has_se:
-            swap.said.append(f'{host.name} ({host.cls.__name__}) already has SE and is left alone')
+            swap.notes.append(f'{host.name} ({host.cls.__name__}) already has SE and is left alone')
         elif host.is_teacher:
-            swap.said.append(f'{host.name} is a teacher, which its checkpoint gives, and is left alone')
+            swap.notes.append(f'{host.name} is a teacher, which its checkpoint gives, and is left alone')
         else:
             _plan_host(swap, cfg, host, weights, se)
+    if not swap.changes:
+        return swap
     for keys, node in nodes(cfg.model, ('model',)):
-        if swap.changes and keys[-1] == 'shared_head' and node.get('type') == 'ResLayer':
-            swap.said.append(f'{dotted(keys)} is a stage of residual units in the head, and stays plain')
-    if swap.changes:
-        _plan_imports(swap, cfg)
+        if keys[-1] == 'shared_head' and node.get('type') == 'ResLayer':
+            swap.notes.append(f'{dotted(keys)} is a stage of residual units in the head, and stays plain')
+    _plan_imports(swap, cfg)
     twin = apply(swap, cfg)
     for change in swap.changes:
         if change.keys[-1] == 'type':
@@ -127,11 +124,6 @@ def _plan_host(swap: Swap, cfg: Config, host: Host, weights: str | None, se: dic
     for name, usual in (('attention', None), ('reduction', 16), ('se_stages', None), ('se_bias', True)):
         if se.get(name, usual) != usual:
             changed[name] = (se[name], '')
-    if se.get('max_params') is not None:
-        given = {name: value for name, (value, _) in changed.items()}
-        reductions, why = fit_reductions(cfg, host, given, se['max_params'])
-        changed['reduction'] = (reductions, why)
-        swap.said.append(f'{host.name}: {why}')
 
     arguments = {**host.config, **{name: value for name, (value, _) in changed.items()}}
     start, reason = _choose_weights(cfg, host, arguments, weights)
@@ -139,10 +131,8 @@ def _plan_host(swap: Swap, cfg: Config, host: Host, weights: str | None, se: dic
     if start != named:
         key = 'pretrained' if isinstance(host.config.get('pretrained'), str) else 'init_cfg'
         changed[key] = (start if key == 'pretrained' else _initialisation(host, start), reason)
-    every = (*PUBLISHED.values(), *PUBLISHED_ECA.values())
-    known = {weights.checkpoint: weights for several in every for weights in several}.get(start)
-    if known and known.stem_pool != arguments.get('stem_pool', 'torch'):
-        changed['stem_pool'] = (known.stem_pool, 'the pooling that these weights were trained with')
+    if start in KNOWN and stem_pool_of(start) != arguments.get('stem_pool', 'torch'):
+        changed['stem_pool'] = (stem_pool_of(start), 'the pooling that these weights were trained with')
     se_init = se.get('se_init') or ('identity' if start is not None and start == named else None)
     if se_init:
         changed['se_init'] = (se_init, reason if start == named else '')
@@ -150,15 +140,15 @@ def _plan_host(swap: Swap, cfg: Config, host: Host, weights: str | None, se: dic
     if (se_init == 'identity' or _loaded_whole(cfg, host)) and attention and not has_identity_start(attention):
         why = f'{attention["type"]} has no start equal to the plain network, so it is blended in from nothing'
         changed['attention'] = ({**attention, 'start': 'blend'}, why)
-        swap.said.append(f"{host.name}: {why} (start='blend')")
+        swap.notes.append(f"{host.name}: {why} (start='blend')")
 
     with_layer = f' with {layer}' if attention else ''
-    swap.said.append(f'{host.name}: {host.type} -> {own or "SETwin"}{with_layer}; {reason}')
+    swap.notes.append(f'{host.name}: {host.type} -> {own or "SETwin"}{with_layer}; {reason}')
     swap.changes += [Change((*host.keys, name), value, why) for name, (value, why) in changed.items()]
-    pixels = [change for change in pixel_changes(cfg, host) if known and change not in swap.changes]
+    pixels = [change for change in pixel_changes(cfg, host) if start in KNOWN and change not in swap.changes]
     if pixels:
         where = ' and '.join(dict.fromkeys(dotted(change.keys[:-1]) for change in pixels))
-        swap.said.append(f'{where}: RGB with mean {MEAN} and std {STD}, as these weights expect')
+        swap.notes.append(f'{where}: RGB with mean {MEAN} and std {STD}, as these weights expect')
     swap.changes += pixels
 
 
@@ -166,29 +156,54 @@ def _checkpoint_of(host: Host) -> str | None:
     """The checkpoint that a host names."""
     if isinstance(host.config.get('pretrained'), str):
         return host.config['pretrained']
-    return next((entry.get('checkpoint') for entry in _entries(host.config) if is_pretrained(entry)), None)
+    return _pretrained_in(host.config)
 
 
-def _entries(config: Mapping[str, Any]) -> list[Any]:
-    """The initialisations of a module."""
-    init_cfg = config.get('init_cfg')
-    return [init_cfg] if isinstance(init_cfg, Mapping) else list(init_cfg or ())
+def _pretrained_in(config: Mapping[str, Any]) -> str | None:
+    """The checkpoint that the initialisations of a module load."""
+    entries = initialisations(config.get('init_cfg'))
+    return next((entry.get('checkpoint') for entry in entries if is_pretrained(entry)), None)
 
 
 def _initialisation(host: Host, start: str | None) -> Any:
     """The ``init_cfg`` that loads other weights, or none, and does what else it did."""
-    entries = [entry for entry in _entries(host.config) if not is_pretrained(entry)]
+    entries = [dict(entry) for entry in initialisations(host.config.get('init_cfg')) if not is_pretrained(entry)]
     pretrained = [] if start is None else [dict(type='Pretrained', checkpoint=start)]
-    if not entries:
-        return pretrained[0] if pretrained else None
-    return [*map(dict, entries), *pretrained]
+    return [*entries, *pretrained] if entries else next(iter(pretrained), None)
 
 
 def _loaded_whole(cfg: Config, host: Host) -> str | None:
     """The checkpoint that the whole model, or a module around the host, is loaded from."""
     around = (value_at(cfg, host.keys[:i]) for i in range(1, len(host.keys)))
-    entries = (entry for node in around if isinstance(node, Mapping) for entry in _entries(node))
-    return cfg.get('load_from') or next((entry.get('checkpoint') for entry in entries if is_pretrained(entry)), None)
+    found = (_pretrained_in(node) for node in around if isinstance(node, Mapping))
+    return cfg.get('load_from') or next(filter(None, found), None)
+
+
+def has_identity_start(attention: Mapping[str, Any]) -> bool:
+    """Whether a layer has weights at which it is a constant, so that a network with it can equal the plain one.
+
+    Example:
+        >>> has_identity_start(dict(type='ECALayer', k_size=[3, 5, 5, 7])), has_identity_start(dict(type='SimAM'))
+        (True, False)
+    """
+    config = attention_config(attention)
+    per_stage = [value for name, value in config.items() if name not in LISTS and _is_list(value)]
+    num_stages = max(map(len, per_stage), default=1)
+    for stage in range(num_stages):
+        blocks = [len(value[stage]) for value in per_stage if stage < len(value) and _is_list(value[stage])]
+        for block in range(max(blocks, default=1)):
+            layer = build_attention(config, Site('', nn.Identity(), stage, block, channels=512), num_stages)
+            if not hasattr(layer, 'zero_init_gate'):  # of another library
+                return False
+            try:
+                layer.zero_init_gate()
+            except SeMmError:
+                return False
+    return True
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
 
 
 def _choose_weights(
@@ -202,7 +217,7 @@ def _choose_weights(
         return named, f'equal to the plain network at first, since the model is loaded from {whole}'
     if named is None:
         return None, 'random weights, as in the original'
-    found: SEWeights | None = se_weights_for(host.cls, arguments, named) if IMAGENET.match(named) else None
+    found = se_weights_for(host.cls, arguments, named)
     if not IMAGENET.match(named):
         why = 'they were chosen for this config'
     elif found is None:
@@ -212,9 +227,9 @@ def _choose_weights(
     elif pixel_changes(cfg, host) and _has_teacher(cfg):
         why = 'SE weights need other pixel means, and the teacher the ones that are'
     else:
-        before, after = recipe_of(named), found.recipe
+        before, after = recipe_of(named), recipe_of(found)
         change = '' if before == after else f' (WARNING: another training recipe: {after} in place of {before})'
-        return found.checkpoint, f'weights {found.checkpoint} in place of {named}{change}'
+        return found, f'weights {found} in place of {named}{change}'
     return named, f'equal to the plain {named or "weights"} at first ({why})'
 
 

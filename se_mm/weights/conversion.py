@@ -12,12 +12,13 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from ..compat.metadata import set_metadata
 from ..errors import SeMmError, listed
 from ..utils.atomic import write_atomic
 from .families import CAFFE, CAFFE_DEEP, MMPRETRAIN, PLAIN, STANDARD_ATTENTION, TIMM, TIMM_DEEP, Family, family_of
 from .files import read_checkpoint
 from .loading import ATTENTION, EXCITATION, in_our_form, stated_variant
-from .state_dicts import find_root, unwrap, without_idle_pooling
+from .state_dicts import count_idle_pooling, find_root, unwrap
 
 TARGETS = ('timm', 'mmpretrain', 'mmdet', 'se_mm')
 #: The attention layers of timm's ResNets.
@@ -50,8 +51,7 @@ def convert(source: Path, target: Path, to: str) -> str:
     ``legacy_se*`` networks. ``mmpretrain`` writes a classifier (``backbone.``, ``head.fc.``).
     ``mmdet`` and ``se_mm`` write the bare backbone with the classifier as ``fc.``, which
     loading leaves out; ``se_mm`` every tensor of it. In ``mmdet`` SE is the plugin
-    ``se_mm.SELayer`` at ``after_conv3``.
-    Values are copied, never changed, so that every way there and back is exact.
+    ``se_mm.SELayer`` at ``after_conv3``. Values are copied, so every way there and back is exact.
 
     Args:
         source: any checkpoint of :mod:`se_mm.weights.families`.
@@ -74,7 +74,7 @@ def convert(source: Path, target: Path, to: str) -> str:
         _check_it_is_a_resnet(to, weights)
     names = _target_family(to, weights, variant)
     if names is MMPRETRAIN:
-        weights = without_idle_pooling(weights)
+        weights = count_idle_pooling(weights, counted=False)
     renamed = OrderedDict((_to_theirs(key, names), value) for key, value in weights.items())
     _write(target, renamed, variant, raw=to == 'timm')
     kept = f'; left: {", ".join(left)}' if left else ''
@@ -93,25 +93,26 @@ def _read_ours(source: Path, whole: bool) -> tuple[dict[str, Tensor], Family, di
     backbone = {key[len(root) :]: value for key, value in state_dict.items() if key.startswith(root)}
     family = family_of(backbone)
     variant = stated_variant(state_dict, root) or family.known_variant(backbone, str(source))
-    ours = in_our_form(backbone, family)
-    pattern = family.layout.network
-    kept = (key for key in ours if (whole and key.rpartition('.')[0] not in HEADS) or re.match(pattern, key))
-    weights = {key: ours[key] for key in kept}
-    beside = {key: value for key, value in ours.items() if key not in weights}
+    weights, beside = {}, {}
+    for key, value in in_our_form(backbone, family).items():
+        is_kept = (whole and not _is_head(key)) or re.match(family.layout.network, key)
+        (weights if is_kept else beside)[key] = value
     outer = root.removesuffix('backbone.')
     beside |= {key.removeprefix(outer): value for key, value in state_dict.items() if not key.startswith(root)}
-    heads = {key: value for key, value in beside.items() if key.rpartition('.')[0] in HEADS}
-    weights |= {f'fc.{key.rpartition(".")[2]}': value for key, value in heads.items()}
-    left = dict.fromkeys(key.partition('.')[0] for key in beside if key not in heads)
+    weights |= {f'fc.{key.rpartition(".")[2]}': value for key, value in beside.items() if _is_head(key)}
+    left = dict.fromkeys(key.partition('.')[0] for key in beside if not _is_head(key))
     return weights, family, dict(variant), list(left)
+
+
+def _is_head(key: str) -> bool:
+    return key.rpartition('.')[0] in HEADS
 
 
 def _check_it_is_a_resnet(to: str, weights: Mapping[str, Tensor]) -> None:
     """Refuses the tensors of other residual networks that have no place in the target's ResNet."""
     attention = _ATTENTION_OF_TIMM if to == 'timm' else EXCITATION
     others = [key for key in weights if not (attention if ATTENTION.match(key) else _RESNETS[to]).fullmatch(key)]
-    stem = weights.get('conv1.weight')
-    if stem is not None and stem.shape[2:] != (7, 7):
+    if 'conv1.weight' in weights and weights['conv1.weight'].shape[2:] != (7, 7):
         others.append('conv1.weight, whose kernel is not 7x7')
     if others:
         kind = 'for this attention' if any(map(ATTENTION.match, others)) else 'in its ResNet for these'
@@ -125,37 +126,39 @@ def _check_it_is_a_resnet(to: str, weights: Mapping[str, Tensor]) -> None:
 
 
 def _target_family(to: str, weights: Mapping[str, Tensor], variant: Mapping[str, str]) -> Family:
+    """The target's naming of this network; an ``SeMmError`` where the target has no such network."""
     has_se = any(ATTENTION.match(key) for key in weights)
     known = {'attention': IN_TIMM if to == 'timm' else (STANDARD_ATTENTION['attention'],)}
     known['attention_position'] = (STANDARD_ATTENTION['attention_position'],)
     odd = {name: variant[name] for name in known if name in variant and variant[name] not in known[name]}
     if odd and to != 'se_mm':
         raise SeMmError(f'{to} has no network with {odd}, which these weights need; use --to se_mm')
-    style, layout = variant.get('style', 'pytorch'), PLAIN.layout
-    if layout.grouped not in weights:
-        raise SeMmError(f'the network is not whole: {layout.grouped} is missing')
-    bottleneck = layout.bottleneck in weights
-    deep = 'stem.0.weight' in weights
+    if PLAIN.layout.grouped not in weights:
+        raise SeMmError(f'the network is not whole: {PLAIN.layout.grouped} is missing')
+    if to == 'se_mm':
+        return TIMM if has_se else PLAIN
     shortcut = weights.get('layer2.0.downsample.0.weight')
-    if to in ('mmpretrain', 'mmdet') and shortcut is not None and shortcut.ndim == 4 and shortcut.size(-1) > 1:
+    if to != 'timm' and shortcut is not None and shortcut.ndim == 4 and shortcut.size(-1) > 1:
         raise SeMmError(
             f'{to} has no network with 3x3 convolutions in its shortcuts (SENet-154), which these weights need; '
             'use --to timm or --to se_mm'
         )
-    if to == 'se_mm':
-        return TIMM if has_se else PLAIN
-    if to == 'timm' and variant.get('stem_pool') == 'caffe' and has_se:
-        if bottleneck and style != CAFFE.known_variant(weights)['style']:
+    style = variant.get('style', 'pytorch') if PLAIN.layout.bottleneck in weights else None
+    deep = 'stem.0.weight' in weights
+    if variant.get('stem_pool') == 'caffe':
+        if to != 'timm' or not has_se:
+            raise SeMmError(
+                f'{to} has no network with the stem pooling of Caffe, which these weights need; use --to se_mm'
+            )
+        if style not in (None, CAFFE.known_variant(weights).get('style')):
             raise SeMmError(f"timm has no SE network with style='{style}' and the stem pooling of Caffe")
         return CAFFE_DEEP if deep else CAFFE
-    if variant.get('stem_pool') == 'caffe':
-        raise SeMmError(f'{to} has no network with the stem pooling of Caffe, which these weights need; use --to se_mm')
-    if to == 'timm':
-        if bottleneck and style == 'caffe':
-            raise SeMmError("timm has no such network with style='caffe', which these weights need; use --to mmdet")
-        return TIMM_DEEP if deep else TIMM if has_se else PLAIN
     if to == 'mmpretrain':
         return MMPRETRAIN
+    if to == 'timm' and style == 'caffe':
+        raise SeMmError("timm has no such network with style='caffe', which these weights need; use --to mmdet")
+    if to == 'timm' and deep:
+        return TIMM_DEEP
     return TIMM if has_se else PLAIN
 
 
@@ -169,7 +172,7 @@ def _write(target: Path, state_dict: OrderedDict[str, Tensor], variant: dict[str
     if target.suffix == '.safetensors':
         content = save({key: value.contiguous() for key, value in state_dict.items()}, metadata=variant or None)
     else:
-        state_dict._metadata = {'': {'se_mm': variant}} if variant else {}
+        set_metadata(state_dict, {'': {'se_mm': variant}} if variant else {})
         buffer = io.BytesIO()
         torch.save(state_dict if raw else {'state_dict': state_dict, 'meta': {}}, buffer)
         content = buffer.getvalue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,11 +15,10 @@ class Layout:
     """Where the parts of an architecture stand in our names.
 
     Attributes:
-        network: pattern of the keys of the network without its classifier; the group ``stage``
-            names the part that a network may end before.
+        network: pattern of the keys without the classifier's; its group ``stage`` is what a network may end before.
         unit: pattern of a key in a block, with the groups ``unit``, ``stage`` and ``rest``.
-        head: pattern of the beginnings of the keys of classifiers that stand inside the network;
-            where a checkpoint has others, or none, they keep their initial values.
+        head: pattern of how keys of classifiers inside the network begin; where a checkpoint has others, or none,
+            they keep their initial values.
         bottleneck: a key that only networks of bottlenecks have.
         grouped: the convolution that tells a network with grouped convolutions.
     """
@@ -30,15 +30,9 @@ class Layout:
     grouped: str = ''
 
     def blocks(self, keys: Iterable[str]) -> tuple[int, ...]:
-        """The number of blocks in each stage.
-
-        Example:
-            >>> RESNET.blocks(['conv1.weight', 'layer1.0.conv1.weight', 'layer1.1.conv1.weight'])
-            (2,)
-        """
+        """The number of blocks in each stage."""
         units = {match['unit']: int(match['stage']) for key in keys if (match := re.fullmatch(self.unit, key))}
-        stages = sorted(set(units.values()))
-        return tuple(sum(1 for stage in units.values() if stage == wanted) for wanted in stages)
+        return tuple(count for _, count in sorted(Counter(units.values()).items()))
 
 
 RESNET = Layout(
@@ -55,14 +49,13 @@ class Family:
 
     Attributes:
         name: what a message calls it.
-        mark: pattern of the beginning of a key that no other family has; empty: matches all.
+        mark: pattern of how a key begins that no other family has; empty: matches all.
         stem: their names outside of the blocks, and ours.
         unit: their names inside a block, and ours.
         head: their name of the classifier's linear layer; ours is ``fc``.
         prefix: what stands before the keys of the backbone in a classifier's file.
-        variant: what the tensors do not tell and the family does: ``style``, ``'pytorch'``
-            (bottlenecks stride in the 3x3 convolution) or ``'caffe'`` (in the first 1x1), and
-            ``stem_pool``, ``'torch'`` or ``'caffe'``.
+        variant: what the tensors do not tell and the family does: ``style``, ``'pytorch'`` (bottlenecks
+            stride in the 3x3 convolution) or ``'caffe'`` (in the first 1x1), ``stem_pool`` and attention.
         grouped: where that differs for networks with grouped convolutions.
         bottlenecks_only: what its basic blocks do that ours do not, where they are to be refused.
         landmark: a key that each of its networks has, by which they are found in a checkpoint.
@@ -70,7 +63,7 @@ class Family:
     """
 
     name: str
-    mark: str
+    mark: str = ''
     stem: Mapping[str, str] = field(default_factory=dict)
     unit: Mapping[str, str] = field(default_factory=dict)
     head: str = 'fc'
@@ -97,9 +90,8 @@ class Family:
             >>> MMPRETRAIN.to_theirs('layer1.0.se.fc2.bias')
             'layer1.0.se_layer.conv2.conv.bias'
         """
-        return self._renamed(
-            key, *({ours: theirs for theirs, ours in names.items()} for names in (self.stem, self.unit))
-        )
+        stem, unit = ({ours: theirs for theirs, ours in names.items()} for names in (self.stem, self.unit))
+        return self._renamed(key, stem, unit)
 
     def _renamed(self, key: str, stem: Mapping[str, str], unit: Mapping[str, str]) -> str:
         inside = re.fullmatch(self.layout.unit, key)
@@ -110,16 +102,12 @@ class Family:
         return key
 
     def known_variant(self, weights: Mapping[str, Tensor], *files: str) -> dict[str, str]:
-        """The known variant of weights that do not name one.
-
-        Args:
-            weights: of a network, under our names or theirs.
-            files: names of their file, of which one may tell the style.
-        """
+        """What is known of weights whose file does not state it; one of the names of the file may tell the style."""
         known = dict(self.variant)
         if not any('.se.fc1.' in self.to_ours(key) for key in weights):
             known.pop('attention', None)
-        if is_grouped(weights, self.layout):
+        grouped = weights.get(self.layout.grouped)
+        if isinstance(grouped, Tensor) and grouped.ndim == 4 and grouped.size(0) != grouped.size(1):
             known |= self.grouped
         if self.layout.bottleneck not in weights:
             known.pop('style', None)  # a basic block has one place for its stride
@@ -131,6 +119,12 @@ class Family:
 #: What the shapes of attention layers do not tell, as all published networks have it.
 STANDARD_ATTENTION = {'attention_position': 'standard', 'attention': "SELayer(squeeze='avg', gate='sigmoid')"}
 _MODERN = {'style': 'pytorch', 'stem_pool': 'torch', **STANDARD_ATTENTION}
+
+
+def _deep_stem(*theirs: str) -> dict[str, str]:
+    """Their names of the three convolutions and norms of a deep stem, and ours."""
+    return dict(zip(theirs, ('stem.0', 'stem.1', 'stem.3', 'stem.4', 'stem.6', 'stem.7'), strict=True))
+
 
 CAFFE = Family(
     name='Caffe (timm legacy_se*, Cadene)',
@@ -145,14 +139,7 @@ CAFFE = Family(
 CAFFE_DEEP = Family(
     name='Caffe with a deep stem (timm legacy_senet154, Cadene)',
     mark=r'layer0\.conv2\.',
-    stem={
-        'layer0.conv1': 'stem.0',
-        'layer0.bn1': 'stem.1',
-        'layer0.conv2': 'stem.3',
-        'layer0.bn2': 'stem.4',
-        'layer0.conv3': 'stem.6',
-        'layer0.bn3': 'stem.7',
-    },
+    stem=_deep_stem('layer0.conv1', 'layer0.bn1', 'layer0.conv2', 'layer0.bn2', 'layer0.conv3', 'layer0.bn3'),
     unit=CAFFE.unit,
     head=CAFFE.head,
     variant={'style': 'pytorch', 'stem_pool': 'caffe', **STANDARD_ATTENTION},
@@ -160,14 +147,7 @@ CAFFE_DEEP = Family(
 MMPRETRAIN = Family(
     name='mmpretrain',
     mark=r'stem\.0\.conv\.|layer\d+\.\d+\.se_layer\.',
-    stem={
-        'stem.0.conv': 'stem.0',
-        'stem.0.bn': 'stem.1',
-        'stem.1.conv': 'stem.3',
-        'stem.1.bn': 'stem.4',
-        'stem.2.conv': 'stem.6',
-        'stem.2.bn': 'stem.7',
-    },
+    stem=_deep_stem('stem.0.conv', 'stem.0.bn', 'stem.1.conv', 'stem.1.bn', 'stem.2.conv', 'stem.2.bn'),
     unit={'se_layer.conv1.conv': 'se.fc1', 'se_layer.conv2.conv': 'se.fc2'},
     head='head.fc',
     prefix='backbone.',
@@ -182,20 +162,13 @@ SENET_PYTORCH = Family(
 TIMM_DEEP = Family(
     name='timm with a deep stem',
     mark=r'conv1\.0\.',
-    stem={
-        'conv1.0': 'stem.0',
-        'conv1.1': 'stem.1',
-        'conv1.3': 'stem.3',
-        'conv1.4': 'stem.4',
-        'conv1.6': 'stem.6',
-        'bn1': 'stem.7',
-    },
+    stem=_deep_stem('conv1.0', 'conv1.1', 'conv1.3', 'conv1.4', 'conv1.6', 'bn1'),
     variant=_MODERN,
 )
 #: Also ours, and all of timm's attention layers, which stand under the same name ``se``.
 TIMM = Family(name='timm SE', mark=r'layer\d+\.\d+\.se\.', variant=_MODERN)
 #: torchvision's names; mmdet's and mmpretrain's plain hosts have the same, in either style.
-PLAIN = Family(name='plain ResNet, without SE', mark=r'')
+PLAIN = Family(name='plain ResNet, without SE')
 
 #: Of ResNets and ResNeXts, asked in this order.
 RESNETS = (CAFFE_DEEP, CAFFE, MMPRETRAIN, SENET_PYTORCH, TIMM_DEEP, TIMM, PLAIN)
@@ -205,8 +178,8 @@ CIFAR = Layout(
     network=r'(?:conv1|bn1|bn|layer(?P<stage>\d+))\.',
     unit=r'(?P<unit>layer(?P<stage>\d+)\.\d+\.)(?P<rest>.*)',
 )
-CIFAR_RESNET = Family(name='pre-activation ResNet of CIFAR', mark='', layout=CIFAR)
-SHAKE = Family(name='Shake-Shake', mark='', landmark='layer1.0.branch1.conv1.weight', layout=CIFAR)
+CIFAR_RESNET = Family(name='pre-activation ResNet of CIFAR', layout=CIFAR)
+SHAKE = Family(name='Shake-Shake', landmark='layer1.0.branch1.conv1.weight', layout=CIFAR)
 
 #: Published files whose name tells the style of their bottlenecks.
 STYLE_OF_FILE = (
@@ -216,8 +189,6 @@ STYLE_OF_FILE = (
     (r'(^|/)(se-)?resnex?t\d+[-_].*(_in1k|_imagenet|b32x8|8xb\d+).*\.pth$', 'pytorch'),
     (r'(^|/)resnex?t\d+(_\w+)?_(caffe|msra)(_\w+)?-[0-9a-f]{8}\.pth$', 'caffe'),
 )
-
-
 #: timm's networks with our tensors' names and another graph: what their file names say.
 OTHER_GRAPHS = re.compile(r'res(net|next)(blur|aa|rs)')
 
@@ -254,12 +225,6 @@ def family_of(keys: Iterable[str], families: Sequence[Family] = RESNETS) -> Fami
     """
     keys = list(keys)
     return next(family for family in families if any(re.match(family.mark, key) for key in keys) or not family.mark)
-
-
-def is_grouped(weights: Mapping[str, Tensor], layout: Layout = RESNET) -> bool:
-    """Whether a network has grouped convolutions."""
-    weight = weights.get(layout.grouped)
-    return isinstance(weight, Tensor) and weight.ndim == 4 and weight.size(0) != weight.size(1)
 
 
 def style_of_file(name: str) -> str | None:

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..compat.checkpoints import log_classes_allowed
+from ..compat.metadata import set_metadata
 from ..errors import SeMmError
 
 #: Beginnings of what is saved under a checkpoint's name by mistake.
@@ -25,19 +26,15 @@ _IMPOSTORS = (
 
 
 def read_checkpoint(path: str | Path, map_location: Any = 'cpu', name: str | None = None) -> dict[str, Any]:
-    """What stands in a .pth, .pth.tar or .safetensors file.
+    """The dictionary in a .pth, .pth.tar or .safetensors file.
 
     Args:
         path: the file; its content decides how it is read, not its name.
-        map_location: as in ``torch.load``.
-        name: what messages call it; the path where it is ``None``.
-
-    Returns:
-        The dictionary in the file. One of safetensors is a state dict.
+        map_location: of ``torch.load``.
+        name: what messages call it; ``None``: the path.
 
     Raises:
-        SeMmError: if the file is missing, damaged, holds no tensors, or needs more than
-            tensors and plain data.
+        SeMmError: if the file is missing, damaged, holds no tensors, or needs more than tensors and plain data.
     """
     path = Path(path).expanduser()
     name = name or str(path)
@@ -82,7 +79,7 @@ def _read_safetensors(path: Path, map_location: Any) -> OrderedDict[str, Tensor]
         state_dict = OrderedDict((key, file.get_tensor(key)) for key in file.keys())  # noqa: SIM118
         facts = file.metadata() or {}
     if 'style' in facts or 'stem_pool' in facts:
-        state_dict._metadata = {'': {'se_mm': facts}}
+        set_metadata(state_dict, {'': {'se_mm': facts}})
     if isinstance(map_location, (str, torch.device)):
         for key, tensor in state_dict.items():
             state_dict[key] = tensor.to(map_location)

@@ -41,66 +41,45 @@ def _torchvision_vgg(depth: int, norms: bool) -> tuple[int, Family]:
 _TORCHVISION_VGGS = [_torchvision_vgg(depth, norms) for depth in _VGG_DEPTHS for norms in (False, True)]
 _TORCHVISION_VGGS.sort(key=lambda found: found[0], reverse=True)
 #: Also ours.
-MMPRETRAIN_VGG = Family(name='VGG of mmpretrain', mark='', landmark='features.0.conv.weight', layout=VGG)
+MMPRETRAIN_VGG = Family(name='VGG of mmpretrain', landmark='features.0.conv.weight', layout=VGG)
 VGGS = (*(family for _, family in _TORCHVISION_VGGS), MMPRETRAIN_VGG)
 
-SHUFFLENETS = (
-    Family(
-        name='ShuffleNet v1 of mmpretrain',
-        mark='',
-        landmark='layers.0.0.g_conv_1x1_compress.conv.weight',
-        layout=Layout(
-            network=r'(?:conv1|layers\.(?P<stage>\d+))\.',
-            unit=r'(?P<unit>layers\.(?P<stage>\d+)\.\d+\.)(?P<rest>.*)',
-        ),
-    ),
-)
 
+def _one_naming(name: str, landmark: str, network: str, unit: str, head: str = '') -> tuple[Family]:
+    """The family of an architecture whose published weights have the names of our host."""
+    return (Family(name=name, landmark=landmark, layout=Layout(network, f'(?P<unit>{unit})(?P<rest>.*)', head)),)
+
+
+SHUFFLENETS = _one_naming(
+    'ShuffleNet v1 of mmpretrain',
+    landmark='layers.0.0.g_conv_1x1_compress.conv.weight',
+    network=r'(?:conv1|layers\.(?P<stage>\d+))\.',
+    unit=r'layers\.(?P<stage>\d+)\.\d+\.',
+)
 #: timm's names, which are torchvision's and mmpretrain's too.
-INCEPTION_V3S = (
-    Family(
-        name='Inception-v3',
-        mark='',
-        landmark='Conv2d_1a_3x3.conv.weight',
-        layout=Layout(
-            network=r'(?P<stage>Conv2d_\w+|Mixed_\w+)\.',
-            unit=r'(?P<unit>Mixed_(?P<stage>\d)[a-e]\.)(?P<rest>.*)',
-            head=r'(?:fc|AuxLogits)\.',
-        ),
-    ),
+INCEPTION_V3S = _one_naming(
+    'Inception-v3',
+    landmark='Conv2d_1a_3x3.conv.weight',
+    network=r'(?P<stage>Conv2d_\w+|Mixed_\w+)\.',
+    unit=r'Mixed_(?P<stage>\d)[a-e]\.',
+    head=r'(?:fc|AuxLogits)\.',
 )
 #: timm's names, which are Cadene's too.
-INCEPTION_RESNET_V2S = (
-    Family(
-        name='Inception-ResNet-v2',
-        mark='',
-        landmark='conv2d_1a.conv.weight',
-        layout=Layout(
-            network=r'(?P<stage>conv2d_\w+|mixed_\w+|repeat\w*|block8)\.',
-            unit=r'(?P<unit>mixed_(?P<stage>\d)[ab]\.)(?P<rest>.*)',
-        ),
-    ),
+INCEPTION_RESNET_V2S = _one_naming(
+    'Inception-ResNet-v2',
+    landmark='conv2d_1a.conv.weight',
+    network=r'(?P<stage>conv2d_\w+|mixed_\w+|repeat\w*|block8)\.',
+    unit=r'mixed_(?P<stage>\d)[ab]\.',
 )
-MOBILENETS_V1 = (
-    Family(
-        name='MobileNet v1 of timm',
-        mark='',
-        landmark='blocks.0.0.conv_dw.weight',
-        layout=Layout(
-            network=r'(?:conv_stem|bn1|blocks\.(?P<stage>\d+))\.',
-            unit=r'(?P<unit>blocks\.(?P<stage>\d+)\.\d+\.)(?P<rest>.*)',
-        ),
-    ),
+MOBILENETS_V1 = _one_naming(
+    'MobileNet v1 of timm',
+    landmark='blocks.0.0.conv_dw.weight',
+    network=r'(?:conv_stem|bn1|blocks\.(?P<stage>\d+))\.',
+    unit=r'blocks\.(?P<stage>\d+)\.\d+\.',
 )
-#: Cadene's names, which are ours.
-BN_INCEPTIONS = (
-    Family(
-        name='BN-Inception of Cadene',
-        mark='',
-        landmark='inception_3a_1x1.weight',
-        layout=Layout(
-            network=r'(?P<stage>conv\d|inception_\d[a-e])_',
-            unit=r'(?P<unit>inception_(?P<stage>\d)[a-e]_)(?P<rest>.*)',
-        ),
-    ),
+BN_INCEPTIONS = _one_naming(
+    'BN-Inception of Cadene',
+    landmark='inception_3a_1x1.weight',
+    network=r'(?P<stage>conv\d|inception_\d[a-e])_',
+    unit=r'inception_(?P<stage>\d)[a-e]_',
 )

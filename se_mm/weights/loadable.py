@@ -8,24 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.logging import print_log
-from mmengine.model.weight_init import update_init_info
 from torch import nn
 
+from ..compat.metadata import metadata_of, on_state_dict
 from ..errors import SeMmError
 from .loading import adapt
-from .published import is_pretrained, read
+from .published import initialisations, is_pretrained, read
 from .state_dicts import under, unwrap
 
 
 class Loadable(nn.Module):
-    """A :class:`~se_mm.weights.network.Network` that loads the weights of other libraries.
+    """A :class:`~se_mm.weights.loading.Network` that loads the weights of other libraries.
 
     ``init_cfg=dict(type='Pretrained', ...)``, :meth:`load_pretrained` and mmengine's
     ``load_checkpoint`` load every tensor or raise ``SeMmError``. ``load_state_dict`` is torch's:
     where the names of another library can be converted completely it does that, else it loads
-    by name, and a warning says why; with ``strict=False`` it always loads by name.
-
-    Stands before mmengine's ``BaseModule`` in the bases.
+    by name, and a warning says why; with ``strict=False`` it always loads by name. Stands
+    before mmengine's ``BaseModule`` in the bases.
     """
 
     #: Whether ``init_weights`` has loaded a checkpoint.
@@ -35,7 +34,7 @@ class Loadable(nn.Module):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._register_state_dict_hook(_save_variant)
+        on_state_dict(self, _save_variant)
         self.register_load_state_dict_post_hook(_raise_or_warn)
 
     def init_weights(self) -> None:
@@ -43,7 +42,7 @@ class Loadable(nn.Module):
             super().init_weights()  # which says so
             return
         init_cfg, self.given_weights = self.init_cfg, False
-        entries = [init_cfg] if isinstance(init_cfg, dict) else list(init_cfg or ())
+        entries = initialisations(init_cfg)
         pretrained = [entry for entry in entries if is_pretrained(entry)]
         self.init_cfg = [entry for entry in entries if entry not in pretrained]
         try:
@@ -51,10 +50,10 @@ class Loadable(nn.Module):
         finally:
             self.init_cfg = init_cfg
         if pretrained:
-            self._is_init = False  # until the weights are there
+            self.is_init = False  # until the weights are there
         for entry in pretrained:
             self.load_pretrained(entry.get('checkpoint'), entry.get('prefix'))
-            self._is_init = True
+            self.is_init = True
 
     def load_pretrained(self, checkpoint: str | Path, prefix: str | None = None) -> None:
         """Loads published weights, or a file.
@@ -71,12 +70,10 @@ class Loadable(nn.Module):
         if prefix:
             landmarks = [family.landmark for family in self.families]
             state_dict = under(prefix, unwrap(state_dict)[0], checkpoint, landmarks)
-        stated = getattr(state_dict, '_metadata', {}).get('', {})
+        stated = metadata_of(state_dict).get('', {})
         adapt(self, state_dict, '', {**stated, 'source': checkpoint, 'file': file})
         self.load_state_dict(state_dict, by_name=True)
         self.given_weights = True
-        if hasattr(self, '_params_init_info'):
-            update_init_info(self, init_info=f'PretrainedInit: load from {checkpoint}')
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False, by_name: bool | None = None
@@ -106,10 +103,9 @@ def _save_variant(module: Loadable, _: dict[str, Any], __: str, local_metadata: 
 
 
 def _raise_or_warn(module: Loadable, incompatible_keys: Any) -> None:
-    """torch passes ``strict=True`` to every module, whatever it was asked for, and so does mmengine.
+    """mmengine's ``load_checkpoint`` would go on with weights that are not there; torch leaves that to the caller.
 
-    mmengine's ``load_checkpoint`` would go on with weights that are not there; what torch does
-    with missing keys is the caller's choice.
+    Both pass ``strict=True`` to every module, whatever they were asked for; the class of the keys tells them apart.
     """
     refusal, module._refusal = module._refusal, None
     if refusal is None:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Mapping, MutableMapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from typing import Any, Protocol
 
 import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
+from ..compat.metadata import metadata_of
 from ..errors import SeMmError, listed
 from ..utils.hashing import digest_of
 from .families import MMPRETRAIN, OTHER_GRAPHS, STANDARD_ATTENTION, Family, family_of, layers_in
-from .network import Network
-from .state_dicts import find_root, unwrap, with_idle_pooling, without_idle_pooling
+from .state_dicts import count_idle_pooling, find_root, unwrap
 
 #: An attention layer in our names, of any kind.
 ATTENTION = re.compile(r'(?:.*\.)?se\.')
@@ -26,6 +26,32 @@ EXCITATION = re.compile(r'(?:.*\.)?se\.fc[12]\.(weight|bias)')
 _ADDED = re.compile(r'\.(conv_offset|rfp_conv|switch|pre_context|post_context|offset_[sl])\.|\.weight_diff$')
 #: What mmcv's ConvAWS computes from its weights where a checkpoint lacks it.
 _DERIVED = ('.weight_gamma', '.weight_beta')
+#: What a difference in the variant means.
+_MEANING = {'style': 'the stride is in another convolution', 'stem_pool': 'the stem pools another window'}
+
+
+class Network(Protocol):
+    """What loading needs to know of a backbone with attention.
+
+    Attributes:
+        families: the namings that its weights are published under, asked in this order; the
+            last one matches every checkpoint.
+    """
+
+    families: tuple[Family, ...]
+
+    def state_dict(self) -> Mapping[str, Any]:
+        """Its tensors, under our names."""
+
+    def variant(self) -> dict[str, str]:
+        """What the shapes of its tensors do not tell, as ``{'style': 'pytorch'}``; saved with its weights."""
+
+    def plugin_names(self) -> Iterator[str]:
+        """The beginnings of the keys of mmdet's plugins (``layer2.0.gcb.``), which keep their initial values."""
+
+    def identity_state(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The tensors of attention, and those of a plain network's ``weights`` that change with them, with which this
+        network equals the plain one; an ``SeMmError`` where there is no such start."""
 
 
 def adapt(network: Network, state_dict: MutableMapping[str, Any], prefix: str, metadata: Mapping[str, Any]) -> None:
@@ -33,9 +59,8 @@ def adapt(network: Network, state_dict: MutableMapping[str, Any], prefix: str, m
 
     Args:
         network: it is read only.
-        state_dict: of one of its families, in any wrapping of :mod:`se_mm.weights.state_dicts`.
-            In place: afterwards it holds the network's tensors under ``prefix``, and nothing
-            else that starts so.
+        state_dict: of one of its families, in any wrapping of :mod:`se_mm.weights.state_dicts`. In place: afterwards
+            it holds the network's tensors under ``prefix``, and nothing else that starts so.
         prefix: where the network stands in the module that is loaded.
         metadata: of the network, from the state dict; and where it is known ``source``, what the
             weights were asked for as, and ``file``, from which they were read.
@@ -45,11 +70,12 @@ def adapt(network: Network, state_dict: MutableMapping[str, Any], prefix: str, m
             checkpoint holds tensors of the network that this one has no place for, or if its
             style or stem pooling is known and differs.
     """
-    name, source = type(network).__name__, metadata.get('source', '')
+    name, source, file = type(network).__name__, metadata.get('source', ''), metadata.get('file')
+    origin = source or 'the given weights'
     try:
         weights, stated, elsewhere, where = _locate(network, state_dict, prefix, metadata)
         family = family_of(weights, network.families)
-        known = stated or family.known_variant(weights, source, str(metadata.get('file', '')))
+        known = stated or family.known_variant(weights, source, str(file or ''))
         own = dict(network.state_dict())
         _check_variant(network, family, known, weights, own, source)
         weights = _in_hosts_form(in_our_form(weights, family), own)
@@ -66,23 +92,20 @@ def adapt(network: Network, state_dict: MutableMapping[str, Any], prefix: str, m
         left = _account(weights, own, family)
         _check_values(weights, own)
     except SeMmError as error:
-        raise SeMmError(f'{name} takes nothing from {source or "the given weights"}: {error}') from None
+        raise SeMmError(f'{name} takes nothing from {origin}: {error}') from None
 
     for key in [key for key in state_dict if key.startswith(prefix)]:
         del state_dict[key]
     state_dict.update({f'{prefix}{key}': weights[key] for key in own})
-
-    digest = f' (sha256 {digest_of(metadata["file"])[:16]})' if metadata.get('file') else ''
-    log = [f'{name}: {taken} tensors from {source or "the given weights"}{digest}']
-    log.append(f'family: {family.name}')
-    if where:
-        log.append(f'found under {where}')
-    if start:
-        log.append(start)
-    if added:
-        log.append(f'keep their initial values: {listed(added)}')
-    log.append(f'left: {listed([*left, *_modules(elsewhere)]) or "nothing"}')
-    print_log('; '.join(log), logger='current', level=logging.INFO)
+    log = [
+        f'{name}: {taken} tensors from {origin}' + (f' (sha256 {digest_of(file)[:16]})' if file else ''),
+        f'family: {family.name}',
+        f'found under {where}' if where else '',
+        start,
+        f'keep their initial values: {listed(added)}' if added else '',
+        f'left: {listed([*left, *_modules(elsewhere)]) or "nothing"}',
+    ]
+    print_log('; '.join(filter(None, log)), logger='current', level=logging.INFO)
 
 
 def _locate(
@@ -105,27 +128,22 @@ def _locate(
     not_tensors = [key for key, value in inside.items() if not isinstance(value, Tensor) and re.match(pattern, key)]
     if not_tensors:
         raise SeMmError(f'these are no tensors: {listed(not_tensors)}')
+    tensors = {key: value for key, value in inside.items() if isinstance(value, Tensor)}
     elsewhere = [key for key in weights if key.startswith(prefix) and not key.startswith(root)]
-    stated = in_todays_words(metadata.get('se_mm') or {}) or stated_variant(weights, root)
-    where = '.'.join(part for part in (wrapper, root.removeprefix(prefix).removesuffix('.')) if part)
-    return {key: value for key, value in inside.items() if isinstance(value, Tensor)}, stated, elsewhere, where
+    stated = _in_todays_words(metadata.get('se_mm') or {}) or stated_variant(weights, root)
+    where = '.'.join(filter(None, (wrapper, root.removeprefix(prefix).removesuffix('.'))))
+    return tensors, stated, elsewhere, where
 
 
 def stated_variant(weights: Mapping[str, Any], root: str) -> Mapping[str, str]:
     """The variant in the metadata of a state dict; empty where there is none."""
-    metadata = getattr(weights, '_metadata', None) or {}
-    stated = {name: data['se_mm'] for name, data in metadata.items() if 'se_mm' in data}
+    stated = {name: data['se_mm'] for name, data in metadata_of(weights).items() if 'se_mm' in data}
     sole = next(iter(stated.values())) if len(stated) == 1 else {}
-    return in_todays_words(stated.get(root.removesuffix('.'), sole))
+    return _in_todays_words(stated.get(root.removesuffix('.'), sole))
 
 
-def in_todays_words(stated: Mapping[str, str]) -> Mapping[str, str]:
-    """A variant as it is stated today: older files tell the gate and the squeeze of SE, and nothing of other layers.
-
-    Example:
-        >>> in_todays_words({'gate': 'tanh', 'squeeze': 'avg'})['attention']
-        "SELayer(squeeze='avg', gate='tanh')"
-    """
+def _in_todays_words(stated: Mapping[str, str]) -> Mapping[str, str]:
+    """A variant as it is stated today: older files tell the gate and the squeeze of SE, and nothing of other layers."""
     if 'attention' in stated or not {'gate', 'squeeze'} <= stated.keys():
         return stated
     return {**stated, 'attention': f'SELayer(squeeze={stated["squeeze"]!r}, gate={stated["gate"]!r})'}
@@ -173,12 +191,9 @@ def _other_attention(theirs: str, ours: str, own: Mapping[str, Tensor]) -> list[
     return []
 
 
-_MEANING = {'style': 'the stride is in another convolution', 'stem_pool': 'the stem pools another window'}
-
-
 def in_our_form(weights: Mapping[str, Tensor], family: Family) -> dict[str, Tensor]:
     """A network under our names, the linear layers of SE as 1x1 convolutions."""
-    ours = with_idle_pooling({family.to_ours(key): value for key, value in weights.items()})
+    ours = count_idle_pooling({family.to_ours(key): value for key, value in weights.items()}, counted=True)
     return {
         key: value[:, :, None, None] if EXCITATION.fullmatch(key) and value.ndim == 2 else value
         for key, value in ours.items()
@@ -189,7 +204,7 @@ def _in_hosts_form(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> 
     """mmpretrain's hosts name a deep stem in a way of their own, and count no pooling that does nothing."""
     if 'stem.0.conv.weight' in own:
         weights = {MMPRETRAIN.to_theirs(key) if key.startswith('stem.') else key: weights[key] for key in weights}
-    return dict(weights) if 'layer1.0.downsample.2.weight' in own else without_idle_pooling(weights)
+    return count_idle_pooling(weights, counted='layer1.0.downsample.2.weight' in own)
 
 
 def _add_zero_biases(weights: dict[str, Tensor], own: Mapping[str, Tensor]) -> None:
@@ -201,11 +216,10 @@ def _add_zero_biases(weights: dict[str, Tensor], own: Mapping[str, Tensor]) -> N
 
 def _start_attention(network: Network, weights: dict[str, Tensor], own: Mapping[str, Tensor]) -> str:
     """Adds attention to a plain network's weights; returns how it starts."""
-    layers = {key: value for key, value in own.items() if ATTENTION.match(key)}
     try:
         changed = network.identity_state(weights)
     except SeMmError as error:
-        weights.update({key: value.clone() for key, value in layers.items()})
+        weights.update({key: value.clone() for key, value in own.items() if ATTENTION.match(key)})
         print_log(
             f'{type(network).__name__} does NOT equal the plain network whose weights it is given, since {error}; '
             'its attention keeps its initial values',
@@ -229,17 +243,14 @@ def _keep_what_the_config_adds(network: Network, weights: dict[str, Tensor], own
 
 def _heads_of_others(weights: dict[str, Tensor], own: Mapping[str, Tensor], family: Family) -> list[str]:
     """Takes classifiers for other classes out of the weights; returns the network's own in their place."""
-    pattern = family.layout.head
     heads: dict[str, list[str]] = {}
-    for key in own:
-        if pattern and (match := re.match(pattern, key)) and not key.endswith('num_batches_tracked'):
+    for key in own if family.layout.head else ():
+        if (match := re.match(family.layout.head, key)) and not key.endswith('num_batches_tracked'):
             heads.setdefault(match[0], []).append(key)
-    others = [
-        key
-        for keys in heads.values()
-        if any(key not in weights or weights[key].shape != own[key].shape for key in keys)
-        for key in keys
-    ]
+    others = []
+    for keys in heads.values():
+        if any(key not in weights or weights[key].shape != own[key].shape for key in keys):
+            others += keys
     for key in others:
         weights.pop(key, None)
     return others

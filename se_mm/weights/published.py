@@ -63,15 +63,9 @@ class Published:
 
     @property
     def source(self) -> str:
-        """The URL to fetch from: the mirror's where the host is gone.
-
-        Example:
-            >>> resolve('https://download.openmmlab.com/a/resnet50-0676ba61.pth').source
-            'https://mmassets.onedl.ai/a/resnet50-0676ba61.pth'
-        """
+        """The URL to fetch from: the mirror's where the host is gone."""
         parts = urlparse(self.url)
-        mirror = MIRRORS.get(parts.hostname or '')
-        return f'{mirror}{parts.path}' if mirror else self.url
+        return f'{MIRRORS[parts.hostname]}{parts.path}' if parts.hostname in MIRRORS else self.url
 
     def fetch(self) -> Path:
         """The file, downloaded if it is not there, by one process at a time.
@@ -106,7 +100,7 @@ class Published:
             return False
 
     def copy_into(self, home: Path) -> Path:
-        """Copies the file, fetched if need be, to where it is looked for under another ``TORCH_HOME``, ``HF_HOME``."""
+        """Copies the file, fetched if need be, to where it is looked for with ``TORCH_HOME`` or ``HF_HOME`` there."""
         file = self.fetch()
         target = home / 'hub' / 'checkpoints' / file.name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -132,7 +126,7 @@ class Published:
 
 
 class OnHub(Published):
-    """The same on Hugging Face, through ``huggingface_hub`` (its cache, ``HF_ENDPOINT``, ``HF_HUB_OFFLINE``)."""
+    """A checkpoint on Hugging Face, through ``huggingface_hub``: its cache, ``HF_ENDPOINT``, ``HF_HUB_OFFLINE``."""
 
     @property
     def _place(self) -> dict[str, str]:
@@ -165,13 +159,13 @@ class OnHub(Published):
         return Path(hf_hub_download(**self._place))
 
 
-def is_pretrained(entry: Any) -> bool:
-    """Whether an initialisation of mmengine's (``init_cfg``, or an entry of its list) loads a checkpoint.
+def initialisations(init_cfg: Any) -> list[Any]:
+    """The entries of an ``init_cfg``, which is one, a list of them, or ``None``."""
+    return [init_cfg] if isinstance(init_cfg, Mapping) else list(init_cfg or ())
 
-    Example:
-        >>> [is_pretrained(dict(type=kind)) for kind in ('Pretrained', 'mmengine.Pretrained', 'Kaiming')]
-        [True, True, False]
-    """
+
+def is_pretrained(entry: Any) -> bool:
+    """Whether an entry of an ``init_cfg`` loads a checkpoint."""
     return isinstance(entry, Mapping) and type_name(entry) in ('Pretrained', 'PretrainedInit')
 
 
@@ -179,9 +173,9 @@ def read(name: str | Path, map_location: Any = 'cpu') -> tuple[dict[str, Any], P
     """The content of a checkpoint by any name that a config may give, and its file.
 
     Args:
-        name: a path, a URL (``file://`` too), or a name with a scheme of ours or of mmengine's; a scheme that
-            another project has registered with mmengine is read through that, without a file.
-        map_location: as in ``torch.load``.
+        name: a path, a URL (``file://`` too), or a name with a scheme; where another project has registered the
+            scheme with mmengine, there is no file.
+        map_location: of ``torch.load``.
 
     Raises:
         SeMmError: if it cannot be had or read.

@@ -9,6 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
+from ..compat.compiled import original_name
+from ..compat.metadata import metadata_of, set_metadata
 from ..errors import SeMmError
 from .families import RESNETS
 from .files import tensors_in
@@ -19,16 +21,10 @@ LANDMARKS = {family.landmark for family in RESNETS}
 
 
 def unwrap(checkpoint: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
-    """The state dict in a checkpoint, and the name that it stands under.
+    """The state dict in a checkpoint, and the name that it stands under (``'model'``).
 
     A checkpoint of mmengine's keeps averaged weights in ``state_dict`` already (and the last
     step's in ``ema_state_dict``); other projects add a second dictionary, which comes first.
-
-    Example:
-        >>> import torch
-        >>> weights, where = unwrap({'model': {'fc.weight': torch.ones(1)}, 'epoch': 3})
-        >>> list(weights), where
-        (['fc.weight'], 'model')
     """
     where: list[str] = []
     while found := next((name for name in _WRAPPERS if _holds_weights(checkpoint.get(name))), None):
@@ -38,8 +34,19 @@ def unwrap(checkpoint: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
 
 
 def _holds_weights(content: Any) -> bool:
-    """Whether it is a dictionary with tensors; averages have one of their own with a rate and a count, too."""
+    """Whether it is a dictionary with tensors that are no mere counts, as the rate of an average is."""
     return isinstance(content, Mapping) and any(tensor.ndim for tensor in tensors_in(content))
+
+
+def find_roots(keys: Iterable[str], landmarks: Iterable[str] = LANDMARKS) -> list[str]:
+    """What stands before the keys of each network in a state dict, which are known by their landmarks.
+
+    Example:
+        >>> find_roots(['student.layer1.0.conv1.weight', 'teacher.layer1.0.conv1.weight'])
+        ['student.', 'teacher.']
+    """
+    landmark = re.compile(rf'((?:.*?\.)?)(?:{"|".join(map(re.escape, landmarks))})')
+    return sorted({match[1] for key in keys if (match := landmark.fullmatch(key))})
 
 
 def find_root(keys: Iterable[str], below: str = '', landmarks: Iterable[str] = LANDMARKS) -> str | None:
@@ -48,7 +55,7 @@ def find_root(keys: Iterable[str], below: str = '', landmarks: Iterable[str] = L
     Args:
         keys: of a state dict.
         below: look only at keys that start so.
-        landmarks: the keys by which a network is known, see :class:`se_mm.weights.families.Family`.
+        landmarks: of the families of the network.
 
     Raises:
         SeMmError: if several networks could be meant.
@@ -59,9 +66,8 @@ def find_root(keys: Iterable[str], below: str = '', landmarks: Iterable[str] = L
     """
     roots = [root for root in find_roots(keys, landmarks) if root.startswith(below)]
     if len(roots) > 1:
-        backbones = [root for root in roots if root in ('', below)] or [
-            root for root in roots if root.endswith('backbone.')
-        ]
+        whole = [root for root in roots if root in ('', below)]
+        backbones = whole or [root for root in roots if root.endswith('backbone.')]
         if len(backbones) != 1:
             raise SeMmError(
                 f'the checkpoint holds {len(roots)} networks: {", ".join(roots)}; '
@@ -69,45 +75,6 @@ def find_root(keys: Iterable[str], below: str = '', landmarks: Iterable[str] = L
             )
         roots = backbones
     return roots[0] if roots else None
-
-
-def with_idle_pooling(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Counts the pooling before the first shortcut's projection, which does nothing at stride 1.
-
-    In a ResNet-D mmdet and timm put one there, and number the projection after it; mmpretrain does not.
-    """
-    first, second = 'layer1.0.downsample', 'layer2.0.downsample'
-    if f'{second}.2.weight' not in weights or f'{first}.2.weight' in weights:
-        return dict(weights)
-    numbers = {f'{first}.0.': f'{first}.1.', f'{first}.1.': f'{first}.2.'}
-    return _renumbered(weights, numbers)
-
-
-def without_idle_pooling(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The inverse of :func:`with_idle_pooling`."""
-    first = 'layer1.0.downsample'
-    if f'{first}.2.weight' not in weights:
-        return dict(weights)
-    return _renumbered(weights, {f'{first}.1.': f'{first}.0.', f'{first}.2.': f'{first}.1.'})
-
-
-def _renumbered(weights: Mapping[str, Tensor], numbers: Mapping[str, str]) -> dict[str, Tensor]:
-    renamed = {}
-    for key, value in weights.items():
-        old = next((old for old in numbers if key.startswith(old)), '')
-        renamed[numbers.get(old, '') + key[len(old) :]] = value
-    return renamed
-
-
-def find_roots(keys: Iterable[str], landmarks: Iterable[str] = LANDMARKS) -> list[str]:
-    """What stands before the keys of each network in a state dict.
-
-    Example:
-        >>> find_roots(['student.layer1.0.conv1.weight', 'teacher.layer1.0.conv1.weight'])
-        ['student.', 'teacher.']
-    """
-    landmark = re.compile(rf'((?:.*?\.)?)(?:{"|".join(map(re.escape, landmarks))})')
-    return sorted({match[1] for key in keys if (match := landmark.fullmatch(key))})
 
 
 def under(
@@ -118,17 +85,32 @@ def under(
     Raises:
         SeMmError: if no key starts so.
     """
-    prefix = f'{prefix.removeprefix("module.").rstrip(".")}.'
+    prefix = f'{original_name(prefix).rstrip(".")}.'
 
     def inside(content: Mapping[str, Any]) -> dict[str, Any]:
-        content = {key.removeprefix('module.'): value for key, value in content.items()}
+        content = {original_name(key): value for key, value in content.items()}
         return {key.removeprefix(prefix): value for key, value in content.items() if key.startswith(prefix)}
 
     found = OrderedDict(inside(weights))
     if not found:
-        roots = find_roots((key.removeprefix('module.') for key in weights), landmarks)
-        networks = ', '.join(map(repr, roots)) or 'none'
+        networks = ', '.join(map(repr, find_roots(map(original_name, weights), landmarks))) or 'none'
         raise SeMmError(f'checkpoint {checkpoint} has no key under {prefix!r}; networks stand under: {networks}')
-    metadata = getattr(weights, '_metadata', {})
-    found._metadata = {'': metadata.get(prefix.removesuffix('.'), {}), **inside(metadata)}
+    metadata = metadata_of(weights)
+    set_metadata(found, {'': metadata.get(prefix.removesuffix('.'), {}), **inside(metadata)})
     return found
+
+
+def count_idle_pooling(weights: Mapping[str, Tensor], counted: bool) -> dict[str, Tensor]:
+    """Numbers the projection of a ResNet-D's first shortcut, before which mmdet and timm have a pooling of stride 1.
+
+    Args:
+        weights: of a network under our names; of other networks nothing changes.
+        counted: whether the pooling, which does nothing, has a number; in mmpretrain it has none.
+    """
+    is_counted = 'layer1.0.downsample.2.weight' in weights
+    if counted == is_counted or (counted and 'layer2.0.downsample.2.weight' not in weights):
+        return dict(weights)
+    shift = 1 if counted else -1
+
+    number = re.compile(r'(?<=^layer1\.0\.downsample\.)\d+')
+    return {number.sub(lambda found: str(int(found[0]) + shift), key): value for key, value in weights.items()}

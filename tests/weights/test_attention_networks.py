@@ -8,7 +8,6 @@ import torch
 
 from se_mm import SeMmError, SEResNet, SETwin
 from se_mm.weights.loading import adapt
-from se_mm.weights.published import resolve
 
 DEEP = dict(host='mmdet.ResNetV1d', depth=50)
 
@@ -105,22 +104,3 @@ def test_a_stage_that_the_network_leaves_out_is_not_compared(tmp_path):
     torch.save(SEResNet(depth=18, attention=mixed).state_dict(), tmp_path / 'four.pth')
     three = dict(num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1), out_indices=(2,))
     SEResNet(depth=18, **three).load_pretrained(str(tmp_path / 'four.pth'))
-
-
-@pytest.mark.parametrize('name', ['ecaresnet50d.miil_in1k', 'ecaresnet101d.miil_in1k'])
-def test_their_names_are_known(name):
-    assert resolve(f'timm://{name}').url.startswith('https://')
-
-
-OTHER_HOSTS = [
-    'ecaresnet50t.a1_in1k',
-    'ecaresnetlight.miil_in1k',
-    'ecaresnet50d_pruned.miil_in1k',
-    'gcresnet50t.ra2_in1k',
-]
-
-
-@pytest.mark.parametrize('name', [*OTHER_HOSTS, 'skresnet50.ra_in1k', 'skresnext50_32x4d.ra_in1k'])
-def test_names_of_hosts_with_another_stem_or_other_units_are_refused(name):
-    with pytest.raises(SeMmError, match='no network like it'):
-        resolve(f'timm://{name}')

@@ -122,20 +122,11 @@ def test_what_a_library_does_not_have_is_refused(arguments, to, message, tmp_pat
     assert not (tmp_path / 'theirs.pth').exists()
 
 
-@pytest.mark.parametrize(
-    ('arguments', 'to'),
-    [
-        (dict(norm_cfg=dict(type='GN', num_groups=32)), 'mmpretrain'),
-        (
-            dict(
-                norm_cfg=dict(type='GN', num_groups=32),
-                dcn=dict(type='DCNv2', deform_groups=1),
-                stage_with_dcn=(False, False, False, True),
-            ),
-            'mmdet',
-        ),
-    ],
-)
+GROUP_NORM = dict(norm_cfg=dict(type='GN', num_groups=32))
+DEFORMABLE = dict(dcn=dict(type='DCNv2', deform_groups=1), stage_with_dcn=(False, False, False, True))
+
+
+@pytest.mark.parametrize(('arguments', 'to'), [(GROUP_NORM, 'mmpretrain'), ({**GROUP_NORM, **DEFORMABLE}, 'mmdet')])
 def test_the_openmmlab_libraries_have_group_norms_and_mmdet_deformable_convolutions(arguments, to, tmp_path):
     plain = ResNet(50, **arguments)
     torch.save(plain.state_dict(), tmp_path / 'a.pth')
@@ -171,14 +162,6 @@ def test_an_unknown_style_stays_unknown(tmp_path):
     load_checkpoint(SEResNet(50, style='caffe'), str(tmp_path / 'ours.pth'))
 
 
-def test_where_it_cannot_write_it_says_so(tmp_path):
-    torch.save(SEResNet(18).state_dict(), tmp_path / 'ours.pth')
-    (tmp_path / 'file').write_text('')
-    for name in ('out.pth', 'out.safetensors'):
-        with pytest.raises(SeMmError, match='cannot be written'):
-            convert(tmp_path / 'ours.pth', tmp_path / 'file' / name, 'timm')
-
-
 def test_a_projection_head_beside_the_stages_is_left(tmp_path):
     network = timm.create_model('resnet18', num_classes=0).state_dict()
     torch.save({**network, 'fc.0.weight': torch.zeros(8, 512)}, tmp_path / 'moco.pth')
@@ -186,13 +169,15 @@ def test_a_projection_head_beside_the_stages_is_left(tmp_path):
     assert set(state_of(tmp_path / 'timm.pth')) == set(network)
 
 
-def test_it_does_not_write_over_its_input(tmp_path):
+def test_files_that_cannot_be_read_or_written(tmp_path):
     torch.save(SEResNet(18).state_dict(), tmp_path / 'ours.pth')
-    with pytest.raises(SeMmError, match='write to another'):
-        convert(tmp_path / 'ours.pth', tmp_path / 'ours.pth', 'timm')
-
-
-def test_a_file_without_a_network_is_refused(tmp_path):
     torch.save(nn.Linear(2, 2).state_dict(), tmp_path / 'linear.pth')
-    with pytest.raises(SeMmError, match='no residual network'):
-        convert(tmp_path / 'linear.pth', tmp_path / 'out.pth', 'timm')
+    (tmp_path / 'file').write_text('')
+    for source, target, message in (
+        ('ours.pth', 'file/out.pth', 'cannot be written'),
+        ('ours.pth', 'file/out.safetensors', 'cannot be written'),
+        ('ours.pth', 'ours.pth', 'write to another'),
+        ('linear.pth', 'out.pth', 'no residual network'),
+    ):
+        with pytest.raises(SeMmError, match=message):
+            convert(tmp_path / source, tmp_path / target, 'timm')

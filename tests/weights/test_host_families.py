@@ -11,7 +11,6 @@ import torchvision
 
 from se_mm import SeMmError, SETwin
 from se_mm.weights.loading import adapt
-from se_mm.weights.published import resolve
 
 VGG_DEPTHS = (11, 13, 16, 19)
 
@@ -55,50 +54,48 @@ def test_a_classifier_for_other_classes_keeps_its_initial_values(monkeypatch):
     assert 'keep their initial values: classifier.0, classifier.3, classifier.6' in said[0]
 
 
-def networks():
-    """A host without gates, whose names are the published ones; a publication's weights and what stands before them."""
-    whole = dict(out_indices=(4,), attention_stages=())
-    yield 'timm Inception-v3', lambda: SETwin('timm.inception_v3', **whole), lambda: timm.create_model('inception_v3')
-    yield (
-        'torchvision Inception-v3',
-        lambda: SETwin('timm.inception_v3', **whole),
+WHOLE = dict(out_indices=(4,), attention_stages=())
+#: A host without gates, whose names are the published ones, and a publication of its weights.
+NETWORKS = {
+    'timm Inception-v3': (
+        lambda: SETwin('timm.inception_v3', **WHOLE),
+        lambda: timm.create_model('inception_v3'),
+    ),
+    'torchvision Inception-v3': (
+        lambda: SETwin('timm.inception_v3', **WHOLE),
         lambda: torchvision.models.inception_v3(init_weights=False),
-    )
-    yield (
-        'mmpretrain Inception-v3',
+    ),
+    'mmpretrain Inception-v3': (
         lambda: SETwin('mmpretrain.InceptionV3', attention_stages=()),
         lambda: torchvision.models.inception_v3(init_weights=False),
-    )
-    yield (
-        'timm Inception-ResNet-v2',
-        lambda: SETwin('timm.inception_resnet_v2', **whole),
+    ),
+    'timm Inception-ResNet-v2': (
+        lambda: SETwin('timm.inception_resnet_v2', **WHOLE),
         lambda: timm.create_model('inception_resnet_v2'),
-    )
-    yield (
-        'Cadene Inception-ResNet-v2',
-        lambda: SETwin('timm.inception_resnet_v2', **whole),
+    ),
+    'Cadene Inception-ResNet-v2': (
+        lambda: SETwin('timm.inception_resnet_v2', **WHOLE),
         lambda: pretrainedmodels.inceptionresnetv2(pretrained=None),
-    )
-    yield (
-        'Cadene BN-Inception',
-        lambda: SETwin('se_mm.BNInception', conv_bias=True, **whole),
+    ),
+    'Cadene BN-Inception': (
+        lambda: SETwin('se_mm.BNInception', conv_bias=True, **WHOLE),
         lambda: pretrainedmodels.bninception(pretrained=None),
-    )
-    yield (
-        'timm MobileNet 1.25',
-        lambda: SETwin('timm.mobilenetv1_125', **whole),
+    ),
+    'timm MobileNet 1.25': (
+        lambda: SETwin('timm.mobilenetv1_125', **WHOLE),
         lambda: timm.create_model('mobilenetv1_125'),
-    )
-    yield (
-        'mmpretrain ShuffleNet',
+    ),
+    'mmpretrain ShuffleNet': (
         lambda: SETwin('mmpretrain.ShuffleNetV1', groups=3, attention_stages=()),
         lambda: mmpretrain.ShuffleNetV1(groups=3),
-    )
+    ),
+}
 
 
-@pytest.mark.parametrize(('host', 'published'), [case[1:] for case in networks()], ids=[case[0] for case in networks()])
+@pytest.mark.parametrize('name', NETWORKS)
 @pytest.mark.parametrize('prefix', ['', 'backbone.'])
-def test_every_tensor_is_taken_under_its_name(host, published, prefix):
+def test_every_tensor_is_taken_under_its_name(name, prefix):
+    host, published = NETWORKS[name]
     with torch.device('meta'):
         network, theirs = host(), published().state_dict()
     state = adapted(network, theirs, prefix)
@@ -117,29 +114,10 @@ def test_a_shorter_network_leaves_what_it_has_no_place_for(name, last):
 
 def test_a_surplus_tensor_in_a_module_is_refused():
     with torch.device('meta'):
-        network, theirs = SETwin('timm.inception_v3'), timm.create_model('inception_v3').state_dict()
+        inception, theirs = SETwin('timm.inception_v3'), timm.create_model('inception_v3').state_dict()
         theirs['Mixed_6a.branch5x5.conv.weight'] = torch.empty(1)
+        without_biases, cadenes = SETwin('se_mm.BNInception'), pretrainedmodels.bninception(pretrained=None)
     with pytest.raises(SeMmError, match='no place in the backbone: Mixed_6a.branch5x5'):
-        adapted(network, theirs)
-
-
-def test_cadenes_biases_need_convolutions_that_have_them():
-    with torch.device('meta'):
-        network, theirs = SETwin('se_mm.BNInception'), pretrainedmodels.bninception(pretrained=None).state_dict()
+        adapted(inception, theirs)
     with pytest.raises(SeMmError, match='no place in the backbone: conv1_7x7_s2.bias'):
-        adapted(network, theirs)
-
-
-@pytest.mark.parametrize(
-    'name',
-    [
-        'timm://vgg16_bn.tv_in1k',
-        'timm://inception_v3.tv_in1k',
-        'timm://inception_v3.tf_in1k',
-        'timm://inception_resnet_v2.tf_in1k',
-        'timm://mobilenetv1_100.ra4_e3600_r224_in1k',
-        'torchvision://vgg16_bn',
-    ],
-)
-def test_their_published_weights_have_an_address(name):
-    assert resolve(name).url.startswith('https://')
+        adapted(without_biases, cadenes.state_dict())
