@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .cifar import CIFARBackbone, conv, units_in
+from .cifar_backbone import CIFARBackbone, conv, units_in
 
 
 class PreActUnit(nn.Module):
@@ -68,7 +68,7 @@ class PreActResNetCIFAR(CIFARBackbone):
         depth: 6n + 2 (20, 32, 44, 56, 110), with ``bottleneck`` 9n + 2 (29, 164, 1001).
         bottleneck: units of 1x1, 3x3 and 1x1 convolutions, with four times the channels.
         widen_factor: multiplies the channels of the stages.
-        **kwargs: see :class:`se_mm.models.backbones.cifar.CIFARBackbone`.
+        **kwargs: see :class:`se_mm.models.backbones.cifar_backbone.CIFARBackbone`.
 
     Raises:
         SeMmError: for a depth that does not exist.
@@ -111,7 +111,7 @@ class WideResNetCIFAR(PreActResNetCIFAR):
     Args:
         depth: 6n + 4 (16, 28, 40): it counts the convolutions of the shortcuts too.
         widen_factor: k, which multiplies the 16, 32 and 64 channels.
-        **kwargs: see :class:`se_mm.models.backbones.cifar.CIFARBackbone`.
+        **kwargs: see :class:`se_mm.models.backbones.cifar_backbone.CIFARBackbone`.
 
     Raises:
         SeMmError: for a depth that does not exist.

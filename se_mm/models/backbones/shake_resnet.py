@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...errors import SeMmError
-from .cifar import CIFARBackbone, conv, units_in
+from .cifar_backbone import CIFARBackbone, conv, units_in
 
 BACKWARDS = ('shake', 'even')
 
@@ -141,7 +141,7 @@ class ShakeResNetCIFAR(_ShakeBackbone):
         depth: 6n + 2.
         base_width: channels of the first stage; the others have two and four times as many.
         backward: the coefficients of the backward pass: ``'shake'`` (drawn anew) or ``'even'`` (1/2).
-        **kwargs: see :class:`se_mm.models.backbones.cifar.CIFARBackbone`.
+        **kwargs: see :class:`se_mm.models.backbones.cifar_backbone.CIFARBackbone`.
 
     Raises:
         SeMmError: for a depth that does not exist, or another ``backward``.
@@ -187,7 +187,7 @@ class ShakeResNeXtCIFAR(_ShakeBackbone):
         groups: of the 3x3 convolutions.
         base_width: channels of one group in the first stage.
         backward: the coefficients of the backward pass: ``'even'`` (1/2) or ``'shake'`` (drawn anew).
-        **kwargs: see :class:`se_mm.models.backbones.cifar.CIFARBackbone`.
+        **kwargs: see :class:`se_mm.models.backbones.cifar_backbone.CIFARBackbone`.
 
     Raises:
         SeMmError: for a depth that does not exist, or another ``backward``.

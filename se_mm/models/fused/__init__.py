@@ -4,10 +4,10 @@ from ...compat.torch_internals import is_watched
 from .batch_norm_tail import batch_norm_tail, takes_batch_statistics
 from .eager import is_eager, is_fake, is_recorded
 from .folding import can_fold, fold_norms, folded_affine, folded_conv, folded_downsample, folds_downsample
-from .forms import GATED_FORMS, PLAIN_FORMS, Form
 from .frozen_norm import frozen_affine, is_frozen, normalized
 from .fused_tail import fused_tail
 from .tail import residual_tail
+from .unit_forms import GATED_FORMS, PLAIN_FORMS, Form
 from .weight_space import weight_space_tail
 
 __all__ = [

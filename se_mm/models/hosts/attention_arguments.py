@@ -87,14 +87,16 @@ def build_attention(config: Mapping[str, Any], site: Site, num_stages: int) -> n
 
 
 def _value_at(name: str, value: Any, site: Site, num_stages: int) -> Any:
-    if isinstance(value, str) or not isinstance(value, Sequence):
+    if not _is_list(value):
         return value
     if len(value) != num_stages:
         raise SeMmError(f'{name} must be one value, or one for each of the {num_stages} stages, got {value}')
     of_stage = value[site.stage]
-    if isinstance(of_stage, str) or not isinstance(of_stage, Sequence):
-        return of_stage
-    return of_stage[site.block]
+    return of_stage[site.block] if _is_list(of_stage) else of_stage
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
 
 
 def check_lists(config: Mapping[str, Any], counts: Sequence[int]) -> None:
@@ -108,10 +110,10 @@ def check_lists(config: Mapping[str, Any], counts: Sequence[int]) -> None:
         >>> check_lists({'type': 'SELayer', 'reduction': (8, 8, 8, (16, 16, 4))}, (3, 4, 6, 3))
     """
     for name, value in config.items():
-        if name in LISTS or isinstance(value, str) or not isinstance(value, Sequence) or len(value) != len(counts):
+        if name in LISTS or not _is_list(value) or len(value) != len(counts):
             continue
         for stage, (of_stage, count) in enumerate(zip(value, counts, strict=True)):
-            if isinstance(of_stage, Sequence) and not isinstance(of_stage, str) and len(of_stage) != count:
+            if _is_list(of_stage) and len(of_stage) != count:
                 raise SeMmError(f'{name}: stage {stage} has {count} blocks and {len(of_stage)} values: {of_stage}')
 
 
@@ -134,7 +136,7 @@ def stage_indices(
     """
     if stages is None:
         return tuple(range(num_stages))
-    if isinstance(stages, str) or not isinstance(stages, Sequence):
+    if not _is_list(stages):
         raise SeMmError(f'{name} must be a list of stages, as (1, 2), got {stages!r}')
     if all(isinstance(stage, bool) for stage in stages) and len(stages) == num_stages:
         return tuple(stage for stage, carries in enumerate(stages) if carries)
@@ -161,23 +163,18 @@ def block_indices(blocks: Sequence[Sequence[int] | None] | None, counts: Sequenc
         >>> block_indices((None, (1,), ()), (2, 2, 3)), block_indices(None, (2, 1))
         (((0, 1), (1,), ()), ((0, 1), (0,)))
     """
-    if blocks is None:
-        return tuple(tuple(range(count)) for count in counts)
-    if not isinstance(blocks, Sequence) or isinstance(blocks, str) or len(blocks) != len(counts):
+    blocks = [None] * len(counts) if blocks is None else blocks
+    if not _is_list(blocks) or len(blocks) != len(counts):
         raise SeMmError(
             f'attention_blocks must have one entry for each of the {len(counts)} stages: the indices of the units '
             f'with attention, or None for all of them; got {blocks!r}'
         )
-    return tuple(
-        _indices_in_stage(stage, of_stage, count)
-        for stage, (of_stage, count) in enumerate(zip(blocks, counts, strict=True))
-    )
-
-
-def _indices_in_stage(stage: int, blocks: Sequence[int] | None, count: int) -> tuple[int, ...]:
-    if blocks is None:
-        return tuple(range(count))
-    is_list = isinstance(blocks, Sequence) and not isinstance(blocks, str)
-    if not is_list or any(isinstance(block, bool) or block not in range(count) for block in blocks):
-        raise SeMmError(f'attention_blocks[{stage}] must be None or indices of units, 0 to {count - 1}, got {blocks!r}')
-    return tuple(sorted(set(blocks)))
+    found = []
+    for stage, (of_stage, count) in enumerate(zip(blocks, counts, strict=True)):
+        of_stage = range(count) if of_stage is None else of_stage
+        if not _is_list(of_stage) or any(isinstance(block, bool) or block not in range(count) for block in of_stage):
+            raise SeMmError(
+                f'attention_blocks[{stage}] must be None or indices of units, 0 to {count - 1}, got {of_stage!r}'
+            )
+        found.append(tuple(sorted(set(of_stage))))
+    return tuple(found)

@@ -75,7 +75,7 @@ def shape_of(block: type[nn.Module]) -> type[AttentionUnit] | None:
 class PlainUnit(AttentionUnit):
     """``relu(P(x) + F(x))``: the forward of the libraries' own blocks, in parts that a position overrides."""
 
-    #: Asked in this order; see :mod:`se_mm.models.fused.forms`.
+    #: Asked in this order; see :mod:`se_mm.models.fused.unit_forms`.
     forms: tuple[Form, ...] = PLAIN_FORMS
     #: Whether the unit is deployed for oneDNN's operators.
     on_onednn = False

@@ -11,6 +11,7 @@ from support.helpers import randomize
 from torch import nn
 
 from se_mm import SEResNet, SEResNeXt, SETwin
+from se_mm.benchmarks.measuring import kept_bytes
 
 NETWORKS = {
     'SE-ResNet-18': lambda **kw: SEResNet(18, **kw),
@@ -84,19 +85,9 @@ def test_in_float32_features_differ_by_rounding_and_not_at_all_in_inference():
         assert all(torch.equal(ours, theirs) for ours, theirs in zip(folds(x), plain(x), strict=True))
 
 
-def kept_bytes(model, x):
-    """The bytes that autograd keeps for the backward beside the parameters, each storage once."""
-    storages = {}
-
-    def pack(tensor):
-        if not isinstance(tensor, nn.Parameter):
-            storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
+def kept(model: nn.Module, x: torch.Tensor) -> int:
     model.train()
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        features = model(x)
-    return sum(storages.values()), features
+    return kept_bytes(lambda: model(x), model)
 
 
 @pytest.mark.parametrize(
@@ -109,15 +100,15 @@ def kept_bytes(model, x):
 )
 def test_with_frozen_norms_half_as_much_is_kept_for_the_backward(ours, theirs, arguments, bound):
     x = torch.rand(1, 3, 320, 480)
-    kept = [kept_bytes(kind(frozen_stages=1, norm_eval=True, **arguments), x)[0] for kind in (ours, theirs)]
-    assert kept[0] <= bound * kept[1]
+    ours, theirs = (kept(kind(frozen_stages=1, norm_eval=True, **arguments), x) for kind in (ours, theirs))
+    assert ours <= bound * theirs
 
 
 @pytest.mark.parametrize('depth', [18, 50])
 def test_with_norms_in_training_no_more_is_kept_than_by_the_plain_network(depth):
     x = torch.rand(2, 3, 160, 160)
-    kept = [kept_bytes(kind(depth, norm_eval=False), x)[0] for kind in (SEResNet, ResNet)]
-    assert kept[0] <= 1.01 * kept[1]
+    ours, theirs = (kept(kind(depth, norm_eval=False), x) for kind in (SEResNet, ResNet))
+    assert ours <= 1.01 * theirs
 
 
 @pytest.mark.parametrize(
