@@ -104,7 +104,9 @@ class BNInception(FreezableBackbone):
         init_cfg: Any = INITIALISATION,
     ) -> None:
         init_cfg = list(init_cfg) if isinstance(init_cfg, tuple) else init_cfg
-        super().__init__(out_indices, frozen_stages, norm_eval, len(self.feature_channels), init_cfg=init_cfg)
+        super().__init__(
+            out_indices, frozen_stages, norm_eval, len(self.feature_channels), init_cfg=init_cfg, name='BNInception'
+        )
         self.conv_bias = conv_bias
         self.norm_cfg = norm_cfg or dict(type='BN')
         self.relu = nn.ReLU(inplace=True)

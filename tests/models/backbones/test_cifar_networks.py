@@ -237,7 +237,7 @@ def test_a_unit_of_shake_even_has_two_bottlenecks_of_resnext(stage):
         (dict(host='se_mm.WideResNetCIFAR', depth=20), r'no depth 20: it is 6n \+ 4'),
         (dict(host='se_mm.ShakeResNetCIFAR', backward='keep'), 'backward must be one of shake, even'),
         (dict(host='se_mm.PreActResNetCIFAR', depth=20, attention_position='sum'), 'has no attention_position'),
-        (dict(host='se_mm.PreActResNetCIFAR', depth=20, frozen_stages=4), 'frozen_stages must be'),
+        (dict(host='se_mm.PreActResNetCIFAR', depth=20, frozen_stages=4), 'frozen_stages of'),
     ],
 )
 def test_what_does_not_exist_is_refused(arguments, message):
