@@ -98,7 +98,7 @@ def _load_openvino(path: str, threads: int) -> Loaded:
 
 
 def _load_torch(path: str, threads: int) -> Loaded:
-    from . import operators  # noqa: F401 (registers what the program calls)
+    from . import detection_operators  # noqa: F401 (registers what the program calls)
 
     extra: dict[str, Any] = {SECTION: ''}
     module = torch.export.load(path, extra_files=extra).module()

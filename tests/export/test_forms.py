@@ -15,8 +15,8 @@ from mmpretrain.models import ClsDataPreprocessor
 from support.small_models import DETECTORS, built, description, detector_config, pictures
 
 from se_mm import SeMmError
-from se_mm.export import operators
 from se_mm.export.candidates import Boxes, best_boxes, nms_settings
+from se_mm.export.detection_operators import NONE
 from se_mm.export.exported_model import ExportedModel
 from se_mm.export.forms import export_form
 from se_mm.export.parity import LIMITS, Comparison, predicted
@@ -94,7 +94,7 @@ def test_fewer_boxes_than_places_leave_places_without_a_score():
     boxes = torch.tensor([[[0.0, 0, 10, 10], [0, 0, 10, 9], [50, 50, 60, 60]]])
     found = Boxes(boxes, torch.tensor([[0.9, 0.8, 0.01]]), torch.zeros(1, 3, dtype=torch.long))
     best = best_boxes(found, dict(iou_threshold=0.5, class_agnostic=False), 0.05, 5)
-    assert best.scores[0].tolist() == pytest.approx([0.9] + 4 * [operators.NONE])
+    assert best.scores[0].tolist() == pytest.approx([0.9] + 4 * [NONE])
 
 
 @pytest.mark.parametrize('sampling_ratio', [0, 2])
