@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from mmengine.registry import MODELS
@@ -12,6 +11,7 @@ from torch import nn
 
 from ..config.attention import attention_named
 from ..config.load import load_config
+from ..errors import SeMmError
 from ..models.attention import LAYERS
 
 PLAIN = 'without attention'
@@ -32,39 +32,54 @@ class Candidate:
     plain: str = ''
 
 
-def backbones(depth: int, frozen: bool) -> list[Candidate]:
+def backbones(depth: int, frozen: bool, resnext: bool = False) -> list[Candidate]:
     """Our networks and those of mmdet, mmpretrain and timm, the SE ones beside their plain twins.
 
     Args:
         depth: of the ResNets.
         frozen: whether stem and first stage have no gradients and BatchNorm is in eval mode, as mmdet trains.
-    """
-    freeze = dict(frozen_stages=1, norm_eval=True) if frozen else {}
+        resnext: whether they are ResNeXt 32x4d.
 
-    def build(kind: str, **config: Any) -> Callable[[], nn.Module]:
-        return lambda: MODELS.build(dict(type=kind, depth=depth, out_indices=(0, 1, 2, 3), **freeze, **config))
+    Raises:
+        SeMmError: for a ResNeXt of depth 18 or 34.
+    """
+    if resnext and depth < 50:
+        raise SeMmError(f'--resnext --depth {depth}: ResNeXt has bottlenecks, --depth 50, 101 or 152')
+    freeze = dict(frozen_stages=1, norm_eval=True) if frozen else {}
+    kind = 'ResNeXt' if resnext else 'ResNet'
+
+    def build(library: str, se: str = '', **config: Any) -> Callable[[], nn.Module]:
+        if resnext:
+            config.update(groups=32, **{'width_per_group' if library == 'mmpretrain' else 'base_width': 4})
+        config.update(type=f'{library}.{se}{kind}', depth=depth, out_indices=(0, 1, 2, 3), **freeze)
+        return lambda: MODELS.build(config)
 
     found = [
-        Candidate('se_mm.SEResNet', build('se_mm.SEResNet'), 'se_mm without SE'),
-        Candidate('se_mm without SE', build('se_mm.SEResNet', se_stages=())),
-        Candidate('mmdet.ResNet', build('mmdet.ResNet')),
+        Candidate(f'se_mm.SE{kind}', build('se_mm', 'SE'), 'se_mm without SE'),
+        Candidate('se_mm without SE', build('se_mm', 'SE', se_stages=())),
+        Candidate(f'mmdet.{kind}', build('mmdet')),
     ]
     if depth >= 50:  # mmpretrain's SE-ResNet has bottlenecks only
-        found.append(Candidate('mmpretrain.SEResNet', build('mmpretrain.SEResNet'), 'mmpretrain.ResNet'))
-    found.append(Candidate('mmpretrain.ResNet', build('mmpretrain.ResNet')))
+        found.append(Candidate(f'mmpretrain.SE{kind}', build('mmpretrain', 'SE'), f'mmpretrain.{kind}'))
+    found.append(Candidate(f'mmpretrain.{kind}', build('mmpretrain')))
     try:
         import timm
     except ImportError:
         return found
 
-    def make(name: str) -> nn.Module:
-        network = timm.create_model(name, features_only=True, out_indices=(1, 2, 3, 4))
-        return _freeze(network) if frozen else network
+    def timms(name: str) -> Callable[[], nn.Module]:
+        def make() -> nn.Module:
+            network = timm.create_model(name, features_only=True, out_indices=(1, 2, 3, 4))
+            return _freeze(network) if frozen else network
 
+        return make
+
+    name = kind.lower()
     known = timm.list_models()
-    for name, plain in (('seresnet', 'timm resnet'), ('resnet', '')):
-        if f'{name}{depth}' in known:
-            found.append(Candidate(f'timm {name}', partial(make, f'{name}{depth}'), plain))
+    for se, plain in (('se', f'timm {name}'), ('', '')):
+        model = f'{se}{name}{depth}{"_32x4d" if resnext else ""}'
+        if model in known:
+            found.append(Candidate(f'timm {se}{name}', timms(model), plain))
     return found
 
 
@@ -99,7 +114,7 @@ def _freeze(network: nn.Module) -> nn.Module:
         getattr(network, name).requires_grad_(False)
     network.train = lambda mode=True: network  # BatchNorm stays in eval mode
     for module in network.modules():
-        module.training = not isinstance(module, nn.BatchNorm2d)
+        module.training = not isinstance(module, nn.modules.batchnorm._BatchNorm)
     return network
 
 

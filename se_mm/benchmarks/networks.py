@@ -22,8 +22,8 @@ from .compared_networks import Candidate, attentions, backbones, detectors
 from .measuring import MIB, interleaved, kept_bytes, peak_bytes
 from .sessions import RUNTIMES, session_of
 
-#: The network that others are held against.
-MMDET = 'mmdet.ResNet'
+#: The networks that others are held against.
+MMDET = ('mmdet.ResNet', 'mmdet.ResNeXt')
 MODES = ('inference', 'training', 'detector-inference', 'detector-training')
 #: What becomes of a backbone, in place, before inference.
 FORMS: dict[str, Callable[[nn.Module], None]] = {
@@ -48,6 +48,7 @@ class Setting:
         compiled: whether the deployed forms are also measured through ``torch.compile``.
         runtimes: of ``RUNTIMES``, further forms for the inference of backbones.
         attention: the layers to compare in our ResNet, in place of other networks.
+        resnext: whether the networks are ResNeXt 32x4d.
     """
 
     mode: str
@@ -59,6 +60,7 @@ class Setting:
     compiled: bool = False
     attention: tuple[str, ...] = ()
     runtimes: tuple[str, ...] = ()
+    resnext: bool = False
 
     @property
     def training(self) -> bool:
@@ -75,7 +77,7 @@ class Setting:
         frozen = self.training and not self.train_norms
         if self.attention:
             return attentions(self.depth, self.attention, frozen)
-        return backbones(self.depth, frozen)
+        return backbones(self.depth, frozen, self.resnext)
 
     def forms(self) -> list[str]:
         """In which each of them is measured."""
@@ -85,8 +87,11 @@ class Setting:
 
     def __str__(self) -> str:
         batch, height, width = self.size
-        more = ', BatchNorm in training mode' * self.train_norms + ', AMP' * self.amp
-        return f'{self.mode}, depth {self.depth}, {batch}x3x{height}x{width}{more}'
+        kind = ', BatchNorm in training mode' if self.train_norms else ''
+        network = 'ResNeXt 32x4d, ' if self.resnext else ''
+        return (
+            f'{self.mode}, {network}depth {self.depth}, {batch}x3x{height}x{width}{kind}{", AMP" if self.amp else ""}'
+        )
 
 
 @dataclass

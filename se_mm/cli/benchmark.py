@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default='inference',
     )
     parser.add_argument('--depth', type=int, choices=[18, 34, 50, 101, 152], default=50)
+    parser.add_argument('--resnext', action='store_true', help='ResNeXt 32x4d in place of ResNet')
     parser.add_argument(
         '--size', type=int, nargs=3, metavar=('N', 'H', 'W'), help='default: 1 800 1344; training: 2 480 800'
     )
@@ -67,6 +68,7 @@ def run(args: argparse.Namespace) -> None:
         compiled=args.compile,
         attention=tuple(args.attention),
         runtimes=tuple(args.runtimes),
+        resnext=args.resnext,
     )
     measured = networks.measure(setting, args.rounds, args.only, args.rss)
     title = [f'{setting}; {args.rounds} interleaved rounds', networks.machine(args.device)]

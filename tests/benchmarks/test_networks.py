@@ -29,13 +29,16 @@ def test_every_candidate_is_measured_in_every_form(mode):
     assert mmdets.split(' | ')[5] == '1.000'  # itself over itself
 
 
-def test_the_plain_networks_of_all_libraries_are_of_one_size():
+def test_resnexts_are_compared_with_resnexts_of_the_same_size():
     plain = {}
-    for candidate in backbones(50, frozen=False):
+    for candidate in backbones(50, frozen=False, resnext=True):
+        network = candidate.build()
         if not candidate.plain:
-            plain[candidate.name] = sum(p.numel() for p in candidate.build().parameters())
-    assert set(plain.values()) == {23_508_032}  # torchvision's resnet50 without its 2,049,000 of fc
-    assert {'mmdet.ResNet', 'mmpretrain.ResNet', 'timm resnet'} <= set(plain)
+            plain[candidate.name] = sum(p.numel() for p in network.parameters())
+    assert set(plain.values()) == {22_979_904}  # torchvision's resnext50_32x4d without its 2,049,000 of fc
+    assert {'mmdet.ResNeXt', 'mmpretrain.ResNeXt', 'timm resnext'} <= set(plain)
+    with pytest.raises(SeMmError, match='--resnext --depth 18: ResNeXt has bottlenecks'):
+        backbones(18, frozen=False, resnext=True)
 
 
 def test_each_attention_layer_is_beside_the_plain_network():
