@@ -126,13 +126,13 @@ def config_of(args: argparse.Namespace, checkpoint: str | None = None) -> Config
         checkpoint: a model that was trained with the config: its classes are used where none are named.
 
     Raises:
-        SeMmError: as :func:`se_mm.config.load.load_config`, and for values that do not fit.
+        SeMmError: as :func:`se_mm.datasets.own_data.config_with_data`, and for values that do not fit.
     """
     from ..config.batches import set_loading, set_size
     from ..config.classes import use_classes_of
-    from ..config.load import load_config
     from ..config.options import refuse_twice
     from ..config.schedule import set_length
+    from ..datasets.own_data import config_with_data, pictures_in
     from ..utils.console import say
 
     with redirect_stdout(io.StringIO()):  # mmdet prints what it was installed without
@@ -140,7 +140,7 @@ def config_of(args: argparse.Namespace, checkpoint: str | None = None) -> Config
 
     given = {name: getattr(args, name, None) for name in ('epochs', 'iters', 'batch_size', 'workers')}
     refuse_twice(args.cfg_options or {}, given)
-    cfg = load_config(
+    cfg = config_with_data(
         args.config,
         args.cfg_options,
         args.data_root if hasattr(args, 'launcher') else args.data_root or '',  # infer reads no data set
@@ -148,9 +148,9 @@ def config_of(args: argparse.Namespace, checkpoint: str | None = None) -> Config
     )
     if args.se or args.attention:
         cfg = _with_attention(cfg, args)
-    changed = use_classes_of(cfg, checkpoint) if checkpoint and args.classes is None else []
+    changed = use_classes_of(cfg, checkpoint, args.classes is not None) if checkpoint else []
     changed += set_loading(cfg, given['batch_size'], given['workers'])
-    changed += set_length(cfg, given['epochs'], given['iters'])
+    changed += set_length(cfg, given['epochs'], given['iters'], pictures_in)
     if args.size is not None:
         changed += set_size(cfg, *args.size)
     if hasattr(args, 'local_rank'):  # of a command that trains or tests

@@ -24,6 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     own.add_argument('--val', type=float, default=0.2, help='share set aside where there is no split (default: 0.2)')
     own.add_argument('--seed', type=int, default=0, help='of that choice (default: 0)')
     own.add_argument('--format', choices=FORMATS, help='of detection, where there are several (default: the first)')
+    own.add_argument('--names', nargs='+', metavar='NAME', help='of the classes of YOLO text that does not name them')
+    own.add_argument('--force', action='store_true', help='make anew what was prepared before')
+    own.add_argument(
+        '--skip-missing', action='store_true', help='write what can be used, however much is missing or broken'
+    )
+    own.add_argument('--rescale', action='store_true', help='scale boxes of pictures that were resized since')
     known = parser.add_argument_group('places365 and coco')
     known.add_argument(
         '--parts', nargs='+', metavar='PART', help='such as train-challenge, test (default: train and val)'
@@ -66,11 +72,22 @@ def _prepare_own(args: argparse.Namespace) -> None:
         if args.data == 'detection':
             from ..datasets.prepare.detection import prepare_detection
 
-            lines = prepare_detection(args.root, args.val, args.seed, args.format)
+            lines = prepare_detection(
+                args.root,
+                args.val,
+                args.seed,
+                args.format,
+                names=args.names,
+                force=args.force,
+                skip_missing=args.skip_missing,
+                rescale=args.rescale,
+            )
         else:
             from ..datasets.prepare.scenes import prepare_scenes
 
-            lines = prepare_scenes(args.root, args.val, args.seed)
+            if args.format or args.names or args.rescale:
+                raise SeMmError('--format, --names and --rescale are for detection; scenes are folders of classes')
+            lines = prepare_scenes(args.root, args.val, args.seed, force=args.force, skip_missing=args.skip_missing)
     except UnicodeDecodeError as error:
         raise SeMmError(f'{args.root}: a text file is not UTF-8 ({error}); save it as UTF-8') from error
     except OSError as error:

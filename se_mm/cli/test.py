@@ -36,8 +36,7 @@ def run(args: argparse.Namespace) -> None:
     if is_exported(args.checkpoint):
         model = ExportedFile(args.checkpoint)
         cfg = config_of(args)
-        if args.classes is None:
-            use_classes(cfg, model.description.classes, args.checkpoint)
+        use_classes(cfg, model.description.classes, args.checkpoint, args.classes is not None)
     else:
         model = local_checkpoint(args.checkpoint)
         cfg = config_of(args, model)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
-from xml.etree import ElementTree
 
 from mmengine.config import Config
+from mmengine.registry import DATASETS
 
 from ..errors import SeMmError, listed
 from ..utils.palette import palette
 from ..utils.type_names import type_name
 from ..weights.files import read_checkpoint
-from .coco_layout import read_coco
 from .loaders import datasets_in
-from .scene_layout import class_folders
 from .tree import nodes
 
 #: Parts of a model whose ``num_classes`` counts something else.
@@ -66,12 +63,24 @@ def _set_number(node: MutableMapping[str, Any], count: int, speaks: bool) -> Non
         loss['class_weight'] = [weights[0]] * (count + node.get('num_stuff_classes', 0)) + [weights[-1]]
 
 
-def use_classes_of(cfg: Config, checkpoint: str) -> list[str]:
-    """Gives a config the classes that a model was trained with, where it has other ones.
+def check_classes_given_once(options: Sequence[str]) -> None:
+    """``--classes`` sets what these options would set too.
+
+    Raises:
+        SeMmError: if one of the options is a number or the names of classes.
+    """
+    both = [key for key in options if key.split('.')[-1] in ('num_classes', 'classes')]
+    if both:
+        raise SeMmError(f'--classes sets {", ".join(both)} already: leave one of them out')
+
+
+def use_classes_of(cfg: Config, checkpoint: str, asked: bool = False) -> list[str]:
+    """Gives a config the classes that a model was trained with, in their order.
 
     Args:
         cfg: changed in place.
         checkpoint: a file that a training wrote; one without the names of its classes is passed over.
+        asked: whether the classes of the config were asked for: others than the model's then stay.
 
     Returns:
         What the user should know.
@@ -83,72 +92,36 @@ def use_classes_of(cfg: Config, checkpoint: str) -> list[str]:
     except SeMmError:  # said where it is loaded
         return []
     names = ((meta if isinstance(meta, dict) else {}).get('dataset_meta') or {}).get('classes') or ()
-    return use_classes(cfg, names, checkpoint)
+    return use_classes(cfg, names, checkpoint, asked)
 
 
-def use_classes(cfg: Config, names: Sequence[str], source: str) -> list[str]:
+def use_classes(cfg: Config, names: Sequence[str], source: str, asked: bool = False) -> list[str]:
     """The same with names that are known already.
 
     Args:
         cfg: changed in place.
         names: the classes.
         source: the file that they come from.
+        asked: as in :func:`use_classes_of`.
     """
     counts = {
         node['num_classes']
         for keys, node in nodes(cfg.model)
         if 'num_classes' in node and not any(key in _OTHER_COUNTS for key in keys)
     }
-    given = [(dataset.get('metainfo') or {}).get('classes') for _, dataset in datasets_in(cfg)]
-    other = len(names) not in counts or any(set(classes) != set(names) for classes in given if classes)
-    if not names or not other or 'language_model' in cfg.model:
+    given = [classes for _, dataset in datasets_in(cfg) if (classes := _classes_of(dataset, cfg.get('default_scope')))]
+    if not names or 'language_model' in cfg.model or (asked and any(set(classes) != set(names) for classes in given)):
+        return []
+    if len(names) in counts and all(tuple(classes) == tuple(names) for classes in given):
         return []
     set_classes(cfg, names)
     return [f'{len(names)} classes as in {source}: {listed(list(names))}']
 
 
-def classes_in_data(cfg: Config) -> list[str]:
-    """The classes of the training set as its files have them; of the validation set where there is none.
-
-    Returns:
-        The categories of a COCO file in its order, the names in VOC's XML, or the folders of a
-        classifier's pictures in the order in which mmpretrain numbers them.
-
-    Raises:
-        SeMmError: if the data do not say.
-    """
-    tried = []
-    for _, dataset in datasets_in(cfg):
-        root = Path(dataset.get('data_root') or '')
-        ann_file = root / (dataset.get('ann_file') or '')
-        prefix = dataset.get('data_prefix') or ''
-        prefix = next(iter(prefix.values()), '') if isinstance(prefix, dict) else prefix
-        if ann_file.suffix == '.json' and ann_file.is_file():
-            content = read_coco(ann_file)
-            if content:
-                return [str(category['name']) for category in content['categories']]
-        elif type_name(dataset) in ('VOCDataset', 'XMLDataset') and ann_file.is_file():
-            return _names_in_xml(cfg, root)
-        elif ann_file.suffix == '.txt' and (ann_file.parent / 'classes.txt').is_file():
-            return (ann_file.parent / 'classes.txt').read_text().splitlines()
-        elif len(folders := class_folders(root / prefix)) > 1 and not dataset.get('ann_file'):
-            return list(folders)
-        tried.append(str(ann_file if dataset.get('ann_file') else root / prefix))
-    where = ', '.join(dict.fromkeys(tried)) or 'a config without data'
-    raise SeMmError(f'--classes: {where} does not say what its classes are; name them: --classes cat dog')
-
-
-def _names_in_xml(cfg: Config, root: Path) -> list[str]:
-    names = set()
-    for _, dataset in datasets_in(cfg):
-        prefix = dataset.get('data_prefix') or {}
-        folder = root / prefix.get('sub_data_root', '') / dataset.get('ann_subdir', 'Annotations')
-        for file in sorted(folder.glob('*.xml')):
-            try:
-                names |= {entry.findtext('name', '') for entry in ElementTree.parse(file).getroot().findall('object')}
-            except ElementTree.ParseError as error:
-                empty = 'is empty (0 bytes)' if not file.stat().st_size else f'is no XML: {error}'
-                raise SeMmError(f'{file} {empty}; mend or remove it') from error
-    if not names:
-        raise SeMmError(f'--classes: no object is named in the XML files below {root}')
-    return sorted(names)
+def _classes_of(dataset: Mapping[str, Any], scope: str | None) -> Sequence[str]:
+    """The names of a data set's classes: the config's, else those of its type."""
+    if named := (dataset.get('metainfo') or {}).get('classes'):
+        return named
+    with DATASETS.switch_scope_and_registry(scope) as registry:
+        kind = registry.get(dataset['type']) if isinstance(dataset.get('type'), str) else dataset.get('type')
+    return (getattr(kind, 'METAINFO', None) or {}).get('classes') or ()

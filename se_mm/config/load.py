@@ -12,12 +12,10 @@ from mmengine.config import Config, ConfigDict
 
 from ..compat.config_scope import read_config
 from ..errors import SeMmError
-from ..utils.console import say
-from .classes import classes_in_data, set_classes
+from .classes import check_classes_given_once, set_classes
 from .loaders import datasets_in
 from .locate import locate
 from .options import merge_options
-from .own_data import check_classes_given_once, fit_data
 
 DATA_ROOT_VARIABLE = 'SE_MM_DATA'
 
@@ -35,10 +33,8 @@ def load_config(
         options: dotted keys and values, as ``--cfg-options`` gives them.
         data_root: the folder that replaces the config's ``data_root``; ``None`` asks the
             environment variable ``SE_MM_DATA``, and keeps the config's where that is unset; ``''`` keeps it.
-            What the config names and the folder does not have is looked for in it
-            (:func:`~se_mm.config.own_data.fit_data`).
-        classes: the names that replace the config's; empty: those in the data
-            (:func:`~se_mm.config.classes.classes_in_data`); ``None``: the config's own.
+            :func:`~se_mm.datasets.own_data.config_with_data` also looks into it.
+        classes: the names that replace the config's, if any.
 
     Returns:
         The config; ``work_dir`` is set.
@@ -61,13 +57,10 @@ def load_config(
         if classes is not None:
             check_classes_given_once(list(options))
         merge_options(cfg, options)
-    data_root = os.environ.get(DATA_ROOT_VARIABLE) if data_root is None else data_root
-    if data_root:
-        set_data_root(cfg, data_root)
-        for line in fit_data(cfg, data_root):
-            say(line)
-    if classes is not None:
-        set_classes(cfg, classes or classes_in_data(cfg))
+    if root := data_root_of(data_root):
+        set_data_root(cfg, root)
+    if classes:
+        set_classes(cfg, classes)
     cfg.setdefault('work_dir', default_work_dir(path))
     return cfg
 
@@ -88,6 +81,11 @@ def model_of(cfg: Config) -> ConfigDict:
 def default_work_dir(path: str) -> str:
     """Where a config that names no folder writes to."""
     return f'work_dirs/{Path(path).stem}'
+
+
+def data_root_of(given: str | None) -> str | None:
+    """The folder of the data that is asked for, on the command line or in the environment."""
+    return os.environ.get(DATA_ROOT_VARIABLE) if given is None else given
 
 
 def set_data_root(cfg: Config, data_root: str) -> None:

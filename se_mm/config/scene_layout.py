@@ -42,12 +42,16 @@ def _folders(folder: Path) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
 
 
-def find_scenes(root: str | Path) -> Scenes | None:
-    """The folders of classes below a root; ``None`` where there are fewer than two."""
+def has_lists(root: Path) -> bool:
+    """Whether ``tools/prepare_data.py scenes`` wrote lists below a root."""
+    return all((root / file).is_file() for file in (*LISTS.values(), 'meta/classes.txt'))
+
+
+def find_scenes(root: str | Path, use_lists: bool = True) -> Scenes | None:
+    """The folders of classes below a root, or the lists in it; ``None`` where there are fewer than two classes."""
     root = Path(root)
-    has_lists = all((root / file).is_file() for file in (*LISTS.values(), 'meta/classes.txt'))
     train = 'train' if len(class_folders(root / 'train')) > 1 else ''
-    if has_lists:
+    if use_lists and has_lists(root):
         return Scenes(tuple((root / 'meta/classes.txt').read_text().splitlines()), train, None, True)
     val = next((name for name in _VALIDATION if train and len(class_folders(root / name)) > 1), None)
     classes = class_folders(root / train)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, MutableMapping
-from pathlib import Path
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 from mmengine.config import Config
 
 from ..errors import SeMmError
 from ..utils.type_names import type_name
-from .coco_layout import read_coco
 from .loaders import datasets_of
-from .scene_layout import class_folders
 from .tree import nodes
 
 #: Arguments of hooks that count epochs.
@@ -25,7 +22,12 @@ _LEAST = 0.1
 _LENGTHS = ('begin', 'end', 'T_max', 'step_size', 'total_steps', 'total_iters', 'patience', 'cooldown')
 
 
-def set_length(cfg: Config, epochs: int | None = None, iters: int | None = None) -> list[str]:
+def set_length(
+    cfg: Config,
+    epochs: int | None = None,
+    iters: int | None = None,
+    pictures_in: Callable[[Mapping[str, Any]], int | None] = lambda dataset: None,
+) -> list[str]:
     """Trains for so many epochs or iterations, with the shape of the config's schedule.
 
     Steps of the learning rate, cosines, switches of the augmentation, intervals of validations and checkpoints
@@ -35,6 +37,7 @@ def set_length(cfg: Config, epochs: int | None = None, iters: int | None = None)
         cfg: changed in place.
         epochs: for a config that counts epochs.
         iters: for one that counts iterations; one that counts epochs then counts iterations too.
+        pictures_in: says how many pictures a data set names, ``None`` where it cannot be said.
 
     Returns:
         What changed, for the user.
@@ -65,7 +68,7 @@ def set_length(cfg: Config, epochs: int | None = None, iters: int | None = None)
     becomes_iterations = by_epoch and unit == 'iterations'
     if becomes_iterations:
         _refuse_epochs(loop, hooks)
-    batches = _batches_of_an_epoch(cfg.get('train_dataloader') or {}) if unit == 'epochs' else 1
+    batches = _batches_of_an_epoch(cfg.get('train_dataloader') or {}, pictures_in) if unit == 'epochs' else 1
     least = 2 / batches if batches else _LEAST  # two, since pictures without boxes may be left out
     for scheduler in schedulers:
         if scheduler.get('by_epoch', True) != by_epoch or (becomes_iterations and 'monitor' in scheduler):
@@ -133,26 +136,14 @@ def _cap_warmup(schedulers: list[MutableMapping[str, Any]], most: int) -> list[s
     return [f'warm-up: {most} iterations in place of {end}' for end in ends]
 
 
-def _batches_of_an_epoch(loader: Mapping[str, Any]) -> int | None:
+def _batches_of_an_epoch(
+    loader: Mapping[str, Any], pictures_in: Callable[[Mapping[str, Any]], int | None]
+) -> int | None:
     """How many batches a training set makes at the least; ``None`` where it cannot be said."""
-    counts = [_pictures_in(dataset) for dataset in datasets_of(loader)]
+    counts = [pictures_in(dataset) for dataset in datasets_of(loader)]
     if None in counts or not sum(counts):
         return None
     return max(1, sum(counts) // int(loader.get('batch_size') or 1))
-
-
-def _pictures_in(dataset: Mapping[str, Any]) -> int | None:
-    root, ann_file = Path(dataset.get('data_root') or ''), dataset.get('ann_file')
-    if ann_file and (root / ann_file).is_file():
-        if ann_file.endswith('.txt'):
-            return len((root / ann_file).read_text().splitlines())
-        content = read_coco(root / ann_file)
-        return len(content['images']) if content else None
-    prefix = dataset.get('data_prefix')
-    folders = class_folders(root / prefix) if isinstance(prefix, str) and not ann_file else ()
-    count = sum(len(list((root / prefix / name).iterdir())) for name in folders) or None
-    first = dataset.get('indices')  # so many are taken of them
-    return min(count, first) if count and isinstance(first, int) else count
 
 
 def _scale_loop(loop: MutableMapping[str, Any], factor: float, new: int) -> None:

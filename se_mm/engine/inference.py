@@ -17,7 +17,8 @@ import torch
 from mmengine.config import Config
 from tqdm import tqdm
 
-from ..datasets.prepare.annotated import IMAGE_SUFFIXES
+from ..datasets.annotations.coco import PREDICTIONS
+from ..datasets.annotations.pictures import IMAGE_SUFFIXES
 from ..datasets.transforms.loading import LoadImageFromFile, UnreadableImageError
 from ..errors import SeMmError, listed
 from ..evaluation.predictions import best_classes, coco_results
@@ -199,13 +200,14 @@ def _read_checkpoint(checkpoint: str) -> tuple[dict[str, Any], tuple[str, ...]]:
         ) from error
 
 
-def _coco(found: Sequence[dict[str, Any]], classes: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+def _coco(found: Sequence[dict[str, Any]], classes: Sequence[str]) -> dict[str, Any]:
     annotations = [
         {'image_id': image_id, 'area': entry['bbox'][2] * entry['bbox'][3], 'iscrowd': 0, **entry}
         for image_id, image in enumerate(found, start=1)
         for entry in image['found']
     ]
     return {
+        'info': {'description': PREDICTIONS},
         'images': [{'id': i, **image['image']} for i, image in enumerate(found, start=1)],
         'categories': [{'id': i, 'name': name} for i, name in enumerate(classes, start=1)],
         'annotations': [{'id': i, **entry} for i, entry in enumerate(annotations, start=1)],

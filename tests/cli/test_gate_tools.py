@@ -18,7 +18,7 @@ from se_mm import SeMmError
 from se_mm.analysis.gates.study import Study
 from se_mm.apis.analyze_gates import analyze_gates
 from se_mm.apis.prune_gates import prune_gates
-from se_mm.config.load import load_config
+from se_mm.datasets.own_data import config_with_data
 from se_mm.weights.files import read_checkpoint
 
 SCENES = 'configs/demo/se_resnet18_scenes.py'
@@ -110,7 +110,7 @@ def scenes(tmp_path_factory) -> tuple[Path, Path]:
     """A classifier that has not learnt, of two classes of noise, and its data."""
     folder = tmp_path_factory.mktemp('scenes')
     root = draw_scenes(folder / 'data', train=3, val=4)
-    cfg = load_config(SCENES, data_root=str(root), classes=('left', 'right'))
+    cfg = config_with_data(SCENES, data_root=str(root), classes=('left', 'right'))
     torch.manual_seed(0)
     with MODELS.switch_scope_and_registry('mmpretrain') as registry:
         model = registry.build(cfg.model)
@@ -134,7 +134,7 @@ def test_a_classifiers_removal_study_and_a_class_with_fewer_pictures(scenes, tmp
 
 def test_in_python_the_config_stays_as_it_is_and_folders_are_text_or_paths(scenes, tmp_path):
     forget_mmengines_state()
-    cfg = load_config(SCENES, data_root=str(scenes[1]), classes=('left', 'right'))
+    cfg = config_with_data(SCENES, data_root=str(scenes[1]), classes=('left', 'right'))
     before = copy.deepcopy(cfg)
     Study(cfg, str(scenes[0]), tmp_path / 'log')
     with pytest.raises(SeMmError, match='none.pth'):
@@ -150,7 +150,7 @@ def test_in_python_the_config_stays_as_it_is_and_folders_are_text_or_paths(scene
 def test_gates_are_pruned_within_a_budget_that_is_kept(scenes, tmp_path):
     checkpoint, root = scenes
     args = ('--data-root', root, '--out', tmp_path, '--calibration', 5)
-    cfg = load_config(SCENES)
+    cfg = config_with_data(SCENES)
     cfg.data_preprocessor = cfg.model.pop('data_preprocessor')  # where mmpretrain's own configs have it
     cfg.dump(tmp_path / 'config.py')
     said = output(tool('prune_gates', tmp_path / 'config.py', checkpoint, *args, '--budget', 0.0, *SCENE_OPTIONS))

@@ -60,13 +60,6 @@ def test_classes_of_coco_on_other_data_name_the_switch(cells, tmp_path):
         cli.run('train', [RETINANET, '--data-root', str(cells), '--work-dir', str(tmp_path), '--no-pretrained'])
 
 
-def test_classes_in_another_order_name_theirs(tmp_path):
-    samples = [Sample(f'{i:02d}.png', 64, 48, [('a', (3, 4, 20, 30)), ('b', (3, 4, 20, 30))]) for i in range(4)]
-    prepare_detection(voc_folder(tmp_path, samples))
-    with pytest.raises(SeMmError, match='--classes a b$'):
-        cli.run('train', [DEMO, '--data-root', str(tmp_path), '--classes', 'b', 'a', '--work-dir', str(tmp_path)])
-
-
 @pytest.mark.parametrize(
     ('options', 'message'),
     [

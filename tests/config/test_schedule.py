@@ -27,6 +27,7 @@ from se_mm.config.batches import set_loading, set_size
 from se_mm.config.load import load_config
 from se_mm.config.schedule import set_length
 from se_mm.config.tree import nodes
+from se_mm.datasets.own_data import config_with_data, pictures_in
 
 BY_EPOCH = [
     'atss/atss_r50_fpn_1x_coco.py',
@@ -267,7 +268,7 @@ def test_a_long_warm_up_is_cut_to_a_tenth(tmp_path):
             param_scheduler=[dict(type='LinearLR', by_epoch=False, begin=0, end=500)],
         )
     )
-    assert 'warm-up: 20 iterations in place of 500' in set_length(cfg, epochs=10)
+    assert 'warm-up: 20 iterations in place of 500' in set_length(cfg, epochs=10, pictures_in=pictures_in)
     assert cfg.param_scheduler[0].end == 20
 
 
@@ -278,8 +279,8 @@ def test_a_warm_up_of_a_part_of_an_epoch_is_an_iteration_or_more(tmp_path, epoch
             (tmp_path / split / name).mkdir(parents=True)
             for i in range(20):
                 (tmp_path / split / name / f'{i}.jpg').touch()
-    cfg = load_config('se_mm::demo/se_resnet18_scenes.py', data_root=str(tmp_path), classes=[])
-    set_length(cfg, epochs=epochs)
+    cfg = config_with_data('se_mm::demo/se_resnet18_scenes.py', data_root=str(tmp_path), classes=[])
+    set_length(cfg, epochs=epochs, pictures_in=pictures_in)
     batches = 40 // cfg.train_dataloader.batch_size
     for scheduler in schedulers(cfg):
         assert int(scheduler['begin'] * batches) < int(scheduler['end'] * batches)

@@ -13,9 +13,9 @@ from support.commands import CAN_FORK, output, tool
 from support.helpers import REPOSITORY
 
 from se_mm import SeMmError
-from se_mm.config.load import load_config
 from se_mm.config.loaders import datasets_in
 from se_mm.datasets.cifar import CIFAR10, CIFAR100
+from se_mm.datasets.own_data import config_with_data
 from se_mm.datasets.validation import preflight
 
 KINDS = {
@@ -68,9 +68,9 @@ def test_archive_and_folders_give_the_same(archive, tmp_path):
     kind, root = archive
     classes = KINDS[kind][3]
     name = str(REPOSITORY / f'configs/cifar/preresnet110_{kind}.py')
-    from_archive = load_config(name, data_root=str(root))
+    from_archive = config_with_data(name, data_root=str(root))
     assert from_archive.train_dataloader.dataset.type == f'se_mm.{kind.upper()}'
-    from_folders = load_config(name, data_root=str(folders(tmp_path / 'folders', classes)), classes=[])
+    from_folders = config_with_data(name, data_root=str(folders(tmp_path / 'folders', classes)), classes=[])
     assert from_folders.model.head.num_classes == classes
     seen = {}
     for key, cfg in (('archive', from_archive), ('folders', from_folders)):
@@ -85,7 +85,7 @@ def test_archive_and_folders_give_the_same(archive, tmp_path):
 def test_pictures_are_padded_with_the_mean_and_lose_a_square_of_it(archive):
     kind, root = archive
     name = {'cifar10': 'shake26_2x96d_cifar10', 'cifar100': 'shake29_2x4x64d_cifar100'}[kind]
-    cfg = load_config(str(REPOSITORY / f'configs/cifar/{name}.py'), data_root=str(root))
+    cfg = config_with_data(str(REPOSITORY / f'configs/cifar/{name}.py'), data_root=str(root))
     from mmpretrain.registry import MODELS
 
     found = samples(cfg, 'train')
@@ -115,7 +115,7 @@ def test_a_training_reads_the_archive(archive, tmp_path):
 
 def test_the_check_of_one_process_waits_for_no_other(archive, monkeypatch):
     kind, root = archive
-    cfg = load_config(str(REPOSITORY / f'configs/cifar/preresnet110_{kind}.py'), data_root=str(root))
+    cfg = config_with_data(str(REPOSITORY / f'configs/cifar/preresnet110_{kind}.py'), data_root=str(root))
     monkeypatch.setattr('mmengine.dist.barrier', lambda *args: pytest.fail('the other processes are not here'))
     preflight.check(cfg, ('train', 'val'))
 

@@ -10,7 +10,6 @@ from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 from unittest import mock
-from xml.etree import ElementTree
 
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset
@@ -20,8 +19,11 @@ from ...config.loaders import datasets_of
 from ...config.tree import dotted, nodes
 from ...errors import SeMmError, listed
 from ...utils.processes import of_main_process
-from . import check_results, coco_check, skipped, voc_check
+from ..annotations import coco
+from . import boxes, skipped
 
+#: What decides which boxes of a COCO file are trained on.
+_READING = ('parse_data_info', 'filter_data', 'full_init')
 CLASS_HEADS = ('bbox_head', 'mask_head', 'head')
 
 
@@ -37,88 +39,60 @@ def check(cfg: Config, splits: Sequence[str]) -> None:
             no usable box, classes that do not match, images that are named but absent, a split
             that is empty, or heads with another number of classes than the data.
 
-    COCO files with unusable entries are replaced in the config by repaired copies in
-    ``work_dir/annotations``; what was left out is noted in ``work_dir/skipped_data.jsonl``. A large
-    COCO file that needed no repair is not read again until it changes (:mod:`.check_results`).
+    COCO files that have to be mended are replaced in the config by copies in ``work_dir/annotations``; what was
+    left out is noted in ``work_dir/skipped_data.jsonl``. A large COCO file that is fine is not read again until it
+    changes (:mod:`~se_mm.datasets.annotations.remembered`).
     """
-    repaired = of_main_process(lambda: _check(cfg, splits))
-    if repaired:
-        coco_check.use_repaired(cfg, repaired)
+    copies = of_main_process(lambda: _check(cfg, splits))
+    if copies:
+        boxes.use_copies(cfg, copies)
 
 
 def _check(cfg: Config, splits: Sequence[str]) -> dict[str, str]:
-    """The annotation files that were repaired, and their copies."""
+    """The annotation files that were mended, and their copies."""
     if not cfg.get('resume'):
         with suppress(OSError):
             skipped.forget(Path(cfg.work_dir, skipped.FILE), splits)
-    repaired: dict[str, str] = {}
-    said: set[str] = set()
+    copies: dict[str, str] = {}
+    lines: dict[str, None] = {}
     for split in splits:
         for dataset_cfg in datasets_of(cfg.get(f'{split}_dataloader')):
             dataset_class = _dataset_class(cfg, dataset_cfg)
             if isinstance(dataset_class, type) and not issubclass(dataset_class, BaseDataset):
                 print(f'{split}: {dataset_class.__name__} is no data set of mmengine and is not checked')
                 continue
-            writes_only = split == 'test' and _writes_only(cfg.get('test_evaluator'))
-            if _reads_coco_json(dataset_class) and not writes_only:
-                result = _check_coco(cfg, dataset_cfg, dataset_class, split, repaired)
-            else:
-                result = _check_dataset(cfg, dataset_cfg, split)
-            _check_heads(cfg.model, result.classes, split)
-            if result.said not in said:
-                said.add(result.said)
-                print(result.said)
-    return repaired
-
-
-def _check_coco(
-    cfg: Config, dataset_cfg: ConfigDict, dataset_class: type, split: str, repaired: dict[str, str]
-) -> check_results.CheckResult:
-    ann_file, images = coco_check.check_paths(dataset_cfg, dataset_class, split)
-    kind = f'{dataset_class.__module__}.{dataset_class.__qualname__}'
-    cache = check_results.cache_file(ann_file, images, dataset_cfg, kind, split)
-    result = check_results.load(cache)
-    if result is None:
-        with redirect_stdout(io.StringIO()) as said:
-            inspection = coco_check.check(dataset_cfg, dataset_class, split)
-        left_out = coco_check.left_out(inspection, split)
-        if left_out:
-            said.write(f'{ann_file}: left out of {split}: {coco_check.summary(left_out)}\n')
-        if inspection.repaired:
-            if str(ann_file) not in repaired:
-                repaired[str(ann_file)] = coco_check.write_repaired(ann_file, inspection, split, cfg.work_dir)
-            dataset_cfg = copy.deepcopy(dataset_cfg)
-            dataset_cfg.ann_file = repaired[str(ann_file)]
-        result = _check_dataset(cfg, dataset_cfg, split, _parsed(dataset_class, inspection.content))
-        result.said, result.left_out = said.getvalue() + result.said, left_out
-        if not inspection.repaired:
-            check_results.save(cache, result)
-    else:
-        result.said += ' (unchanged since it was checked)'
-    if result.left_out:
-        coco_check.note(result.left_out, split, cfg.work_dir)
-    return result
-
-
-def _parsed(dataset_class: type, content: dict[str, list[dict[str, Any]]]) -> type:
-    """The data set with annotations that are already in memory, so that no second reader parses the file."""
-
-    def in_memory(path: str) -> Any:
-        coco = dataset_class.COCOAPI()
-        coco.dataset = content
-        coco.createIndex()
-        coco.img_ann_map, coco.cat_img_map = coco.imgToAnns, coco.catToImgs
-        return coco
-
-    return type(dataset_class.__name__, (dataset_class,), {'COCOAPI': staticmethod(in_memory)})
+            said, classes = _check_dataset(cfg, dataset_cfg, dataset_class, split, copies)
+            _check_heads(cfg.model, classes, split)
+            for line in said:
+                if line not in lines:
+                    print(line)
+                lines[line] = None
+    coco.forget()
+    return copies
 
 
 def _check_dataset(
-    cfg: Config, dataset_cfg: ConfigDict, split: str, dataset_class: type | None = None
-) -> check_results.CheckResult:
-    dataset = _build(cfg, dataset_cfg, split, dataset_class)
+    cfg: Config, dataset_cfg: ConfigDict, dataset_class: type, split: str, copies: dict[str, str]
+) -> tuple[list[str], list[str]]:
+    """What to say of a data set, and its classes."""
+    from mmdet.datasets import CocoDataset, XMLDataset
+
+    said: list[str] = []
+    if getattr(dataset_class, 'load_data_list', None) is CocoDataset.load_data_list:
+        result = boxes.check_coco(cfg, dataset_cfg, dataset_class, split, copies)
+        said = result['said']
+        as_mmdets = all(getattr(dataset_class, name) is getattr(CocoDataset, name) for name in _READING)
+        if as_mmdets and 'indices' not in dataset_cfg:
+            _build(cfg, dataset_cfg, split, lazily=True)
+            return said, result['classes']
+        dataset_cfg = copy.deepcopy(dataset_cfg)
+        dataset_cfg.ann_file = copies.get(str(boxes.ann_file_of(dataset_cfg)), dataset_cfg.ann_file)
+        said = said[:-1]  # counted again
+    elif issubclass(dataset_class, XMLDataset):
+        said = boxes.check_voc(dataset_cfg, split)
+    dataset = _build(cfg, dataset_cfg, split)
     classes = list(dataset.metainfo.get('classes') or ())
-    return check_results.CheckResult(f'{split}: {_describe(dataset, dataset_cfg, classes)}', classes)
+    return [*said, f'{split}: {_describe(dataset, dataset_cfg, classes)}'], classes
 
 
 def _dataset_class(cfg: Config, dataset_cfg: ConfigDict) -> type:
@@ -135,33 +109,21 @@ def _dataset_class(cfg: Config, dataset_cfg: ConfigDict) -> type:
     return found
 
 
-def _reads_coco_json(dataset_class: type) -> bool:
-    from mmdet.datasets import CocoDataset
-
-    return getattr(dataset_class, 'load_data_list', None) is CocoDataset.load_data_list
-
-
-def _writes_only(evaluators: Any) -> bool:
-    """Whether a test writes results for a server that has the annotations."""
-    evaluators = evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]
-    return all(isinstance(evaluator, dict) and evaluator.get('format_only') for evaluator in evaluators)
-
-
-def _build(cfg: Config, dataset_cfg: ConfigDict, split: str, dataset_class: type | None) -> Any:
+def _build(cfg: Config, dataset_cfg: ConfigDict, split: str, lazily: bool = False) -> Any:
+    """The data set; ``lazily``: as it is before it reads its annotations."""
     dataset_cfg = copy.deepcopy(dataset_cfg)
-    dataset_cfg.update(pipeline=[], serialize_data=False, lazy_init=False)
+    dataset_cfg.update(pipeline=[], serialize_data=False, lazy_init=lazily)
     name = dataset_cfg.type
-    dataset_cfg.type = dataset_class or name
     # pycocotools prints; mmpretrain's CIFAR and MNIST wait for all processes, and only one is here.
     with redirect_stdout(io.StringIO()), mock.patch('mmengine.dist.barrier'):
         try:
             with DATASETS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
                 dataset = registry.build(dataset_cfg)
+            if lazily:
+                return dataset
             dataset.full_init()
         except SeMmError:
             raise
-        except ElementTree.ParseError as error:
-            raise SeMmError(f'{split} data ({name}): {voc_check.unreadable(dataset_cfg)}') from error
         except (AssertionError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
             hint = (
                 f' --classes takes the names of all folders in {dataset_cfg.get("data_prefix")}, hidden ones too.'
@@ -204,7 +166,7 @@ def _check_folders_of_classes(dataset: Any, split: str) -> None:
 
 
 def _describe(dataset: Any, dataset_cfg: ConfigDict, classes: Sequence[str]) -> str:
-    source = coco_check.ann_file_of(dataset_cfg)
+    source = boxes.ann_file_of(dataset_cfg)
     labels = Counter(_labels(dataset))
     if labels and max(labels) >= len(classes) > 0:
         raise SeMmError(f'{source} has the label {max(labels)}, and the config names {len(classes)} classes, from 0')

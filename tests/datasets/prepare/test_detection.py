@@ -97,13 +97,13 @@ def test_yolo_comes_through_to_its_own_precision(cells, tmp_path, names, val):
     content = json.loads((tmp_path / 'annotations/instances_val.json').read_text())
     assert [category['name'] for category in content['categories']] == list(CLASSES)
     assert len(content['images']) == (val or round(0.2 * COUNT))
-    assert ('no split' in said) == (not val)
+    assert ('no validation set' in said) == (not val)
 
 
 def test_yolo_without_names_numbers_the_classes(cells, tmp_path):
     samples, source = cells
     said = prepare_detection(yolo_folder(tmp_path, samples, source, None) and tmp_path)
-    assert 'class_0' in said[0]
+    assert 'nothing names the classes' in said[0]
     numbered = [
         sample._replace(boxes=[(f'class_{CLASSES.index(name)}', box) for name, box in sample.boxes])
         for sample in samples
@@ -134,7 +134,7 @@ def test_one_broken_xml_of_many_is_named_and_left_out(tmp_path):
     root = voc_folder(tmp_path, grey(20))
     (root / '07.xml').write_bytes(b'')
     said = '\n'.join(prepare_detection(root))
-    assert '1 files cannot be used' in said
+    assert 'left out: 1 file that cannot be used' in said
     assert '07.xml is empty (0 bytes)' in said
     assert len(written(root)) == 19
 
@@ -153,14 +153,14 @@ def test_in_one_file_of_many_pictures_the_share_is_that_of_its_entries(missing, 
     csv_table(tmp_path / 'boxes.csv', grey(30))
     pictures_into(tmp_path / 'images', grey(30)[missing:])
     if fits:
-        assert f'{missing} files cannot be used' in '\n'.join(prepare_detection(tmp_path))
+        assert f'left out: {missing} files that cannot be used' in '\n'.join(prepare_detection(tmp_path))
         assert len(written(tmp_path)) == 30 - missing
         return
     with pytest.raises(SeMmError, match=rf'{missing} of 30 CSV entries cannot be used:\n  .*00.png'):
         prepare_detection(tmp_path)
 
 
-@pytest.mark.parametrize('odd', ['\ufeff0 0.5 0.5 0.5 0.5\n', '0.0 0.5 0.5 0.5 0.5\n', '0 0.5\n'])
+@pytest.mark.parametrize('odd', ['\ufeff0 0.5 0.5 0.5 0.5\n', '1.5 0.5 0.5 0.5 0.5\n', '0 0.5\n'])
 def test_odd_yolo_files_are_read_or_named(odd, tmp_path):
     yolo_folder(tmp_path, grey(20, 'RBC'))
     [label, *_] = sorted(tmp_path.rglob('labels/**/*.txt'))
@@ -233,10 +233,10 @@ def test_boxes_that_cannot_be_are_named_and_left_out(tmp_path):
     write_voc_xml(root / '03.xml', grey()[3], xmax='90')
     write_voc_xml(root / '04.xml', grey()[4], difficult='1')
     said = '\n'.join(prepare_detection(root))
-    assert 'inverted or empty; left out (as 00.png' in said
-    assert 'not four finite numbers; left out (as 01.png' in said
-    assert 'outside of the picture (64x48); left out (as 02.png' in said
-    assert 'reaches over the edge, and is cut there (as 03.png' in said
+    assert 'left out: 1 object with an inverted box (00.png' in said
+    assert 'left out: 1 object with a box that is not four finite numbers (01.png' in said
+    assert 'left out: 1 object outside of the image (02.png' in said
+    assert 'mended: 1 object reaching over the edge: cut there (03.png' in said
     found = written(root)
     assert found['00.png'] == found['01.png'] == found['02.png'] == []
     assert found['03.png'][0][1] == (3, 4, 64, 30)
@@ -301,7 +301,7 @@ def test_again_it_writes_nothing_and_files_of_others_stay(tmp_path):
     root = voc_folder(tmp_path / 'a', grey())
     prepare_detection(root)
     before = (root / 'annotations/instances_train.json').stat().st_mtime_ns
-    assert 'delete them to make them anew' in prepare_detection(root, seed=3)[0]
+    assert '--force makes them anew' in prepare_detection(root, seed=3)[0]
     assert (root / 'annotations/instances_train.json').stat().st_mtime_ns == before
     other = voc_folder(tmp_path / 'b', grey())
     (other / 'annotations').mkdir()
@@ -314,7 +314,7 @@ def test_again_it_writes_nothing_and_files_of_others_stay(tmp_path):
     ('make', 'message'),
     [
         (lambda root: None, 'holds no picture'),
-        (lambda root: pictures_into(root, grey(2)), 'no annotations that are known; expected one of COCO JSON'),
+        (lambda root: pictures_into(root, grey(2)), 'no annotations that can be used; expected one of COCO JSON'),
         (lambda root: voc_folder(root, [Sample('a.png', 64, 48, [])] * 2), 'without a box that can be used'),
         (lambda root: voc_folder(root, grey(1)), 'expected two at the least'),
     ],

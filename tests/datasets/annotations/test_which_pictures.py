@@ -11,7 +11,7 @@ from PIL import Image
 from support.formats import CLASSES, Sample, pictures_into, write_voc_xml, yolo_folder
 
 from se_mm import SeMmError
-from se_mm.datasets.prepare.annotated import PictureIndex, picture_size
+from se_mm.datasets.annotations.pictures import PictureIndex, picture_size
 from se_mm.datasets.prepare.detection import prepare_detection
 from se_mm.datasets.prepare.scenes import prepare_scenes
 
@@ -107,7 +107,7 @@ def test_the_size_is_that_of_the_decoder(tmp_path, kind):
 
     turned(tmp_path / f'a.{kind}', kind)
     height, width = mmcv.imread(str(tmp_path / f'a.{kind}')).shape[:2]
-    assert picture_size(tmp_path / f'a.{kind}') == (width, height)
+    assert picture_size(tmp_path / f'a.{kind}').decoded == (width, height)
 
 
 @pytest.mark.parametrize(('size', 'box'), [((80, 60), (50, 5, 75, 25)), ((60, 80), (5, 50, 25, 75))])
@@ -130,7 +130,8 @@ def coco(samples: list[Sample], **more: str) -> str:
         {
             'images': [{'id': i, 'file_name': s.name, 'width': 64, 'height': 48} for i, s in enumerate(samples)],
             'annotations': [
-                {'id': i, 'image_id': i, 'category_id': 1, 'bbox': [3, 4, 17, 26]} for i in range(len(samples))
+                {'id': i + 1, 'image_id': i, 'category_id': 1, 'bbox': [3, 4, 17, 26], 'area': 442, 'iscrowd': 0}
+                for i in range(len(samples))
             ],
             'categories': [{'id': 1, 'name': 'RBC'}],
             **more,
@@ -148,17 +149,19 @@ def test_several_coco_files_are_one_data_set(tmp_path):
     pictures_into(other, grey(5))
     for name in ('a', 'b'):
         (other / f'{name}.json').write_text(coco(grey(5)))
-    with pytest.raises(SeMmError, match=r'a.json and b.json both annotate 00.png; move one'):
-        prepare_detection(other)
+    assert '5 pictures listed more than once' in '\n'.join(prepare_detection(other))
+    (other / 'b.json').write_text(coco(grey(5)).replace('[3, 4, 17, 26]', '[3, 4, 17, 25]'))
+    with pytest.raises(SeMmError, match=r'a.json and b.json both annotate 00.png, and not alike; move one'):
+        prepare_detection(other, force=True)
 
 
 def test_coco_files_beside_those_of_the_splits_are_named(tmp_path):
-    pictures_into(tmp_path, grey(4))
-    for name in ('train', 'val', 'train_old'):  # whose pictures are gone
-        (tmp_path / f'{name}.json').write_text(coco(grey(4, start=90) if name == 'train_old' else grey(4)))
-    said = prepare_detection(tmp_path)
+    pictures_into(tmp_path, grey(8))
+    for name, start in {'train': 0, 'val': 4, 'train_old': 90}.items():  # those of the last are gone
+        (tmp_path / f'{name}.json').write_text(coco(grey(4, start)))
+    said = '\n'.join(prepare_detection(tmp_path))
     assert 'nothing to convert' in said
-    assert 'COCO JSON too, and not read: train_old.json' in said
+    assert 'not read: train_old.json' in said
 
 
 def test_a_format_that_is_asked_for_is_read_beside_coco_files(tmp_path):

@@ -11,27 +11,28 @@ import pytest
 from support.helpers import REPOSITORY
 
 from se_mm import SeMmError
-from se_mm.config.load import load_config
+from se_mm.datasets.annotations import coco, remembered
+from se_mm.datasets.own_data import config_with_data
 from se_mm.datasets.prepare import shapes
-from se_mm.datasets.validation import check_results, coco_json, preflight
+from se_mm.datasets.validation import preflight
 
 
 @pytest.fixture
 def check(tmp_path, monkeypatch, capsys):
     """Checks a config with given options; returns what was said and which files were read how often."""
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
-    monkeypatch.setattr(check_results, 'LARGE', 0)
+    monkeypatch.setattr(remembered, 'LARGE', 0)
     monkeypatch.setattr(shapes, 'SPLITS', dict(shapes.SPLITS, train=6, val=2))
     shapes.draw(tmp_path / 'data', seed=1)
     reads: list[str] = []
-    read = coco_json.read
-    monkeypatch.setattr(coco_json, 'read', lambda file: reads.append(file.stem) or read(file))
-    load = json.load
-    monkeypatch.setattr(json, 'load', lambda file: reads.append(Path(file.name).stem) or load(file))  # pycocotools'
+    load = coco.load
+    monkeypatch.setattr(coco, 'load', lambda file: reads.append(file.stem) or load(file))
+    load_of_pycocotools = json.load
+    monkeypatch.setattr(json, 'load', lambda file: reads.append(Path(file.name).stem) or load_of_pycocotools(file))
 
     def run(**options) -> tuple[str, list[str]]:
         reads.clear()
-        cfg = load_config(
+        cfg = config_with_data(
             str(REPOSITORY / 'configs/demo/faster_rcnn_se_r18_shapes.py'),
             {key.replace('__', '.'): value for key, value in options.items()},
             data_root=str(tmp_path / 'data'),

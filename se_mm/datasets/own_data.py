@@ -1,4 +1,4 @@
-"""``--data-root``: a config reads the files that a folder has."""
+"""``--data-root`` and ``--classes``: a config reads the files that a folder has, and takes their classes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
+from ..config.classes import set_classes
+from ..config.load import data_root_of, load_config
+from ..config.loaders import EVALUATORS, LOADERS, datasets_in, datasets_of
+from ..config.scene_layout import LISTS, Scenes, class_folders, find_scenes, has_lists
+from ..config.tree import nodes
 from ..errors import SeMmError
+from ..utils.console import say
 from ..utils.type_names import type_name
-from .coco_layout import IMAGE_SUFFIXES, CocoFile, files_below, find_coco
-from .loaders import EVALUATORS, LOADERS, datasets_in, datasets_of
-from .scene_layout import LISTS, Scenes, find_scenes
-from .tree import nodes
+from .annotations import coco, voc
+from .annotations.coco import CocoFile
+from .annotations.pictures import IMAGE_SUFFIXES, files_below
 
 #: Data sets of boxes whose files are not plain COCO JSON, or that drop what they do not know.
 _BOXES = (
@@ -51,11 +56,39 @@ _ARCHIVES = {'se_mm.CIFAR10': 'cifar-10-batches-py', 'se_mm.CIFAR100': 'cifar-10
 _PREPARE = 'tools/prepare_data.py'
 
 
+def config_with_data(
+    name: str,
+    options: Mapping[str, Any] | None = None,
+    data_root: str | None = None,
+    classes: Sequence[str] | None = None,
+) -> Config:
+    """Reads a config as :func:`~se_mm.config.load.load_config`, and fits it to the data in a folder.
+
+    Args:
+        name: a file, or ``package::path``.
+        options: dotted keys and values.
+        data_root: the folder. What the config names and it does not have is looked for in it (:func:`fit_data`).
+        classes: the names that replace the config's; empty: those in the data (:func:`classes_in_data`);
+            ``None``: the config's own.
+
+    Raises:
+        SeMmError: as ``load_config``, or if the folder has something else than the config can read.
+    """
+    cfg = load_config(name, options, data_root, classes)
+    if root := data_root_of(data_root):
+        for line in fit_data(cfg, root):
+            say(line)
+    if classes is not None and not classes:
+        set_classes(cfg, classes_in_data(cfg))
+    return cfg
+
+
 def fit_data(cfg: Config, root: str) -> list[str]:
     """Points the data sets and metrics of a config to the files below its data root.
 
-    What the config names and the folder has stays. Otherwise the COCO files there
-    (:func:`~se_mm.config.coco_layout.find_coco`) or its folders of classes take its place, and
+    What the config names and the folder has stays, unless ``tools/prepare_data.py`` wrote files beside it. Otherwise
+    the COCO files there
+    (:func:`~se_mm.datasets.annotations.coco.find`) or its folders of classes take its place, and
     data sets of another format become mmdet's ``CocoDataset``, mmpretrain's ``CustomDataset``.
 
     Args:
@@ -75,11 +108,11 @@ def fit_data(cfg: Config, root: str) -> list[str]:
     for dataset in named:
         if type_name(dataset) == 'CustomDataset':  # mmpretrain's own suffixes have neither TIFF nor WebP
             dataset.setdefault('extensions', IMAGE_SUFFIXES)
-    missing = [dataset for dataset in named if not _is_there(dataset)]
+    missing = [dataset for split, dataset in datasets_in(cfg) if not _stays(dataset, split)]
     if any(_takes_folders(dataset) for dataset in missing):
         return said + _fit_scenes(cfg, Path(root))
     if any(_takes_boxes(dataset) for dataset in missing):
-        if len(missing) < len(named) and not find_coco(root):
+        if len(missing) < len(named) and not coco.find(root):
             return said  # the config names what is there of it; a split that is missing is refused when it is read
         return said + _fit_boxes(cfg, Path(root))
     return said
@@ -94,6 +127,18 @@ def _is_there(dataset: Mapping[str, Any]) -> bool:
     prefix = next(iter(prefix.values()), '') if isinstance(prefix, dict) else prefix
     folder = root / (prefix or dataset.get('split') or '')
     return folder.is_dir() and bool(prefix or dataset.get('split') == '')
+
+
+def _stays(dataset: Mapping[str, Any], split: str) -> bool:
+    """Whether what a data set names is there, and ``tools/prepare_data.py`` wrote no other file for it."""
+    root = Path(dataset.get('data_root') or '')
+    prepared = root / f'annotations/instances_{"train" if split == "train" else "val"}.json'
+    named = root / (dataset.get('ann_file') or '')
+    if _is_unlabelled(dataset):
+        return _is_there(dataset)
+    if _takes_folders(dataset) and not dataset.get('ann_file') and has_lists(root):
+        return False
+    return _is_there(dataset) and not (_takes_boxes(dataset) and coco.is_ours(prepared) and not coco.is_ours(named))
 
 
 def _takes_folders(dataset: Mapping[str, Any]) -> bool:
@@ -120,8 +165,10 @@ def _drop_missing_members(cfg: Config) -> list[str]:
 
 
 def _fit_boxes(cfg: Config, root: Path) -> list[str]:
-    found = find_coco(root)
+    found = coco.find(root)
     train, val = found.get('train'), found.get('val') or found.get('test')
+    if not (train and val) and (why := coco.rejected(root)):
+        raise SeMmError(f'{root}: {"; ".join(why)}')
     if not (train or val):
         others = files_below(root, ('.xml', '.csv', '.txt', '.json', '.yaml'))
         if not others:
@@ -132,8 +179,10 @@ def _fit_boxes(cfg: Config, root: Path) -> list[str]:
         )
     said = []
     for split, dataset in datasets_in(cfg):
-        file = train if split == 'train' else val
-        if file and _takes_boxes(dataset) and not _is_there(dataset):
+        if not _takes_boxes(dataset) or _stays(dataset, split):
+            continue
+        file = _unlabelled(root) if _is_unlabelled(dataset) else train if split == 'train' else val
+        if file:
             said.append(f'{split}: {root / file.file}, {file.count} images in {root / file.images}')
             _point_to(dataset, file, root)
             if split == 'train':
@@ -152,6 +201,22 @@ def _fit_boxes(cfg: Config, root: Path) -> list[str]:
         if isinstance(hook.get('save_best'), str) and not hook['save_best'].startswith('coco/'):
             hook['save_best'] = 'auto'
     return list(dict.fromkeys(said))
+
+
+def _is_unlabelled(dataset: Mapping[str, Any]) -> bool:
+    loads = [type_name(node) for _, node in nodes(dataset.get('pipeline'))]
+    return 'LoadEmptyAnnotations' in loads or 'unlabel' in str(dataset.get('ann_file') or '')
+
+
+def _unlabelled(root: Path) -> CocoFile:
+    """The set without labels that a semi-supervised training reads, too."""
+    for name in coco.candidates(root):
+        if 'unlabel' in name and (known := coco.summary(root / name)):
+            return CocoFile(name, coco.images_folder(root, name, known['names']), (), False, known['count'])
+    raise SeMmError(
+        f'this config also trains on pictures without labels, and {root} has no COCO JSON of them (such as '
+        'annotations/unlabeled.json); use a config without them'
+    )
 
 
 def _point_to(dataset: ConfigDict, file: CocoFile, root: Path) -> None:
@@ -214,12 +279,67 @@ def _point_to_folder(dataset: ConfigDict, found: Scenes, root: Path, split: str)
     return str(root / (dataset['ann_file'] or dataset['data_prefix']))
 
 
-def check_classes_given_once(options: Sequence[str]) -> None:
-    """``--classes`` sets what these options would set too.
+def classes_in_data(cfg: Config) -> list[str]:
+    """The classes of the training set as its files have them; of the validation set where there is none.
+
+    Returns:
+        The categories of a COCO file in its order, the names in VOC's XML, or the folders of a
+        classifier's pictures in the order in which mmpretrain numbers them.
 
     Raises:
-        SeMmError: if one of the options is a number or the names of classes.
+        SeMmError: if the data do not say.
     """
-    both = [key for key in options if key.split('.')[-1] in ('num_classes', 'classes')]
-    if both:
-        raise SeMmError(f'--classes sets {", ".join(both)} already: leave one of them out')
+    tried = []
+    for _, dataset in datasets_in(cfg):
+        root = Path(dataset.get('data_root') or '')
+        ann_file = root / (dataset.get('ann_file') or '')
+        prefix = dataset.get('data_prefix') or ''
+        prefix = next(iter(prefix.values()), '') if isinstance(prefix, dict) else prefix
+        if ann_file.suffix == '.json' and ann_file.is_file():
+            if known := coco.summary(ann_file):
+                return known['classes']
+            coco.drop_groupings(coco.read(ann_file))  # says why not
+        elif type_name(dataset) in ('VOCDataset', 'XMLDataset') and ann_file.is_file():
+            return _names_in_xml(cfg)
+        elif ann_file.suffix == '.txt' and (ann_file.parent / 'classes.txt').is_file():
+            return (ann_file.parent / 'classes.txt').read_text().splitlines()
+        elif len(folders := class_folders(root / prefix)) > 1 and not dataset.get('ann_file'):
+            return list(folders)
+        tried.append(str(ann_file if dataset.get('ann_file') else root / prefix))
+    where = ', '.join(dict.fromkeys(tried)) or 'a config without data'
+    raise SeMmError(f'--classes: {where} does not say what its classes are; name them: --classes cat dog')
+
+
+def _names_in_xml(cfg: Config) -> list[str]:
+    names = set()
+    for _, dataset in datasets_in(cfg):
+        for file in xml_files(dataset):
+            try:
+                names |= {entry.name for entry in voc.parse(file)[2]}
+            except ValueError as error:
+                raise SeMmError(f'{file} {error}; mend or remove it') from error
+    if not names:
+        raise SeMmError('--classes: no object is named in the XML files of the config')
+    return sorted(names)
+
+
+def xml_files(dataset: Mapping[str, Any]) -> list[Path]:
+    """The XML files of mmdet's ``XMLDataset``."""
+    prefix = dataset.get('data_prefix') or {}
+    root = Path(dataset.get('data_root') or '', prefix.get('sub_data_root') or '')
+    return sorted((root / dataset.get('ann_subdir', 'Annotations')).glob('*.xml'))
+
+
+def pictures_in(dataset: Mapping[str, Any]) -> int | None:
+    """How many pictures the files of a data set name; ``None`` where that cannot be said."""
+    root, ann_file = Path(dataset.get('data_root') or ''), dataset.get('ann_file')
+    if ann_file and (root / ann_file).is_file():
+        if ann_file.endswith('.txt'):
+            return len((root / ann_file).read_text().splitlines())
+        known = coco.summary(root / ann_file)
+        return known and known['count']
+    prefix = dataset.get('data_prefix')
+    folders = class_folders(root / prefix) if isinstance(prefix, str) and not ann_file else ()
+    count = sum(len(list((root / prefix / name).iterdir())) for name in folders) or None
+    first = dataset.get('indices')  # so many are taken of them
+    return min(count, first) if count and isinstance(first, int) else count
