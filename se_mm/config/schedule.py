@@ -19,6 +19,8 @@ _EPOCHS = ('switch_epoch', 'begin_epoch', 'action_epoch', 'begin_iter', 'start_e
 _MOST_WARMUP = 0.1
 #: The least part of an epoch in a schedule by iterations, where the batches of an epoch are not known.
 _LEAST = 0.1
+#: What raises the rate to that of the config, and ends.
+_WARMUPS = ('LinearLR', 'ConstantLR', 'QuadraticWarmupLR')
 _LENGTHS = ('begin', 'end', 'T_max', 'step_size', 'total_steps', 'total_iters', 'patience', 'cooldown')
 
 
@@ -31,7 +33,8 @@ def set_length(
     """Trains for so many epochs or iterations, with the shape of the config's schedule.
 
     Steps of the learning rate, cosines, switches of the augmentation, intervals of validations and checkpoints
-    keep their share of the training. A warm-up that is counted in iterations stays, up to a tenth of it.
+    keep their share of the training. A warm-up that is counted in iterations stays, up to a tenth of it; one of a
+    single step goes.
 
     Args:
         cfg: changed in place.
@@ -54,14 +57,8 @@ def set_length(
     if epochs is None and iters is None:
         return []
     option, new, unit = ('--epochs', epochs, 'epochs') if iters is None else ('--iters', iters, 'iterations')
-    if new < 1:
-        raise SeMmError(f'{option} is {new}; expected a whole number above 0')
-    loop = cfg.get('train_cfg')
-    if not loop:
-        raise SeMmError(f'{option}: the config does not train, it has no train_cfg')
+    loop = _loop_to_change(cfg, option, new)
     by_epoch = loop.get('max_iters') is None
-    if unit == 'epochs' and not by_epoch:
-        raise SeMmError(f'--epochs: this config counts iterations (max_iters={loop["max_iters"]}); use --iters')
     old = loop['max_epochs' if by_epoch else 'max_iters']
     hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or [])]
     schedulers = [node for _, node in nodes(cfg.get('param_scheduler')) if isinstance(node.get('type'), (str, type))]
@@ -71,13 +68,13 @@ def set_length(
     batches = _batches_of_an_epoch(cfg.get('train_dataloader') or {}, pictures_in) if unit == 'epochs' else 1
     least = 2 / batches if batches else _LEAST  # two, since pictures without boxes may be left out
     for scheduler in schedulers:
-        if scheduler.get('by_epoch', True) != by_epoch or (becomes_iterations and 'monitor' in scheduler):
-            continue  # a plateau counts validations in any loop
-        if becomes_iterations:
-            scheduler.pop('convert_to_iter_based', None)
-            scheduler['by_epoch'] = False
-        _scale_scheduler(scheduler, new / old, new, least)
-    said = _cap_warmup(schedulers, max(1, int(_MOST_WARMUP * new * batches))) if batches else []
+        plateau = becomes_iterations and 'monitor' in scheduler  # counts validations in any loop
+        if scheduler.get('by_epoch', True) == by_epoch and not plateau:
+            if becomes_iterations:
+                scheduler.pop('convert_to_iter_based', None)
+                scheduler['by_epoch'] = False
+            _scale_scheduler(scheduler, new / old, new, least)
+    notes = _cap_warmups(schedulers, int(_MOST_WARMUP * new * batches) if batches else math.inf)
     if cfg.get('param_scheduler'):
         cfg.param_scheduler = _lasting(cfg.param_scheduler)
     if becomes_iterations:
@@ -87,7 +84,19 @@ def set_length(
         _scale_loop(loop, new / old, new)
         _scale_hooks(hooks, (cfg.get('default_hooks') or {}).get('checkpoint') or {}, new / old, new)
     steps = (f': {type_name(s)} at {", ".join(map(str, s["milestones"]))}' for s in schedulers if s.get('milestones'))
-    return [f'{new} {unit} in place of {old}{" epochs" if becomes_iterations else ""}{next(steps, "")}', *said]
+    return [f'{new} {unit} in place of {old}{" epochs" if becomes_iterations else ""}{next(steps, "")}', *notes]
+
+
+def _loop_to_change(cfg: Config, option: str, new: int) -> MutableMapping[str, Any]:
+    """The config's ``train_cfg``, where it can be given such a length."""
+    if new < 1:
+        raise SeMmError(f'{option} is {new}; expected a whole number above 0')
+    loop = cfg.get('train_cfg')
+    if not loop:
+        raise SeMmError(f'{option}: the config does not train, it has no train_cfg')
+    if option == '--epochs' and loop.get('max_iters') is not None:
+        raise SeMmError(f'--epochs: this config counts iterations (max_iters={loop["max_iters"]}); use --iters')
+    return loop
 
 
 def _scale_scheduler(scheduler: MutableMapping[str, Any], factor: float, new: int, least: float) -> None:
@@ -117,23 +126,26 @@ def _lasting(schedulers: Any) -> Any:
     return schedulers if has_length and schedulers.get('milestones', True) != [] else None
 
 
-def _cap_warmup(schedulers: list[MutableMapping[str, Any]], most: int) -> list[str]:
-    """Shortens a warm-up by iterations, and lets what begins at its end begin there."""
-    by_iteration = [scheduler for scheduler in schedulers if scheduler.get('by_epoch', True) is False]
-    warmups = [
-        scheduler
-        for scheduler in by_iteration
-        if not scheduler.get('begin')
-        and most < scheduler.get('end', math.inf) < math.inf
-        and type_name(scheduler) in ('LinearLR', 'ConstantLR', 'QuadraticWarmupLR')
-    ]
-    ends = [scheduler['end'] for scheduler in warmups]
-    for scheduler in by_iteration:
-        if scheduler.get('begin') in ends:
-            scheduler['begin'] = most
-    for scheduler in warmups:
-        scheduler['end'] = most
-    return [f'warm-up: {most} iterations in place of {end}' for end in ends]
+def _cap_warmups(schedulers: list[MutableMapping[str, Any]], most: float) -> list[str]:
+    """Shortens warm-ups by iterations, and lets what begins at their end begin there.
+
+    One of a single step goes: mmengine reaches the full rate at the last step of a warm-up, and so would never.
+    """
+    said = []
+    for warmup in schedulers:
+        old, by_epoch = warmup.get('end', math.inf), warmup.get('by_epoch', True)
+        if type_name(warmup) not in _WARMUPS or warmup.get('begin') or old == math.inf:
+            continue
+        end = old if by_epoch else min(old, most)
+        end = 0 if end < 2 and not warmup.get('convert_to_iter_based') else end
+        if end == old:
+            continue
+        for scheduler in schedulers:
+            if scheduler.get('begin') == old and scheduler.get('by_epoch', True) == by_epoch:
+                scheduler['begin'] = end
+        warmup['end'] = end
+        said.append(f'warm-up: {end or "no"} {"epochs" if by_epoch else "iterations"} in place of {old}')
+    return said
 
 
 def _batches_of_an_epoch(

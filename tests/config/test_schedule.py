@@ -286,6 +286,42 @@ def test_a_warm_up_of_a_part_of_an_epoch_is_an_iteration_or_more(tmp_path, epoch
         assert int(scheduler['begin'] * batches) < int(scheduler['end'] * batches)
 
 
+@pytest.mark.parametrize('warmup', ['LinearLR', 'ConstantLR', 'QuadraticWarmupLR'])
+@pytest.mark.parametrize('decay', ['MultiStepLR', 'CosineAnnealingLR', 'PolyLR'])
+@pytest.mark.parametrize('unit', ['iters', 'epochs'])
+def test_the_full_rate_is_reached_however_short_a_training_is(unit, decay, warmup):
+    arguments = dict(MultiStepLR=dict(milestones=[800, 900]), CosineAnnealingLR=dict(T_max=950), PolyLR=dict(power=1))[
+        decay
+    ]
+    arguments = dict(type=decay, begin=50, end=1000, by_epoch=False, **arguments)
+    low = {} if warmup == 'QuadraticWarmupLR' else {'start_factor' if warmup == 'LinearLR' else 'factor': 0.001}
+    first = dict(type=warmup, begin=0, end=50, by_epoch=False, **low)
+    for length in range(1, 61):
+        cfg = Config(
+            dict(train_cfg=dict(type='IterBasedTrainLoop', max_iters=1000), param_scheduler=[first, arguments])
+        )
+        if unit == 'epochs':
+            arguments_by_epoch = {**arguments, 'by_epoch': True, 'begin': 0}
+            cfg = Config(
+                dict(
+                    train_cfg=dict(max_epochs=1000),
+                    train_dataloader=dict(batch_size=2, dataset=dict(type='CocoDataset')),
+                    param_scheduler=[first, arguments_by_epoch],
+                )
+            )
+        set_length(cfg, **{unit: length}, pictures_in=lambda dataset: 10)
+        steps = length if unit == 'iters' else length * 5
+        optimizer = OptimWrapper(torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0))
+        built = [mmdet.registry.PARAM_SCHEDULERS.build(dict(s, optimizer=optimizer)) for s in schedulers(cfg)]
+        seen = []
+        for step in range(1, steps + 1):
+            seen.append(optimizer.param_groups[0]['lr'])
+            for scheduler in built:
+                if not scheduler.by_epoch or step % 5 == 0:
+                    scheduler.step()
+        assert max(seen) > 0.9, (length, seen)
+
+
 @pytest.mark.parametrize(('length', 'patience'), [(dict(epochs=40), 2), (dict(iters=1000), 20)])
 def test_a_plateau_is_counted_in_validations_whatever_the_loop_counts(length, patience):
     cfg = Config.fromfile(REPOSITORY / 'configs/_base_/imagenet_mobile.py')
