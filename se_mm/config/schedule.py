@@ -62,8 +62,7 @@ def set_length(
     old = loop['max_epochs' if by_epoch else 'max_iters']
     hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or [])]
     schedulers = [node for _, node in nodes(cfg.get('param_scheduler')) if isinstance(node.get('type'), (str, type))]
-    becomes_iterations = by_epoch and unit == 'iterations'
-    if becomes_iterations:
+    if becomes_iterations := by_epoch and unit == 'iterations':
         _refuse_epochs(loop, hooks)
     batches = _batches_of_an_epoch(cfg.get('train_dataloader') or {}, pictures_in) if unit == 'epochs' else 1
     least = 2 / batches if batches else _LEAST  # two, since pictures without boxes may be left out
