@@ -18,13 +18,10 @@ _NMS_KEYS = {'type', 'iou_threshold', 'class_agnostic', 'split_thr'}
 
 
 class Boxes(NamedTuple):
-    """Boxes of a batch; padding has the score ``NONE``."""
+    """Boxes (N, K, 4) as x1, y1, x2, y2 in pixels of the input; scores, ``NONE`` for padding; classes, or levels."""
 
-    #: (N, K, 4) as x1, y1, x2, y2 in pixels of the input.
     boxes: Tensor
-    #: (N, K).
     scores: Tensor
-    #: (N, K): the class, or the level of a proposal.
     labels: Tensor
 
 
@@ -60,23 +57,19 @@ class DenseBoxes(nn.Module):
         self.coarsest_stride = int(max(max(stride) for stride in head.prior_generator.strides))
 
     def forward(self, features: tuple[Tensor, ...], size: tuple[int, int]) -> Boxes:
-        """The best boxes of each image.
-
-        Args:
-            features: of the neck.
-            size: height and width of the picture without padding.
-        """
+        """The best boxes of each image; ``size`` is height and width of the picture without padding."""
         outputs = self.head(features)
-        levels = [self._of_level(i, *maps) for i, maps in enumerate(zip(*outputs, strict=True))]
+        levels = [self._of_level(i, size, *maps) for i, maps in enumerate(zip(*outputs, strict=True))]
         boxes, scores, labels = (torch.cat(parts, dim=1) for parts in zip(*levels, strict=True))
-        boxes = clipped(boxes, size, self.head.bbox_coder)
         if self.least_side >= 0:
             sides = boxes[..., 2:] - boxes[..., :2]
             scores = scores.masked_fill((sides <= self.least_side).any(-1), NONE)
         # The classes were chosen by the threshold before; a factor may have put their scores below it.
         return best_boxes(Boxes(boxes, scores, labels), self.nms, _NO_THRESHOLD, self.most)
 
-    def _of_level(self, level: int, cls_score: Tensor, bbox_pred: Tensor, factor: Tensor | None = None) -> Boxes:
+    def _of_level(
+        self, level: int, size: tuple[int, int], cls_score: Tensor, bbox_pred: Tensor, factor: Tensor | None = None
+    ) -> Boxes:
         count, _, height, width = cls_score.shape
         classes = self.head.cls_out_channels
         logits = cls_score.float().permute(0, 2, 3, 1).reshape(count, -1, classes)
@@ -95,7 +88,7 @@ class DenseBoxes(nn.Module):
         deltas = bbox_pred.float().permute(0, 2, 3, 1).reshape(count, -1, 4)
         deltas = deltas.gather(1, place.unsqueeze(-1).expand(-1, -1, 4))
         priors = self._priors(level, height, width)[place]
-        boxes = decoded(self.head.bbox_coder, priors, deltas)
+        boxes = decoded(self.head.bbox_coder, priors, deltas, size)
         if factor is not None:
             factors = factor.float().permute(0, 2, 3, 1).reshape(count, -1).sigmoid().gather(1, place)
             best = torch.where(found, best * factors, best)
@@ -113,11 +106,7 @@ class DenseBoxes(nn.Module):
 
 
 def best_boxes(found: Boxes, settings: dict[str, Any], score_threshold: float, most: int) -> Boxes:
-    """Non-maximum suppression within the labels, as mmcv's ``batched_nms``, and the best of what is left.
-
-    Returns:
-        ``most`` boxes, the best first.
-    """
+    """The best ``most`` boxes, the best first, after NMS within the labels, as mmcv's ``batched_nms``."""
     extra = (0, most)
     boxes = functional.pad(found.boxes, (0, 0, *extra))
     scores = functional.pad(found.scores, extra, value=NONE)
@@ -131,14 +120,10 @@ def best_boxes(found: Boxes, settings: dict[str, Any], score_threshold: float, m
     return Boxes(boxes.gather(1, index.unsqueeze(-1).expand(-1, -1, 4)), best, labels.gather(1, index))
 
 
-def decoded(coder: Any, priors: Tensor, deltas: Tensor) -> Tensor:
-    """(..., P) priors and (..., 4) deltas -> (..., 4) boxes, which may leave the picture."""
+def decoded(coder: Any, priors: Tensor, deltas: Tensor, size: tuple[int, int]) -> Tensor:
+    """(..., P) priors and (..., 4) deltas -> (..., 4) boxes, within the picture where the coder clips them."""
     boxes = coder.decode(priors.reshape(-1, priors.shape[-1]), deltas.reshape(-1, 4))
-    return getattr(boxes, 'tensor', boxes).reshape(deltas.shape)
-
-
-def clipped(boxes: Tensor, size: tuple[int, int], coder: Any) -> Tensor:
-    """Boxes within the picture, where the coder clips them."""
+    boxes = getattr(boxes, 'tensor', boxes).reshape(deltas.shape)
     if not getattr(coder, 'clip_border', True):
         return boxes
     height, width = (torch.scalar_tensor(side, dtype=boxes.dtype) for side in size)

@@ -27,7 +27,7 @@ class Description:
     input_size: list[int | None]
     #: The shortest side of a picture that it takes.
     least_side: int
-    #: Normalisation, for information: it is in the graph.
+    #: For the record: normalisation is in the graph.
     mean: list[float]
     std: list[float]
     to_rgb: bool
@@ -48,16 +48,12 @@ class Description:
     compared: list[str] = field(default_factory=list)
 
     def entries(self) -> dict[str, str]:
-        """The metadata entries of a file."""
+        """As metadata of a file."""
         return {name: json.dumps(value) for name, value in asdict(self).items()}
 
     @classmethod
     def of_entries(cls, entries: Mapping[str, str], path: str) -> Description:
-        """Reads the entries back.
-
-        Raises:
-            SeMmError: if a file was not written by ``tools/export.py``.
-        """
+        """The inverse of :meth:`entries`; an ``SeMmError`` if the file was not written by ``tools/export.py``."""
         names = [entry.name for entry in fields(cls)]
         missing = [name for name in names if name not in entries]
         if missing:

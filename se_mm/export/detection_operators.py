@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torchvision
 from torch import Tensor
@@ -20,8 +22,7 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, score_threshold: fl
     Args:
         boxes: (N, K, 4) as x1, y1, x2, y2.
         scores: (N, K).
-        iou_threshold: boxes that overlap a better one more than this are suppressed.
-        score_threshold: boxes that do not score higher are no candidates.
+        iou_threshold, score_threshold: boxes that overlap a better one more, or do not score higher, go.
         most: maximum kept per image.
 
     Returns:
@@ -41,7 +42,7 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, score_threshold: fl
 
 
 @nms.register_fake
-def _(boxes: Tensor, scores: Tensor, iou_threshold: float, score_threshold: float, most: int) -> Tensor:
+def _(boxes: Tensor, scores: Tensor, *_: Any) -> Tensor:
     return torch.empty_like(scores)
 
 
@@ -59,11 +60,8 @@ def roi_align(
     """RoIAlign of each region on its own level of a pyramid.
 
     Args:
-        features: the levels, (N, C, H_l, W_l).
-        rois: (R, 5) as image, x1, y1, x2, y2.
-        levels: (R,), the level of each.
-        scales: ``1 / stride`` of each level.
-        height, width: of the output.
+        features, scales: the levels, (N, C, H_l, W_l), and ``1 / stride`` of each.
+        rois, levels: (R, 5) as image, x1, y1, x2, y2, and the level of each.
         sampling_ratio: samples in a bin and direction; 0: as many as pixels.
         aligned: whether pixels are at half coordinates.
 
@@ -80,14 +78,5 @@ def roi_align(
 
 
 @roi_align.register_fake
-def _(
-    features: list[Tensor],
-    rois: Tensor,
-    levels: Tensor,
-    scales: list[float],
-    height: int,
-    width: int,
-    sampling_ratio: int,
-    aligned: bool,
-) -> Tensor:
+def _(features: list[Tensor], rois: Tensor, levels: Any, scales: Any, height: int, width: int, *_: Any) -> Tensor:
     return features[0].new_empty(rois.shape[0], features[0].shape[1], height, width)

@@ -18,22 +18,14 @@ from .runtimes import ExportedFile
 
 
 class ExportedModel(nn.Module):
-    """An exported file with the ``test_step`` of a model of mmdet or mmpretrain.
-
-    Args:
-        file: of ``tools/export.py``.
-    """
+    """An exported file with the ``test_step`` of a model of mmdet or mmpretrain."""
 
     def __init__(self, file: ExportedFile) -> None:
         super().__init__()
         self.file = file
 
     def test_step(self, data: dict[str, Any]) -> list[Any]:
-        """The data samples of a batch with their predictions, in the pixels of the files.
-
-        Args:
-            data: ``inputs``, pictures (3, H, W) of the test pipeline, and their ``data_samples``.
-        """
+        """The data samples of a batch, with predictions in the pixels of the files; the inputs are (3, H, W) each."""
         images = [picture.permute(1, 2, 0).numpy() for picture in data['inputs']]
         alike = self.file.description.input_size[0] is None and len({image.shape for image in images}) == 1
         batches = [np.stack(images)] if alike else [image[None] for image in images]
@@ -61,8 +53,7 @@ def detections(
     Args:
         outputs: of a file, for one picture.
         thresholds: of its description.
-        size: height and width of the picture.
-        scale: the factors by which its width and height were resized.
+        size, scale: height and width of the picture, and the factors by which width and height were resized.
     """
     real = outputs['labels'] >= 0
     found = {name: torch.from_numpy(output[real]) for name, output in outputs.items()}
@@ -77,8 +68,7 @@ def pasted_masks(masks: Tensor, boxes: Tensor, size: tuple[int, int], threshold:
     """Masks in the picture, sampled as by mmdet's ``FCNMaskHead``.
 
     Args:
-        masks: (K, h, w), probabilities in the boxes.
-        boxes: (K, 4).
+        masks, boxes: (K, h, w), probabilities in the boxes, and (K, 4).
         size: height and width of the picture.
         threshold: probability from which a pixel belongs to the mask.
 
@@ -105,11 +95,7 @@ def pasted_masks(masks: Tensor, boxes: Tensor, size: tuple[int, int], threshold:
 
 
 def use_exported(runner: Runner, file: ExportedFile) -> None:
-    """Puts an exported file in the place of a runner's model.
-
-    Raises:
-        SeMmError: if it was trained on other classes than those of the test set.
-    """
+    """Puts a file in the place of a runner's model; an ``SeMmError`` if it knows other classes than the test set."""
     classes = list(runner.test_dataloader.dataset.metainfo.get('classes') or ())
     if classes != file.description.classes:
         raise SeMmError(

@@ -116,14 +116,11 @@ class TwoStage(Form):
 
 
 def export_form(model: nn.Module, half: bool = False) -> Form:
-    """A copy of a model that ``torch.export`` can record.
+    """A copy of a model that ``torch.export`` can record, with the norms folded into the convolutions of the backbone.
 
     Args:
-        model: mmdet's or mmpretrain's, with its weights; it stays as it is.
+        model: mmdet's or mmpretrain's, with its weights.
         half: whether its networks compute in float16; the arithmetic of boxes stays in float32.
-
-    Returns:
-        In evaluation, with the norms folded into the convolutions of the backbone.
 
     Raises:
         SeMmError: for a model whose postprocessing is not known.

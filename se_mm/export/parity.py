@@ -55,13 +55,7 @@ class Comparison:
     disagreements: list[str] = field(default_factory=list)
 
     def add(self, name: str, image: np.ndarray, expected: Mapping[str, Any], found: Mapping[str, Any]) -> None:
-        """Compares the outputs for a picture.
-
-        Args:
-            name: of the picture.
-            image: (H, W, 3), the input.
-            expected, found: what :func:`predicted` gives for PyTorch and for the file.
-        """
+        """Compares the outputs for an input, (H, W, 3): what :func:`predicted` gives for PyTorch and the file."""
         self.pictures += 1
         self.sizes.add(image.shape[:2])
         where = f'{name} at {image.shape[0]}x{image.shape[1]}'
@@ -84,14 +78,7 @@ class Comparison:
         return lines
 
     def check(self, name: str) -> None:
-        """Refuses a file that disagrees, or that was compared on nothing.
-
-        Args:
-            name: of the file.
-
-        Raises:
-            SeMmError: if a picture decides and disagrees, or PyTorch finds no box in any of them.
-        """
+        """Refuses a file that disagrees, or that was compared on nothing, by an ``SeMmError``."""
         if not self.limits.pictures:
             return
         if self.disagreements:
@@ -117,8 +104,7 @@ class Comparison:
         left = set(range(len(found['scores'])))
         for i, score in enumerate(expected['scores'].tolist()):
             box = _named(expected, i)
-            near = [j for j in left if ious[i, j] >= self.limits.iou]
-            if near:
+            if near := [j for j in left if ious[i, j] >= self.limits.iou]:
                 j = min(near, key=lambda j: abs(score - float(found['scores'][j])))
                 left.remove(j)
                 self.boxes += 1
@@ -162,9 +148,8 @@ def compare(
     Args:
         model: of PyTorch, on the CPU, in evaluation.
         file: the exported one.
-        images: (H, W, 3) as OpenCV reads them, by their names; they are resized as the test
-            pipeline does, in three sizes where the file takes any.
-        resizing: of :func:`~se_mm.export.pictures.describe_resizing`.
+        images: (H, W, 3) as OpenCV reads them, by their names.
+        resizing: of the test pipeline; in three sizes where the file takes any.
     """
     description, exported = file.description, ExportedModel(file)
     thresholds = description.thresholds
@@ -182,12 +167,12 @@ def compare(
 
 @torch.no_grad()
 def predicted(model: nn.Module, task: str, image: np.ndarray) -> dict[str, np.ndarray]:
-    """What a model finds in a picture with its own postprocessing, in the pixels of its input.
+    """What a model finds in a picture, (H, W, 3), with its own postprocessing, in the pixels of its input.
 
     Args:
         model: of mmdet or mmpretrain, on the CPU and in evaluation; or an :class:`ExportedModel`.
         task: ``'detection'`` or ``'classification'``.
-        image: (H, W, 3), uint8, BGR.
+        image: uint8, BGR.
 
     Returns:
         ``scores`` (classes,) of a classifier; ``boxes`` (K, 4), ``scores`` (K,), ``labels`` (K,)

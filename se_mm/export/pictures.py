@@ -12,15 +12,13 @@ from ..datasets.transforms.loading import LoadImageFromFile, UnreadableImageErro
 from ..errors import SeMmError
 from ..utils.type_names import type_name
 
+_USUAL = {'interpolation': 'bilinear', 'backend': 'cv2'}
 #: Transforms of a test pipeline that leave the pixels as they are.
 _OTHERS = ('LoadImageFromFile', 'LoadAnnotations', 'PackDetInputs', 'PackInputs')
 
 
 def describe_resizing(pipeline: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What a test pipeline does to the size of a picture, as plain data for :func:`prepare`.
-
-    Args:
-        pipeline: of a config.
+    """What the test pipeline of a config does to the size of a picture, as plain data for :func:`prepare`.
 
     Returns:
         The steps: ``resize`` to (width, height), or within it for ``keep_ratio``; ``short_edge``
@@ -36,8 +34,7 @@ def describe_resizing(pipeline: Sequence[Mapping[str, Any]]) -> list[dict[str, A
     steps: list[dict[str, Any]] = []
     for transform in pipeline:
         kind = type_name(transform)
-        defaults = {'interpolation': 'bilinear', 'backend': 'cv2'}
-        how = {name: transform.get(name) or default for name, default in defaults.items()}
+        how = {name: transform.get(name) or usual for name, usual in _USUAL.items()}
         if kind == 'Resize' and transform.get('scale') is not None:
             steps.append({'resize': _pair(transform['scale']), 'keep_ratio': bool(transform.get('keep_ratio')), **how})
         elif kind == 'ResizeEdge' and transform.get('edge', 'short') in ('short', 'long'):
@@ -82,8 +79,7 @@ def prepare(image: np.ndarray, steps: Sequence[Mapping[str, Any]], scale: float 
             image = image[top : top + wanted[1], left : left + wanted[0]]
         else:
             size = _resized_size(width, height, step, scale)
-            how = {name: step[name] for name in ('interpolation', 'backend') if name in step}
-            image = mmcv.imresize(image, size, **how)
+            image = mmcv.imresize(image, size, **{name: step.get(name, usual) for name, usual in _USUAL.items()})
     return np.ascontiguousarray(image)
 
 
@@ -99,11 +95,7 @@ def _resized_size(width: int, height: int, step: Mapping[str, Any], scale: float
 
 
 def read_picture(path: str) -> np.ndarray:
-    """(H, W, 3), BGR.
-
-    Raises:
-        SeMmError: if it cannot be read.
-    """
+    """(H, W, 3), BGR; an ``SeMmError`` if it cannot be read."""
     try:
         return LoadImageFromFile()({'img_path': path})['img']
     except UnreadableImageError as error:
@@ -116,8 +108,7 @@ def of_test_set(dataset: Any, count: int, resizing: Sequence[Mapping[str, Any]] 
     Args:
         dataset: of mmdet or mmpretrain.
         count: at most so many, spread over the set.
-        resizing: of :func:`describe_resizing`, for pictures that all become as large as the first one;
-            ``None``: pictures of any size.
+        resizing: for pictures that all become as large as the first one; ``None``: of any size.
 
     Raises:
         SeMmError: if the set has neither files nor pixels, or a file cannot be read.

@@ -27,8 +27,7 @@ class Preprocessing(nn.Module):
 
     def __init__(self, preprocessor: nn.Module) -> None:
         super().__init__()
-        name = type(preprocessor).__name__
-        if name not in ('DetDataPreprocessor', 'ClsDataPreprocessor'):
+        if (name := type(preprocessor).__name__) not in ('DetDataPreprocessor', 'ClsDataPreprocessor'):
             raise SeMmError(
                 f'model.data_preprocessor is a {name}, which cannot be exported; '
                 'expected DetDataPreprocessor or ClsDataPreprocessor'

@@ -30,7 +30,7 @@ def recorded(form: Form, size: tuple[int, int], dynamic: tuple[str, ...]) -> Exp
     """The graph of a model by ``torch.export``.
 
     Args:
-        form: of :func:`~se_mm.export.forms.export_form`.
+        form: the model.
         size: height and width of the input, where they are not dynamic.
         dynamic: ``'batch'``, ``'size'``, both or none.
 
@@ -54,11 +54,7 @@ def recorded(form: Form, size: tuple[int, int], dynamic: tuple[str, ...]) -> Exp
 
 
 def write_onnx(program: ExportedProgram, form: Form, path: Path) -> Scopes:
-    """Writes a program as ONNX, with standard operators of opset 18 alone.
-
-    Returns:
-        For each node its operator and the modules that it stands in.
-    """
+    """Writes a program as ONNX, with standard operators alone; returns the operator and modules of each node."""
     imported('onnxscript')
     onnx = imported('onnx')
     from .onnx_operators import TRANSLATIONS

@@ -30,7 +30,7 @@ def quantizable(scopes: Mapping[str, tuple[str, Sequence[str]]], form: nn.Module
     """The nodes of a graph that int8 may take.
 
     Args:
-        scopes: of :func:`~se_mm.export.programs.write_onnx`: operator and modules of each node.
+        scopes: operator and modules of each node.
         form: whose graph it is.
         keep_gates: whether the attention layers and the product with their gates stay in float.
     """
@@ -43,13 +43,7 @@ def quantizable(scopes: Mapping[str, tuple[str, Sequence[str]]], form: nn.Module
 
 
 def quantize_onnx(path: Path, images: Sequence[np.ndarray], nodes: set[str]) -> None:
-    """Quantises an ONNX file in place.
-
-    Args:
-        path: the file.
-        images: inputs, (N, H, W, 3), from which the ranges are taken.
-        nodes: of :func:`quantizable`.
-    """
+    """Quantises some nodes of an ONNX file in place, with the ranges that inputs, (N, H, W, 3), have there."""
     onnx = imported('onnx')
     model = onnx.load(str(path))
     ignored = [node.name for node in model.graph.node if node.name not in nodes]

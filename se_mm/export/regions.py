@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import SeMmError
-from .candidates import Boxes, best_boxes, clipped, decoded, nms_settings
+from .candidates import Boxes, best_boxes, decoded, nms_settings
 from .detection_operators import NONE, roi_align
 
 
@@ -76,7 +76,10 @@ class Regions(nn.Module):
                 boxes = self._refined(head, boxes, logits[-1], deltas, size)
         scores = (sum(logits) / len(logits)).softmax(-1)[..., :-1]
         scores = scores.masked_fill((proposals.scores < 0).unsqueeze(-1), NONE)
-        found = self._candidates(boxes, scores, deltas, size)
+        priors = boxes.unsqueeze(2).expand(-1, -1, deltas.shape[2], -1)
+        regressed = decoded(self.bbox_heads[-1].bbox_coder, priors, deltas, size).expand(-1, -1, scores.shape[-1], -1)
+        labels = torch.arange(scores.shape[-1]).expand(scores.shape)
+        found = Boxes(regressed.flatten(1, 2), scores.flatten(1), labels.flatten(1))
         found = best_boxes(found, self.nms, self.score_threshold, self.most)
         outputs = without_padding(found)
         if self.mask_heads:
@@ -89,15 +92,7 @@ class Regions(nn.Module):
         else:
             best = logits[..., :-1].argmax(-1)
             chosen = deltas.gather(2, best[..., None, None].expand(-1, -1, 1, 4)).squeeze(2)
-        return clipped(decoded(head.bbox_coder, boxes, chosen), size, head.bbox_coder)
-
-    def _candidates(self, boxes: Tensor, scores: Tensor, deltas: Tensor, size: tuple[int, int]) -> Boxes:
-        coder = self.bbox_heads[-1].bbox_coder
-        priors = boxes.unsqueeze(2).expand(-1, -1, deltas.shape[2], -1)
-        regressed = clipped(decoded(coder, priors, deltas), size, coder)
-        regressed = regressed.expand(-1, -1, scores.shape[-1], -1)
-        labels = torch.arange(scores.shape[-1]).expand(scores.shape)
-        return Boxes(regressed.flatten(1, 2), scores.flatten(1), labels.flatten(1))
+        return decoded(head.bbox_coder, boxes, chosen, size)
 
     def _masks(self, features: tuple[Tensor, ...], found: Boxes) -> Tensor:
         boxes = found.boxes

@@ -48,10 +48,7 @@ class ExportedFile:
         self.description = Description.of_entries(entries, self.path)
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """The outputs for a batch.
-
-        Args:
-            images: (N, H, W, 3), uint8, BGR.
+        """The outputs for a batch, (N, H, W, 3), uint8, BGR.
 
         Raises:
             SeMmError: if these are no such pictures, the file takes another size, or its runtime fails.
@@ -61,11 +58,8 @@ class ExportedFile:
             raise SeMmError(f'{self.path} takes pictures (N, H, W, 3) of uint8, got {tuple(shape)} of {images.dtype}')
         given = ' x '.join(map(str, shape[:3]))
         if any(want not in (None, have) for want, have in zip(wanted, shape[:3], strict=True)):
-            expected = ' x '.join('any' if want is None else str(want) for want in wanted)
-            raise SeMmError(
-                f'{self.path} takes batches of {expected} pixels, got {given}; '
-                'export it again with --dynamic batch,size'
-            )
+            expected = ' x '.join(str(want or 'any') for want in wanted)
+            raise SeMmError(f'{self.path} takes {expected} pixels, got {given}; export it with --dynamic batch,size')
         if min(shape[1:3]) < least:
             raise SeMmError(
                 f'{self.path} takes pictures of {least} pixels and more a side, got {shape[1]} x {shape[2]}; '
@@ -116,11 +110,7 @@ def _load_torch(path: str, threads: int) -> Loaded:
 
 
 #: By the ending of the file.
-RUNTIMES: dict[str, Callable[[str, int], Loaded]] = {
-    '.onnx': _load_onnx,
-    '.xml': _load_openvino,
-    '.pt2': _load_torch,
-}
+RUNTIMES: dict[str, Callable[[str, int], Loaded]] = {'.onnx': _load_onnx, '.xml': _load_openvino, '.pt2': _load_torch}
 
 
 def is_exported(path: str) -> bool:
@@ -144,21 +134,12 @@ def onnx_session(path: str, threads: int) -> Any:
 
 def openvino_request(model: Any, threads: int) -> Any:
     """A model of OpenVINO, or a file that it reads, ready for pictures one by one on the CPU, in float32."""
-    settings = {
-        'INFERENCE_NUM_THREADS': threads,
-        'PERFORMANCE_HINT': 'LATENCY',
-        'INFERENCE_PRECISION_HINT': 'f32',
-    }
+    settings = {'INFERENCE_NUM_THREADS': threads, 'PERFORMANCE_HINT': 'LATENCY', 'INFERENCE_PRECISION_HINT': 'f32'}
     return imported('openvino').compile_model(model, 'CPU', settings).create_infer_request()
 
 
 def save_openvino(model: Any, path: Path) -> None:
-    """Writes a model over the file that it was read from.
-
-    Args:
-        model: of OpenVINO.
-        path: ``.xml``; the weights go into the ``.bin`` beside it.
-    """
+    """Writes a model of OpenVINO over the ``.xml`` and the ``.bin`` that it was read from."""
     temporary = path.with_name(f'new_{path.name}')  # the weights are read while they are written
     imported('openvino').save_model(model, str(temporary), compress_to_fp16=False)
     for suffix in ('.xml', '.bin'):
@@ -176,11 +157,7 @@ def reason(error: Exception) -> str:
 
 
 def imported(name: str) -> ModuleType:
-    """A package of the extra ``export``.
-
-    Raises:
-        SeMmError: if it is not installed.
-    """
+    """A package of the extra ``export``; an ``SeMmError`` if it is not installed."""
     try:
         return import_module(name)
     except ImportError as error:

@@ -78,11 +78,9 @@ def write_compared(
 
     Args:
         model: of mmdet or mmpretrain with its weights, on the CPU, in evaluation.
-        test_set: the config's; ``None`` where the options need none.
-        cfg: the config of the model.
+        test_set, cfg: the config and its test set; ``None`` where the options need none.
         checkpoint: the file that the weights are from.
         path: of the file, without its ending.
-        options: what is asked for.
 
     Returns:
         The file, and what was compared in lines for the user.
@@ -176,13 +174,7 @@ def _cost(path: Path, image: np.ndarray, batch: int) -> str:
 
 
 def keep(file: ExportedFile, folder: Path, report: list[str], metric: dict[str, float]) -> Path:
-    """Writes into a file what it was compared with, and moves it.
-
-    Args:
-        file: of :func:`write_compared`; it is not to be used afterwards.
-        folder: where it goes.
-        report, metric: what its metadata say of the comparison.
-    """
+    """Writes into a file what it was compared with, and moves it to a folder; it is not to be used afterwards."""
     path = Path(file.path)
     file.description.compared, file.description.metric = report, metric
     describe(path, file.description)
