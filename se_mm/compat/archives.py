@@ -7,15 +7,8 @@ from pathlib import Path
 
 
 def extract_inside(archive: tarfile.TarFile, folder: Path) -> None:
-    """Unpacks an archive into a folder, and nothing outside of it.
-
-    Python's ``filter='data'`` does this from 3.10.12 and 3.11.4 on; before, archives with anything but
-    files and folders are refused too.
-
-    Raises:
-        tarfile.TarError: for a member that would be written to another place.
-    """
-    if hasattr(tarfile, 'data_filter'):
+    """Unpacks an archive into a folder; a ``TarError`` for a member that would be written to another place."""
+    if hasattr(tarfile, 'data_filter'):  # from Python 3.10.12 and 3.11.4 on
         archive.extractall(folder, filter='data')
         return
     root = folder.resolve()

@@ -43,12 +43,10 @@ def log_classes_allowed() -> Iterator[None]:
 
 
 def _log_classes() -> list[Any]:
-    reconstruct = np.zeros(1).__reduce__()[0]
-    scalar = np.float64(0).__reduce__()[0]
     dtypes = [type(np.dtype(kind)) for kind in ('float64', 'float32', 'int64', 'int32')]
     numpy_functions = [
         _under_the_name(function, f'{module}.multiarray', function.__name__)
-        for function in (reconstruct, scalar)
+        for function in (np.zeros(1).__reduce__()[0], np.float64(0).__reduce__()[0])
         for module in ('numpy.core', 'numpy._core')  # numpy 1 and numpy 2 write different names
     ]
     statistic = _under_the_name(_statistic, 'builtins', 'getattr')

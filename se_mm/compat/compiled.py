@@ -41,24 +41,18 @@ def original_name(name: str) -> str:
 
 @contextmanager
 def eager(model: nn.Module) -> Iterator[None]:
-    """While it lasts, compiled modules run operator by operator, so that hooks are called.
-
-    ``module.compile()`` is undone, and so is ``torch.compile(module)``.
-    """
-    in_place, wrapped = [], []
+    """While it lasts, ``module.compile()`` and ``torch.compile(module)`` are undone, so that hooks are called."""
+    changed = []
     for module in model.modules():
-        if getattr(module, '_compiled_call_impl', None) is not None:
-            in_place.append((module, module._compiled_call_impl))
+        if vars(module).get('_compiled_call_impl') is not None:
+            changed.append((vars(module), {'_compiled_call_impl': None}))
         if '_orig_mod' in module._modules:
-            wrapped.append((module, module.__dict__['forward']))
+            changed.append((vars(module), {'forward': module._orig_mod.__call__}))
+    before = [{name: attributes[name] for name in new} for attributes, new in changed]
     try:
-        for module, _ in in_place:
-            module._compiled_call_impl = None
-        for module, _ in wrapped:
-            module.__dict__['forward'] = module._orig_mod.__call__
+        for attributes, new in changed:
+            attributes.update(new)
         yield
     finally:
-        for module, call in in_place:
-            module._compiled_call_impl = call
-        for module, forward in wrapped:
-            module.__dict__['forward'] = forward
+        for (attributes, _), old in zip(changed, before, strict=True):
+            attributes.update(old)

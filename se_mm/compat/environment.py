@@ -58,7 +58,7 @@ def report() -> tuple[list[str], bool]:
 
 
 def _machine() -> list[tuple[str, str]]:
-    """What mmengine finds, in short: Python, GPUs and compilers."""
+    """Python, GPUs and compilers, as mmengine finds them."""
     found = [('platform', platform.platform()), ('threads', str(torch.get_num_threads()))]
     try:
         from mmengine.utils.dl_utils import collect_env

@@ -14,11 +14,7 @@ LEAST_TORCH = (2, 6)
 
 
 def check_torch() -> None:
-    """Refuses a torch that cannot export.
-
-    Raises:
-        SeMmError: if it is too old.
-    """
+    """Refuses a torch that is too old to export, by an ``SeMmError``."""
     if tuple(int(part) for part in torch.__version__.split('.')[:2]) < LEAST_TORCH:
         least = '.'.join(map(str, LEAST_TORCH))
         raise SeMmError(f'export needs torch {least} or newer, found {torch.__version__}; pip install -U torch')

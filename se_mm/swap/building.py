@@ -19,11 +19,7 @@ from .hosts import scope_of
 
 
 def check_it_builds(cfg: Config, keys: Keys) -> None:
-    """Builds the network at some keys of a config.
-
-    Raises:
-        SeMmError: if it cannot be built, with the reason.
-    """
+    """Builds the network at some keys of a config; an ``SeMmError`` with the reason if that fails."""
     try:
         with MODELS.switch_scope_and_registry(scope_of(cfg)) as registry, shapes_only():
             registry.build(copy.deepcopy(value_at(cfg, keys)))

@@ -13,13 +13,7 @@ from ..config.tree import Keys, value_at
 
 @dataclass(frozen=True)
 class Change:
-    """A value that differs in the twin.
-
-    Attributes:
-        keys: where it stands.
-        value: what it becomes.
-        why: for a comment and the log.
-    """
+    """A value that differs in the twin, and why, for a comment above it."""
 
     keys: Keys
     value: Any
@@ -28,12 +22,7 @@ class Change:
 
 @dataclass
 class Swap:
-    """What turns a config into its twin.
-
-    Attributes:
-        changes: in the order in which a reader wants them.
-        notes: what the user is told once.
-    """
+    """What turns a config into its twin, in the order in which a reader wants it; what the user is told once."""
 
     changes: list[Change] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

@@ -22,23 +22,20 @@ def write_twin(swap: Swap, cfg: Config, original: str, file: Path) -> None:
     """Writes a twin down, whole or not at all.
 
     Args:
-        swap: the changes.
-        cfg: the original.
+        swap, cfg: the changes and the original.
         original: the file that it was read from, or ``package::path``.
-        file: where to; its folder exists.
+        file: where to.
 
     Raises:
         SeMmError: if the file cannot be written.
     """
     if file.suffix != '.py':
         raise SeMmError(f'{file}: the name of a config ends with .py')
-    if not file.parent.is_dir():
-        raise SeMmError(f'{file} cannot be written: there is no folder {file.parent.absolute()}')
     if file.exists() and file.samefile(cfg.filename):
         raise SeMmError(f'{file} is the config that the twin would inherit from; name another file')
     draft = file.with_name(f'.{file.name}')
     try:
-        draft.write_text(text_of(swap, cfg, original, file.parent))
+        draft.write_text(_text_of(swap, cfg, original, file.parent))
         if without_scopes(read_config(str(draft))) != without_scopes(apply(swap, read_config(cfg.filename))):
             raise RuntimeError(f'the twin of {original} does not read back as it is')
         draft.replace(file)
@@ -57,8 +54,7 @@ def without_scopes(node: Any) -> Any:
     return node
 
 
-def text_of(swap: Swap, cfg: Config, original: str, folder: Path) -> str:
-    """The text of a twin that stands in a folder."""
+def _text_of(swap: Swap, cfg: Config, original: str, folder: Path) -> str:
     base = original if '::' in original else os.path.relpath(original, folder)
     tree: dict[Any, Any] = {}
     for change in _without_lists(swap, cfg):

@@ -30,13 +30,7 @@ SWAPPABLE = (
 
 @dataclass(frozen=True)
 class Host:
-    """A network in a config that attention can be put into.
-
-    Attributes:
-        keys: where it stands (``('model', 'detector', 'backbone')``).
-        config: its dictionary there.
-        cls: its class.
-    """
+    """A network that attention can be put into: its keys, ``('model', 'backbone')``, dictionary there and class."""
 
     keys: Keys
     config: Mapping[str, Any]

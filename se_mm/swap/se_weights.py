@@ -75,14 +75,11 @@ def recipe_of(checkpoint: str) -> str:
 
 
 #: The hosts whose convolutions are those of the published networks, and the default width of their groups.
-_HOSTS = {
-    'ResNet': None,
-    'ResNetV1d': None,
-    'ResNeXt': 4,
-    'TridentResNet': None,
-    'DetectoRS_ResNet': None,
-    'DetectoRS_ResNeXt': 4,
-}
+_HOSTS = dict.fromkeys(('ResNet', 'ResNetV1d', 'TridentResNet', 'DetectoRS_ResNet'))
+_HOSTS |= {'ResNeXt': 4, 'DetectoRS_ResNeXt': 4}
+#: The arguments of the published networks that do not differ among them.
+_USUAL = {'in_channels': 3, 'base_channels': 64, 'stem_channels': 64, 'conv_cfg': None, 'expansion': 4}
+_USUAL |= {'reduction': 16, 'se_stages': None, 'se_bias': True}
 
 
 def se_weights_for(cls: type, config: Mapping[str, Any], plain: str = '') -> str | None:
@@ -91,10 +88,7 @@ def se_weights_for(cls: type, config: Mapping[str, Any], plain: str = '') -> str
     Args:
         cls: the host's class.
         config: the twin's arguments.
-        plain: the weights of the host.
-
-    Returns:
-        Weights of the same depth, cardinality, style and stem, and of the same recipe where there are any.
+        plain: the weights of the host, whose recipe is taken where there is a choice.
 
     Example:
         >>> from mmdet.models import ResNet
@@ -104,17 +98,7 @@ def se_weights_for(cls: type, config: Mapping[str, Any], plain: str = '') -> str
     """
     if not cls.__module__.startswith(('mmdet.', 'mmpretrain.')) or cls.__name__ not in _HOSTS:
         return None
-    usual = {
-        'in_channels': 3,
-        'base_channels': 64,
-        'stem_channels': 64,
-        'conv_cfg': None,
-        'expansion': 4,
-        'reduction': 16,
-        'se_stages': None,
-        'se_bias': True,
-    }
-    if any(config.get(key) not in (None, value) for key, value in usual.items()):
+    if any(config.get(key) not in (None, value) for key, value in _USUAL.items()):
         return None
     if (config.get('norm_cfg') or {}).get('type', 'BN') not in ('BN', 'SyncBN'):
         return None
@@ -148,9 +132,7 @@ def pixel_changes(cfg: Config, host: Host) -> list[Change]:
     changes = []
     for keys, node in preprocessors_of(cfg, host):
         order = 'to_rgb' if 'to_rgb' in node or keys == ('data_preprocessor',) else 'bgr_to_rgb'
-        wanted = {'mean': MEAN, 'std': STD, order: True}
-        if node.get('rgb_to_bgr'):
-            wanted['rgb_to_bgr'] = False
+        wanted = {'mean': MEAN, 'std': STD, order: True} | ({'rgb_to_bgr': False} if node.get('rgb_to_bgr') else {})
         why = 'the pixels that these weights were trained with: RGB, ImageNet means and deviations'
         changed = {name: value for name, value in wanted.items() if _differs(node.get(name), value)}
         for name, value in changed.items():

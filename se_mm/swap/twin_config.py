@@ -127,7 +127,7 @@ def _plan_host(swap: Swap, cfg: Config, host: Host, weights: str | None, se: dic
 
     arguments = {**host.config, **{name: value for name, (value, _) in changed.items()}}
     start, reason = _choose_weights(cfg, host, arguments, weights)
-    named = _checkpoint_of(host)
+    named = _pretrained_in(host.config)
     if start != named:
         key = 'pretrained' if isinstance(host.config.get('pretrained'), str) else 'init_cfg'
         changed[key] = (start if key == 'pretrained' else _initialisation(host, start), reason)
@@ -152,15 +152,10 @@ def _plan_host(swap: Swap, cfg: Config, host: Host, weights: str | None, se: dic
     swap.changes += pixels
 
 
-def _checkpoint_of(host: Host) -> str | None:
-    """The checkpoint that a host names."""
-    if isinstance(host.config.get('pretrained'), str):
-        return host.config['pretrained']
-    return _pretrained_in(host.config)
-
-
 def _pretrained_in(config: Mapping[str, Any]) -> str | None:
-    """The checkpoint that the initialisations of a module load."""
+    """The checkpoint that a module is told to load."""
+    if isinstance(config.get('pretrained'), str):
+        return config['pretrained']
     entries = initialisations(config.get('init_cfg'))
     return next((entry.get('checkpoint') for entry in entries if is_pretrained(entry)), None)
 
@@ -210,7 +205,7 @@ def _choose_weights(
     cfg: Config, host: Host, arguments: Mapping[str, Any], weights: str | None
 ) -> tuple[str | None, str]:
     """The checkpoint that the twin starts from, and why."""
-    named = _checkpoint_of(host)
+    named = _pretrained_in(host.config)
     if weights is not None:
         return (None, 'random weights, as asked') if weights == 'none' else (weights, f'weights {weights}, as asked')
     if whole := _loaded_whole(cfg, host):

@@ -312,7 +312,7 @@ def test_a_malformed_input_is_one_line_and_nothing_is_written(name, tmp_path):
     assert sorted(tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize(('file', 'message'), [('twin.txt', 'with .py'), ('nowhere/twin.py', 'there is no folder')])
+@pytest.mark.parametrize(('file', 'message'), [('twin.txt', 'with .py'), ('nowhere/twin.py', 'cannot be written')])
 def test_a_place_that_cannot_be_written_to(file, message, tmp_path):
     with pytest.raises(SeMmError, match=message):
         swap_file(RETINANET, tmp_path / file)

@@ -31,18 +31,9 @@ def nms(boxes: Tensor, scores: Tensor, *, iou_threshold: float, offset: int) -> 
     return torch.ops.torchvision.nms(boxes, scores.float(), iou_threshold)
 
 
-def softnms(
-    boxes: Tensor,
-    scores: Tensor,
-    dets: Tensor,
-    *,
-    iou_threshold: float,
-    sigma: float,
-    min_score: float,
-    method: int,
-    offset: int,
-) -> Tensor:
+def softnms(*tensors: Tensor, iou_threshold: float, sigma: float, min_score: float, method: int, offset: int) -> Tensor:
     """Soft-NMS (Bodla et al., arXiv 1704.04503): fills the first K rows of ``dets`` and returns their K indices."""
+    boxes, scores, dets = tensors
     left = torch.arange(len(boxes), device=boxes.device)
     scores = scores.clone()
     chosen = []

@@ -14,8 +14,6 @@ Two things differ between mmcv's kernels and torchvision's and are evened out he
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 import torch.nn.functional as F
 import torchvision  # noqa: F401  registers torch.ops.torchvision
@@ -26,25 +24,13 @@ from .dtypes import widen
 _tv = torch.ops.torchvision
 
 
-class _Geometry(NamedTuple):
-    """In the order of torchvision's arguments."""
-
-    stride_h: int
-    stride_w: int
-    pad_h: int
-    pad_w: int
-    dilation_h: int
-    dilation_w: int
-    group: int
-    deformable_group: int
-
-
-#: mmcv's names of the same for the form without a mask.
+#: mmcv's names of the geometry for the two forms, in the order of torchvision's arguments.
 _PLAIN = ('dH', 'dW', 'padH', 'padW', 'dilationH', 'dilationW', 'group', 'deformable_group')
+_MODULATED = ('stride_h', 'stride_w', 'pad_h', 'pad_w', 'dilation_h', 'dilation_w', 'group', 'deformable_group')
 
 
-def _geometry(options: dict[str, int], names: tuple[str, ...] = _Geometry._fields) -> _Geometry:
-    return _Geometry(*(options[name] for name in names))
+def _geometry(options: dict[str, int], names: tuple[str, ...]) -> list[int]:
+    return [options[name] for name in names]
 
 
 def _operands(
@@ -56,7 +42,7 @@ def _operands(
     return widen(input, weight, offset, mask, bias)
 
 
-def _backward(grad_output: Tensor, operands: list[Tensor], geometry: _Geometry, modulated: bool) -> list[Tensor]:
+def _backward(grad_output: Tensor, operands: list[Tensor], geometry: list[int], modulated: bool) -> list[Tensor]:
     """Gradients by input, weight, offset, mask and bias, with mmcv's rule for samples at -1."""
     gradients = list(_tv._deform_conv2d_backward(*widen(grad_output), *operands, *geometry, modulated))
     _, weight, offset, *_ = operands
@@ -64,18 +50,19 @@ def _backward(grad_output: Tensor, operands: list[Tensor], geometry: _Geometry, 
     return gradients
 
 
-def _coordinates(weight: Tensor, offset: Tensor, g: _Geometry) -> Tensor:
+def _coordinates(weight: Tensor, offset: Tensor, geometry: list[int]) -> Tensor:
     """Where each kernel point samples, in pixels of the input; of the shape of ``offset``."""
+    stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, _, groups = geometry
     (kernel_h, kernel_w), (height, width) = weight.shape[-2:], offset.shape[-2:]
 
     def grid(points: int, dilation: int, positions: int, stride: int, pad: int) -> Tensor:
         index = torch.arange(points, device=offset.device)[:, None] * dilation - pad
         return index + torch.arange(positions, device=offset.device) * stride
 
-    y = grid(kernel_h, g.dilation_h, height, g.stride_h, g.pad_h)[:, None, :, None]
-    x = grid(kernel_w, g.dilation_w, width, g.stride_w, g.pad_w)[None, :, None, :]
+    y = grid(kernel_h, dilation_h, height, stride_h, pad_h)[:, None, :, None]
+    x = grid(kernel_w, dilation_w, width, stride_w, pad_w)[None, :, None, :]
     undeformed = torch.stack(torch.broadcast_tensors(y, x), dim=2).reshape(-1, height, width)
-    return offset + undeformed.repeat(g.deformable_group, 1, 1)
+    return offset + undeformed.repeat(groups, 1, 1)
 
 
 def deform_conv_forward(
@@ -111,7 +98,7 @@ def modulated_deform_conv_forward(*tensors: Tensor, with_bias: bool, **options: 
     input, weight, bias, _, offset, mask, output, _ = tensors
     offset, mask = (_as_positions(t, output) for t in (offset, mask))
     operands = _operands(input, weight, offset, mask, bias if with_bias else None)
-    output.copy_(_tv.deform_conv2d(*operands, *_geometry(options), True))
+    output.copy_(_tv.deform_conv2d(*operands, *_geometry(options, _MODULATED), True))
 
 
 def modulated_deform_conv_backward(*tensors: Tensor, with_bias: bool, **options: int) -> None:
@@ -120,7 +107,7 @@ def modulated_deform_conv_backward(*tensors: Tensor, with_bias: bool, **options:
     grad_input, grad_weight, grad_bias, grad_offset, grad_mask = targets
     offset, mask = (_as_positions(t, grad_output) for t in (offset, mask))
     operands = _operands(input, weight, offset, mask, bias if with_bias else None)
-    gradients = _backward(grad_output, operands, _geometry(options), True)
+    gradients = _backward(grad_output, operands, _geometry(options, _MODULATED), True)
     targets = [grad_input, grad_weight, grad_offset, grad_mask, *([grad_bias] if with_bias else [])]
     for target, gradient in zip(targets, gradients, strict=False):
         unread = target.numel() - gradient.numel()  # positions past H' x W' have no gradient

@@ -14,29 +14,25 @@ def sigmoid_focal_loss_forward(
     input: Tensor, target: Tensor, weight: Tensor, output: Tensor, *, gamma: float, alpha: float
 ) -> None:
     """Fills ``output`` (N, C): -alpha_t (1 - p_t)^gamma log p_t."""
-    x, sign, alpha_t = _signed(input, target, alpha)
-    signed = sign * x
-    output.copy_(-alpha_t * _row_weight(weight, target) * (-signed).sigmoid() ** gamma * F.logsigmoid(signed))
+    signed, _, scale = _terms(input, target, weight, alpha)
+    output.copy_(-scale * (-signed).sigmoid() ** gamma * F.logsigmoid(signed))
 
 
 def sigmoid_focal_loss_backward(
     input: Tensor, target: Tensor, weight: Tensor, grad_input: Tensor, *, gamma: float, alpha: float
 ) -> None:
     """Fills ``grad_input`` (N, C): alpha_t (1 - p_t)^gamma (gamma p_t log p_t - (1 - p_t)), signed."""
-    x, sign, alpha_t = _signed(input, target, alpha)
-    signed = sign * x
+    signed, sign, scale = _terms(input, target, weight, alpha)
     miss = (-signed).sigmoid()
     slope = gamma * signed.sigmoid() * F.logsigmoid(signed) - miss
-    grad_input.copy_(sign * alpha_t * _row_weight(weight, target) * miss**gamma * slope)
+    grad_input.copy_(sign * scale * miss**gamma * slope)
 
 
-def _signed(input: Tensor, target: Tensor, alpha: float) -> tuple[Tensor, Tensor, Tensor]:
+def _terms(input: Tensor, target: Tensor, weight: Tensor, alpha: float) -> tuple[Tensor, Tensor, Tensor]:
+    """The logits with the sign of their targets, that sign, and alpha_t times the weight of the row."""
     x = input.float() if input.dtype in (torch.float16, torch.bfloat16) else input
     positive = (target[:, None] == torch.arange(x.size(1), device=x.device)).to(x.dtype)
-    return x, 2 * positive - 1, alpha * positive + (1 - alpha) * (1 - positive)
-
-
-def _row_weight(weight: Tensor, target: Tensor) -> Tensor:
-    if not weight.numel():
-        return weight.new_ones(1, 1)
-    return torch.cat([weight, weight.new_ones(1)])[target][:, None]
+    sign, scale = 2 * positive - 1, alpha * positive + (1 - alpha) * (1 - positive)
+    if weight.numel():
+        scale = scale * torch.cat([weight, weight.new_ones(1)])[target][:, None]
+    return sign * x, sign, scale

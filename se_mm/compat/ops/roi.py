@@ -43,34 +43,18 @@ def _align_geometry(
     return spatial_scale, aligned_height, aligned_width, sampling_ratio, aligned
 
 
-def roi_pool_forward(
-    input: Tensor,
-    rois: Tensor,
-    output: Tensor,
-    argmax: Tensor,
-    *,
-    pooled_height: int,
-    pooled_width: int,
-    spatial_scale: float,
-) -> None:
+def roi_pool_forward(*tensors: Tensor, pooled_height: int, pooled_width: int, spatial_scale: float) -> None:
     """Fills ``output`` and ``argmax``, (K, C, pooled_height, pooled_width)."""
+    input, rois, output, argmax = tensors
     (input,) = widen(input)
     pooled, chosen = _tv.roi_pool(input, rois.to(input.dtype), spatial_scale, pooled_height, pooled_width)
     output.copy_(pooled)
     argmax.copy_(chosen)
 
 
-def roi_pool_backward(
-    grad_output: Tensor,
-    rois: Tensor,
-    argmax: Tensor,
-    grad_input: Tensor,
-    *,
-    pooled_height: int,
-    pooled_width: int,
-    spatial_scale: float,
-) -> None:
+def roi_pool_backward(*tensors: Tensor, pooled_height: int, pooled_width: int, spatial_scale: float) -> None:
     """Fills ``grad_input``, (N, C, H, W)."""
+    grad_output, rois, argmax, grad_input = tensors
     (grad,) = widen(grad_output)
     args = (spatial_scale, pooled_height, pooled_width, *grad_input.shape)
     grad_input.copy_(_tv._roi_pool_backward(grad, rois.to(grad.dtype), argmax, *args))
