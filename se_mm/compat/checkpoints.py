@@ -1,10 +1,8 @@
 """Reading checkpoints of mmengine's, and of other trainers, where torch reads tensors and plain data only.
 
-``torch.load(weights_only=True)`` refuses every class that is not on its list, and mmengine
-keeps its log in a checkpoint, as ``HistoryBuffer`` over numpy arrays. onedl-mmengine puts them
-on the list while it reads; the original mmengine does not, and cannot resume its own
-checkpoints with torch 2.6 and later. The trainers of torchvision and timm keep their arguments,
-an ``argparse.Namespace``.
+mmengine keeps its log in a checkpoint, as ``HistoryBuffer`` over numpy arrays. onedl-mmengine puts these on torch's
+list while it reads; the original does not, and cannot resume its own checkpoints with torch 2.6 and later. The trainers
+of torchvision and timm keep their arguments, an ``argparse.Namespace``.
 """
 
 from __future__ import annotations

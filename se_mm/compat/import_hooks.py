@@ -1,8 +1,4 @@
-"""Import hooks for the few modules of other packages that se_mm adds to.
-
-``import se_mm`` has to be cheap and may not import mmengine or mmcv. One finder in front of
-Python's own therefore watches for a few module names.
-"""
+"""Hooks for the few modules of others that se_mm adds to: ``import se_mm`` may not import mmengine or mmcv itself."""
 
 from __future__ import annotations
 

@@ -11,8 +11,7 @@ from torch import nn
 class QuietInitialisation(nn.Module):
     """Initialises itself without a word on the console; stands before mmengine's ``BaseModule`` in the bases.
 
-    mmengine prints two lines for each parameter where no log file takes them, as in a notebook,
-    and has no option for it: the method that prints is private.
+    mmengine prints two lines for each parameter where no log file takes them, and only a private method can stop it.
     """
 
     def _dump_init_info(self) -> None:

@@ -1,11 +1,8 @@
 """Replaces mmcv's compiled operators by torchvision's where they are missing.
 
-``mmcv.ops`` imports the extension module ``mmcv._ext`` at its first line, and
-``mmdet.models`` imports ``mmcv.ops``: without a compiler, a detector cannot even be imported.
-An import hook watches for that one name. A compiled extension that loads is used as it is;
-where there is none, or it was built against another torch, the module is made of the
-functions in :mod:`se_mm.compat.ops`, and one log line says so. ``SE_MM_MMCV_EXT=0`` in the
-environment switches the hook off.
+``mmdet.models`` imports ``mmcv.ops``, and that the extension ``mmcv._ext``. An import hook watches for that name. A
+compiled extension that loads is used as it is; where there is none, or it was built against another torch, the module
+is made of :mod:`se_mm.compat.ops`, and one log line says so. ``SE_MM_MMCV_EXT=0`` switches the hook off.
 """
 
 from __future__ import annotations
@@ -22,7 +19,6 @@ from typing import Any, NoReturn
 from ..errors import SeMmError
 from .import_hooks import add_hook
 
-#: Set to 0 in the environment: ``mmcv._ext`` is left alone.
 SWITCH = 'SE_MM_MMCV_EXT'
 EXT_NAME = 'mmcv._ext'
 HOW_TO_COMPILE = (

@@ -8,10 +8,7 @@ from .import_hooks import after_import
 
 
 def install() -> None:
-    """Lets ``_base_ = 'se_mm::folder/file.py'`` be found; may be called again.
-
-    mmengine asks the table which distribution ships the configs of a package, and has no function to add one.
-    """
+    """Lets ``_base_ = 'se_mm::folder/file.py'`` be found; mmengine has no function to add a package with configs."""
     after_import('mmengine.config.utils', _add_package)
 
 

@@ -9,15 +9,12 @@ import torch
 
 from ..errors import SeMmError
 
-#: The first torch whose ONNX exporter takes programs and translations of custom operators.
-LEAST_TORCH = (2, 6)
-
 
 def check_torch() -> None:
     """Refuses a torch that is too old to export, by an ``SeMmError``."""
-    if tuple(int(part) for part in torch.__version__.split('.')[:2]) < LEAST_TORCH:
-        least = '.'.join(map(str, LEAST_TORCH))
-        raise SeMmError(f'export needs torch {least} or newer, found {torch.__version__}; pip install -U torch')
+    # The first whose ONNX exporter takes programs and translations of custom operators.
+    if torch.__version__ < '2.6':
+        raise SeMmError(f'export needs torch 2.6 or newer, found {torch.__version__}; pip install -U torch')
 
 
 def recording_options() -> dict[str, Any]:

@@ -19,8 +19,7 @@ from .pictures import prepare
 from .runtimes import ExportedFile
 
 #: Factors of the test size at which files of a free size are compared: the first three that are large enough.
-SCALES = (0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
-SIZES = 3
+_SCALES = (0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
 
 
 @dataclass(frozen=True)
@@ -155,11 +154,11 @@ def compare(
     thresholds = description.thresholds
     limits = LIMITS[description.precision]
     comparison = Comparison(limits, thresholds.get('score', 0.0), int(thresholds.get('max_per_image', 0)))
-    scales = SCALES if description.input_size[1:] == [None, None] else (1.0,)
+    scales = _SCALES if description.input_size[1:] == [None, None] else (1.0,)
     for name, picture in images.items():
         resized = (prepare(picture, resizing, scale) for scale in scales)
         large = (image for image in resized if min(image.shape[:2]) >= description.least_side)
-        for image in islice(large, SIZES):
+        for image in islice(large, 3):
             outputs = (predicted(network, description.task, image) for network in (model, exported))
             comparison.add(Path(name).name, image, *outputs)
     return comparison

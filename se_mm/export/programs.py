@@ -21,7 +21,6 @@ from .runtimes import SECTION, imported, reason, save_openvino
 
 #: The operator and the modules of each node of a graph.
 Scopes = dict[str, tuple[str, list[str]]]
-OPSET = 18
 #: The ending of each target's file.
 TARGETS = {'onnx': '.onnx', 'openvino': '.xml', 'torch': '.pt2'}
 
@@ -63,7 +62,7 @@ def write_onnx(program: ExportedProgram, form: Form, path: Path) -> Scopes:
         onnx_program = torch.onnx.export(
             program,
             dynamo=True,
-            opset_version=OPSET,
+            opset_version=18,
             input_names=['image'],
             output_names=list(form.names),
             custom_translation_table=TRANSLATIONS,

@@ -24,8 +24,7 @@ def _tagged(model: str, *tags: str) -> tuple[str, ...]:
     return tuple(f'timm://{model}.{tag}_in1k' for tag in tags)
 
 
-#: By depth, groups, width of a group, style, and whether it is a ResNet-D (deep stem, average downsampling): those
-#: of the plain weights' recipe are taken where there are any, else the first.
+#: By depth, groups, width of a group, style, and whether it is a ResNet-D (deep stem, average downsampling).
 PUBLISHED = {
     (50, 1, None, 'pytorch', False): _tagged('seresnet50', 'ra2', 'a1', 'a2', 'a3'),
     (50, 1, None, 'caffe', False): ('timm://legacy_seresnet50.in1k',),
@@ -134,12 +133,9 @@ def pixel_changes(cfg: Config, host: Host) -> list[Change]:
         order = 'to_rgb' if 'to_rgb' in node or keys == ('data_preprocessor',) else 'bgr_to_rgb'
         wanted = {'mean': MEAN, 'std': STD, order: True} | ({'rgb_to_bgr': False} if node.get('rgb_to_bgr') else {})
         why = 'the pixels that these weights were trained with: RGB, ImageNet means and deviations'
-        changed = {name: value for name, value in wanted.items() if _differs(node.get(name), value)}
-        for name, value in changed.items():
-            changes.append(Change((*keys, name), value, why))
-            why = ''
+        for name, value in wanted.items():
+            old = node.get(name)
+            if (list(old) if isinstance(old, tuple) else old) != value:
+                changes.append(Change((*keys, name), value, why))
+                why = ''
     return changes
-
-
-def _differs(old: Any, new: Any) -> bool:
-    return list(old) != list(new) if isinstance(old, (list, tuple)) and isinstance(new, list) else old != new

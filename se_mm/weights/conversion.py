@@ -47,11 +47,10 @@ HEADS = ('fc', CAFFE.head, MMPRETRAIN.head)
 def convert(source: Path, target: Path, to: str) -> str:
     """Rewrites a checkpoint's backbone and classifier under the names of another family.
 
-    ``timm`` writes a raw state dict; weights in the style of Caffe take the names of timm's
-    ``legacy_se*`` networks. ``mmpretrain`` writes a classifier (``backbone.``, ``head.fc.``).
-    ``mmdet`` and ``se_mm`` write the bare backbone with the classifier as ``fc.``, which
-    loading leaves out; ``se_mm`` every tensor of it. In ``mmdet`` SE is the plugin
-    ``se_mm.SELayer`` at ``after_conv3``. Values are copied, so every way there and back is exact.
+    ``timm`` writes a raw state dict, with the names of its ``legacy_se*`` networks for the style of Caffe;
+    ``mmpretrain`` a classifier (``backbone.``, ``head.fc.``); ``mmdet``, where SE is the plugin ``se_mm.SELayer`` at
+    ``after_conv3``, and ``se_mm`` the bare backbone with the classifier as ``fc.``, which loading leaves out, ``se_mm``
+    every tensor of it. Values are copied, so every way there and back is exact.
 
     Args:
         source: any checkpoint of :mod:`se_mm.weights.families`.
@@ -62,8 +61,7 @@ def convert(source: Path, target: Path, to: str) -> str:
         A line that says what was written and what was left.
 
     Raises:
-        SeMmError: if the source holds no residual network, or the target's family has none
-            with its tensors, style and stem pooling.
+        SeMmError: if the source holds no residual network, or the target's family has none like it.
     """
     if to not in TARGETS:
         raise SeMmError(f'--to must be one of {", ".join(TARGETS)}, got {to}')
@@ -75,17 +73,17 @@ def convert(source: Path, target: Path, to: str) -> str:
     names = _target_family(to, weights, variant)
     if names is MMPRETRAIN:
         weights = count_idle_pooling(weights, counted=False)
-    renamed = OrderedDict((_to_theirs(key, names), value) for key, value in weights.items())
+    renamed = OrderedDict(
+        (f'{names.head}{key[2:]}' if key.startswith('fc.') else f'{names.prefix}{names.to_theirs(key)}', value)
+        for key, value in weights.items()
+    )
     _write(target, renamed, variant, raw=to == 'timm')
     kept = f'; left: {", ".join(left)}' if left else ''
     return f'{target}: {len(renamed)} tensors of the family {family.name}, under the names of {names.name}{kept}'
 
 
 def _read_ours(source: Path, whole: bool) -> tuple[dict[str, Tensor], Family, dict[str, str], list[str]]:
-    """A checkpoint in our names, the classifier as ``fc``; its family; what is known of it; the modules left out.
-
-    ``whole``: what stands beside the stem and the stages is part of the network, as the last norm of a PreActResNet.
-    """
+    """A checkpoint in our names, the classifier as ``fc``; its family; what is known of it; the modules left out."""
     state_dict, _ = unwrap(read_checkpoint(source))
     root = find_root(state_dict)
     if root is None:
@@ -95,7 +93,7 @@ def _read_ours(source: Path, whole: bool) -> tuple[dict[str, Tensor], Family, di
     variant = stated_variant(state_dict, root) or family.known_variant(backbone, str(source))
     weights, beside = {}, {}
     for key, value in in_our_form(backbone, family).items():
-        is_kept = (whole and not _is_head(key)) or re.match(family.layout.network, key)
+        is_kept = (whole and not _is_head(key)) or re.match(family.layout.network, key)  # whole: PreActResNet's norm
         (weights if is_kept else beside)[key] = value
     outer = root.removesuffix('backbone.')
     beside |= {key.removeprefix(outer): value for key, value in state_dict.items() if not key.startswith(root)}
@@ -160,12 +158,6 @@ def _target_family(to: str, weights: Mapping[str, Tensor], variant: Mapping[str,
     if to == 'timm' and deep:
         return TIMM_DEEP
     return TIMM if has_se else PLAIN
-
-
-def _to_theirs(key: str, names: Family) -> str:
-    if key.startswith('fc.'):
-        return f'{names.head}{key[2:]}'
-    return f'{names.prefix}{names.to_theirs(key)}'
 
 
 def _write(target: Path, state_dict: OrderedDict[str, Tensor], variant: dict[str, str], raw: bool) -> None:

@@ -12,21 +12,17 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the parts of an architecture stand in our names.
+    """Where the parts of an architecture stand in our names."""
 
-    Attributes:
-        network: pattern of the keys without the classifier's; its group ``stage`` is what a network may end before.
-        unit: pattern of a key in a block, with the groups ``unit``, ``stage`` and ``rest``.
-        head: pattern of how keys of classifiers inside the network begin; where a checkpoint has others, or none,
-            they keep their initial values.
-        bottleneck: a key that only networks of bottlenecks have.
-        grouped: the convolution that tells a network with grouped convolutions.
-    """
-
+    #: Pattern of the keys without the classifier's; its group ``stage`` is what a network may end before.
     network: str
+    #: Pattern of a key in a block, with the groups ``unit``, ``stage`` and ``rest``.
     unit: str
+    #: How keys of classifiers inside the network begin; where a checkpoint has others they keep their initial values.
     head: str = ''
+    #: A key that only networks of bottlenecks have.
     bottleneck: str = ''
+    #: The convolution that tells a network with grouped convolutions.
     grouped: str = ''
 
     def blocks(self, keys: Iterable[str]) -> tuple[int, ...]:
@@ -45,32 +41,26 @@ RESNET = Layout(
 
 @dataclass(frozen=True)
 class Family:
-    """One naming of the tensors of an architecture, with or without attention.
-
-    Attributes:
-        name: what a message calls it.
-        mark: pattern of how a key begins that no other family has; empty: matches all.
-        stem: their names outside of the blocks, and ours.
-        unit: their names inside a block, and ours.
-        head: their name of the classifier's linear layer; ours is ``fc``.
-        prefix: what stands before the keys of the backbone in a classifier's file.
-        variant: what the tensors do not tell and the family does: ``style``, ``'pytorch'`` (bottlenecks
-            stride in the 3x3 convolution) or ``'caffe'`` (in the first 1x1), ``stem_pool`` and attention.
-        grouped: where that differs for networks with grouped convolutions.
-        bottlenecks_only: what its basic blocks do that ours do not, where they are to be refused.
-        landmark: a key that each of its networks has, by which they are found in a checkpoint.
-        layout: of the architecture.
-    """
+    """One naming of the tensors of an architecture, with or without attention."""
 
     name: str
+    #: Pattern of how a key begins that no other family has; empty: matches all.
     mark: str = ''
+    #: Their names outside of the blocks and inside a block, and ours.
     stem: Mapping[str, str] = field(default_factory=dict)
     unit: Mapping[str, str] = field(default_factory=dict)
+    #: Their name of the classifier's linear layer; ours is ``fc``.
     head: str = 'fc'
+    #: What stands before the keys of the backbone in a classifier's file.
     prefix: str = ''
+    #: What the tensors do not tell and the family does: ``style``, ``'pytorch'`` (bottlenecks stride in the 3x3
+    #: convolution) or ``'caffe'`` (in the first 1x1), ``stem_pool`` and attention.
     variant: Mapping[str, str] = field(default_factory=dict)
+    #: Where that differs for networks with grouped convolutions.
     grouped: Mapping[str, str] = field(default_factory=dict)
+    #: What its basic blocks do that ours do not, where they are to be refused.
     bottlenecks_only: str | None = None
+    #: A key that each of its networks has, by which they are found in a checkpoint.
     landmark: str = 'layer1.0.conv1.weight'
     layout: Layout = RESNET
 
@@ -174,10 +164,7 @@ PLAIN = Family(name='plain ResNet, without SE')
 RESNETS = (CAFFE_DEEP, CAFFE, MMPRETRAIN, SENET_PYTORCH, TIMM_DEEP, TIMM, PLAIN)
 
 #: Of the residual networks of CIFAR; no library publishes weights under other names that fit.
-CIFAR = Layout(
-    network=r'(?:conv1|bn1|bn|layer(?P<stage>\d+))\.',
-    unit=r'(?P<unit>layer(?P<stage>\d+)\.\d+\.)(?P<rest>.*)',
-)
+CIFAR = Layout(network=r'(?:conv1|bn1|bn|layer(?P<stage>\d+))\.', unit=RESNET.unit)
 CIFAR_RESNET = Family(name='pre-activation ResNet of CIFAR', layout=CIFAR)
 SHAKE = Family(name='Shake-Shake', landmark='layer1.0.branch1.conv1.weight', layout=CIFAR)
 

@@ -14,11 +14,7 @@ _VGG_DEPTHS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19
 
 
 def _torchvision_vgg(depth: int, norms: bool) -> tuple[int, Family]:
-    """torchvision and timm count convolutions, norms, activations and poolings; mmpretrain units and poolings.
-
-    Returns:
-        The index of the last convolution, and the family.
-    """
+    """The index of the last convolution, and the family: it counts each layer, mmpretrain units and poolings."""
     stem, last, theirs, ours = {}, 0, 0, 0
     for convolutions in _VGG_DEPTHS[depth]:
         for _ in range(convolutions):

@@ -18,13 +18,11 @@ from .state_dicts import under, unwrap
 
 
 class Loadable(nn.Module):
-    """A :class:`~se_mm.weights.loading.Network` that loads the weights of other libraries.
+    """A :class:`~se_mm.weights.loading.Network` that loads the weights of other libraries; before ``BaseModule``.
 
-    ``init_cfg=dict(type='Pretrained', ...)``, :meth:`load_pretrained` and mmengine's
-    ``load_checkpoint`` load every tensor or raise ``SeMmError``. ``load_state_dict`` is torch's:
-    where the names of another library can be converted completely it does that, else it loads
-    by name, and a warning says why; with ``strict=False`` it always loads by name. Stands
-    before mmengine's ``BaseModule`` in the bases.
+    ``init_cfg=dict(type='Pretrained', ...)``, :meth:`load_pretrained` and mmengine's ``load_checkpoint`` load every
+    tensor or raise ``SeMmError``. ``load_state_dict`` is torch's: names of another library that can be converted
+    completely are, else it loads by name, and a warning says why; with ``strict=False`` it always loads by name.
     """
 
     #: Whether ``init_weights`` has loaded a checkpoint.

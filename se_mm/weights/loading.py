@@ -19,8 +19,9 @@ from .state_dicts import count_idle_pooling, find_root, unwrap
 
 #: An attention layer in our names, of any kind.
 ATTENTION = re.compile(r'(?:.*\.)?se\.')
-#: The two layers of SE.
+#: The two layers of SE, and their biases.
 EXCITATION = re.compile(r'(?:.*\.)?se\.fc[12]\.(weight|bias)')
+_BIAS = re.compile(r'(?:.*\.)?se\.fc[12]\.bias')
 
 #: What deformable and switchable convolutions and the recursive pyramid of DetectoRS add to a published classifier.
 _ADDED = re.compile(r'\.(conv_offset|rfp_conv|switch|pre_context|post_context|offset_[sl])\.|\.weight_diff$')
@@ -31,13 +32,9 @@ _MEANING = {'style': 'the stride is in another convolution', 'stem_pool': 'the s
 
 
 class Network(Protocol):
-    """What loading needs to know of a backbone with attention.
+    """What loading needs to know of a backbone with attention."""
 
-    Attributes:
-        families: the namings that its weights are published under, asked in this order; the
-            last one matches every checkpoint.
-    """
-
+    #: The namings that its weights are published under, asked in this order; the last one matches every checkpoint.
     families: tuple[Family, ...]
 
     def state_dict(self) -> Mapping[str, Any]:
@@ -59,16 +56,14 @@ def adapt(network: Network, state_dict: MutableMapping[str, Any], prefix: str, m
 
     Args:
         network: it is read only.
-        state_dict: of one of its families, in any wrapping of :mod:`se_mm.weights.state_dicts`. In place: afterwards
-            it holds the network's tensors under ``prefix``, and nothing else that starts so.
+        state_dict: of one of its families; in place: afterwards it holds the network's tensors under ``prefix``, and
+            nothing else that starts so.
         prefix: where the network stands in the module that is loaded.
-        metadata: of the network, from the state dict; and where it is known ``source``, what the
-            weights were asked for as, and ``file``, from which they were read.
+        metadata: of the network, from the state dict; and where they are known the ``source`` that the weights were
+            asked for as, and the ``file`` that they were read from.
 
     Raises:
-        SeMmError: if one tensor of the network is missing, misshapen or damaged, if the
-            checkpoint holds tensors of the network that this one has no place for, or if its
-            style or stem pooling is known and differs.
+        SeMmError: if a tensor is missing, misshapen, damaged or has no place, or the variant is known and differs.
     """
     name, source, file = type(network).__name__, metadata.get('source', ''), metadata.get('file')
     origin = source or 'the given weights'
@@ -125,10 +120,9 @@ def _locate(
         )
     inside = {key[len(root) :]: value for key, value in weights.items() if key.startswith(root)}
     pattern = network.families[0].layout.network
-    not_tensors = [key for key, value in inside.items() if not isinstance(value, Tensor) and re.match(pattern, key)]
-    if not_tensors:
-        raise SeMmError(f'these are no tensors: {listed(not_tensors)}')
     tensors = {key: value for key, value in inside.items() if isinstance(value, Tensor)}
+    if not_tensors := [key for key in inside if key not in tensors and re.match(pattern, key)]:
+        raise SeMmError(f'these are no tensors: {listed(not_tensors)}')
     elsewhere = [key for key in weights if key.startswith(prefix) and not key.startswith(root)]
     stated = _in_todays_words(metadata.get('se_mm') or {}) or stated_variant(weights, root)
     where = '.'.join(filter(None, (wrapper, root.removeprefix(prefix).removesuffix('.'))))
@@ -209,7 +203,7 @@ def _in_hosts_form(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> 
 
 def _add_zero_biases(weights: dict[str, Tensor], own: Mapping[str, Tensor]) -> None:
     """SE without biases is SE whose biases are zero."""
-    biases = {key for key in [*weights, *own] if EXCITATION.fullmatch(key) and key.endswith('bias')}
+    biases = set(filter(_BIAS.fullmatch, [*weights, *own]))
     if biases.isdisjoint(weights):
         weights.update({key: torch.zeros_like(own[key]) for key in biases})
 
@@ -259,8 +253,6 @@ def _heads_of_others(weights: dict[str, Tensor], own: Mapping[str, Tensor], fami
 def _account(weights: dict[str, Tensor], own: Mapping[str, Tensor], family: Family) -> list[str]:
     """Matches the two sets of tensors; returns the keys that the backbone has no use for."""
     layout = family.layout
-    blocks = layout.blocks(own)
-    theirs = layout.blocks(weights)[: len(blocks)]
     counters = [key for key in own if key.endswith('num_batches_tracked') and key not in weights]
     weights.update({key: own[key].clone() for key in counters})  # files from before torch 0.4.1 have none
     missing = [key for key in own if key not in weights]
@@ -273,25 +265,12 @@ def _account(weights: dict[str, Tensor], own: Mapping[str, Tensor], family: Fami
             (surplus if match and match['stage'] in stages | {None} else left).append(key)
     if not (missing or misshapen or surplus):
         return _modules(left)
-    parts = [f'taken for the family {family.name}']
-    if theirs != blocks:
+    parts, blocks = [f'taken for the family {family.name}'], layout.blocks(own)
+    if (theirs := layout.blocks(weights)[: len(blocks)]) != blocks:
         parts.append(f'it has {theirs} blocks in its stages, the config {blocks}: is it of another depth?')
-    raise SeMmError('; '.join([*parts, *_mismatch(weights, own, missing, misshapen, surplus)]))
-
-
-def _mismatch(
-    weights: Mapping[str, Tensor],
-    own: Mapping[str, Tensor],
-    missing: list[str],
-    misshapen: list[str],
-    surplus: list[str],
-) -> list[str]:
-    parts = []
-    gates = [key for key in misshapen if key.endswith('se.fc1.weight')]
-    if gates:
-        parts.append(_other_reduction(weights[gates[0]], own[gates[0]]))
-    biases = [key for key in surplus if EXCITATION.fullmatch(key) and key.endswith('bias')]
-    if biases and not any(EXCITATION.fullmatch(key) and key.endswith('bias') for key in own):
+    if gate := next((key for key in misshapen if key.endswith('se.fc1.weight')), None):
+        parts.append(_other_reduction(weights[gate], own[gate]))
+    if any(map(_BIAS.fullmatch, surplus)) and not any(map(_BIAS.fullmatch, own)):
         parts.append('its gates have biases: set se_bias=True')
     if missing:
         parts.append(f'{len(missing)} tensors are missing: {listed(missing)}')
@@ -300,7 +279,7 @@ def _mismatch(
         parts.append(f'{len(misshapen)} have another shape: {listed(shapes)}')
     if surplus:
         parts.append(f'{len(surplus)} have no place in the backbone: {listed(surplus)}')
-    return parts
+    raise SeMmError('; '.join(parts))
 
 
 def _other_reduction(theirs: Tensor, ours: Tensor) -> str:

@@ -37,13 +37,7 @@ _ON_HUB = re.compile(
 
 @dataclass(frozen=True)
 class Published:
-    """A published checkpoint.
-
-    Attributes:
-        name: as the config gives it.
-        url: where it is.
-        sha256: the beginning of its hash; empty where none is published.
-    """
+    """A published checkpoint: its name in the config, and the beginning of its hash, where one is published."""
 
     name: str
     url: str
@@ -68,11 +62,7 @@ class Published:
         return f'{MIRRORS[parts.hostname]}{parts.path}' if parts.hostname in MIRRORS else self.url
 
     def fetch(self) -> Path:
-        """The file, downloaded if it is not there, by one process at a time.
-
-        Raises:
-            SeMmError: if it cannot be fetched, or is not the published one.
-        """
+        """The file, downloaded if need be; an ``SeMmError`` if it cannot be fetched or is not the published one."""
         try:
             file = self.cached() or self._download()
         except (OSError, RuntimeError, ValueError) as error:
@@ -104,8 +94,7 @@ class Published:
         file = self.fetch()
         target = home / 'hub' / 'checkpoints' / file.name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, target)
-        return target
+        return Path(shutil.copyfile(file, target))
 
     def by_hand(self) -> str:
         """How to bring it to a machine without a network."""
@@ -173,8 +162,7 @@ def read(name: str | Path, map_location: Any = 'cpu') -> tuple[dict[str, Any], P
     """The content of a checkpoint by any name that a config may give, and its file.
 
     Args:
-        name: a path, a URL (``file://`` too), or a name with a scheme; where another project has registered the
-            scheme with mmengine, there is no file.
+        name: a path, a URL, or a name with a scheme; for one that another project has registered there is no file.
         map_location: of ``torch.load``.
 
     Raises:
@@ -199,7 +187,7 @@ def resolve(name: str) -> Published | None:
     """The published file behind a name; ``None`` for a local path, and for schemes of other projects.
 
     Raises:
-        SeMmError: if a scheme has no such name, or timm's network is none that this package has.
+        SeMmError: if a scheme has no such name, or the network is none that this package has.
 
     Example:
         >>> resolve('https://download.pytorch.org/models/resnet50-0676ba61.pth').sha256
@@ -210,13 +198,9 @@ def resolve(name: str) -> Published | None:
         return _at(name, name)
     if scheme == 'timm':
         return _in_timm(name)
-    lists = {
-        'torchvision': mmengine_checkpoint.get_torchvision_models,
-        'modelzoo': mmengine_checkpoint.get_torchvision_models,
-        'open-mmlab': mmengine_checkpoint.get_external_models,
-        'openmmlab': mmengine_checkpoint.get_external_models,
-        'mmcls': mmengine_checkpoint.get_mmcls_models,
-    }
+    lists = dict.fromkeys(('torchvision', 'modelzoo'), mmengine_checkpoint.get_torchvision_models)
+    lists |= dict.fromkeys(('open-mmlab', 'openmmlab'), mmengine_checkpoint.get_external_models)
+    lists['mmcls'] = mmengine_checkpoint.get_mmcls_models
     if not model or scheme not in lists:
         return None
     model = mmengine_checkpoint.get_deprecated_model_names().get(model, model) if 'mmlab' in scheme else model

@@ -23,8 +23,8 @@ LANDMARKS = {family.landmark for family in RESNETS}
 def unwrap(checkpoint: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
     """The state dict in a checkpoint, and the name that it stands under (``'model'``).
 
-    A checkpoint of mmengine's keeps averaged weights in ``state_dict`` already (and the last
-    step's in ``ema_state_dict``); other projects add a second dictionary, which comes first.
+    mmengine keeps averaged weights in ``state_dict`` and the last step's in ``ema_state_dict``; other projects add a
+    second dictionary, which comes first.
     """
     where: list[str] = []
     while found := next((name for name in _WRAPPERS if _holds_weights(checkpoint.get(name))), None):
@@ -80,11 +80,7 @@ def find_root(keys: Iterable[str], below: str = '', landmarks: Iterable[str] = L
 def under(
     prefix: str, weights: Mapping[str, Any], checkpoint: str, landmarks: Iterable[str] = LANDMARKS
 ) -> dict[str, Any]:
-    """The part of a state dict under a prefix, with its metadata.
-
-    Raises:
-        SeMmError: if no key starts so.
-    """
+    """The part of a state dict under a prefix, with its metadata; an ``SeMmError`` if no key starts so."""
     prefix = f'{original_name(prefix).rstrip(".")}.'
 
     def inside(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,6 +107,5 @@ def count_idle_pooling(weights: Mapping[str, Tensor], counted: bool) -> dict[str
     if counted == is_counted or (counted and 'layer2.0.downsample.2.weight' not in weights):
         return dict(weights)
     shift = 1 if counted else -1
-
     number = re.compile(r'(?<=^layer1\.0\.downsample\.)\d+')
     return {number.sub(lambda found: str(int(found[0]) + shift), key): value for key, value in weights.items()}

@@ -1,8 +1,7 @@
 """mmcv's compiled operators, by the names and call conventions of ``mmcv._ext``, over torchvision and torch.
 
-The operators fill the tensors that ``mmcv.ops`` hands them, as the compiled ones do; the
-autograd functions around them are mmcv's own. Each is tested against the compiled mmcv,
-values and gradients (``make test-ops``).
+They fill the tensors that ``mmcv.ops`` hands them; the autograd functions around them are mmcv's own. Each is tested
+against the compiled mmcv, values and gradients (``make test-ops``).
 """
 
 from __future__ import annotations

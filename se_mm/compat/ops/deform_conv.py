@@ -5,11 +5,9 @@ y before x for each kernel point of each of the G deformable groups, masks (N, G
 
 Two things differ between mmcv's kernels and torchvision's and are evened out here:
 
-- A sample at a coordinate of exactly -1 is outside for mmcv: no gradient by its offset. torchvision
-  gives it the slope towards pixel 0.
-- The modulated form of mmcv takes offsets and masks of more than H' x W' positions (mmdet's ``DyHead``
-  has them). It reads each image's numbers in their order as if they were of H' x W' positions, and
-  leaves the rest; it does not crop the map.
+- A sample at a coordinate of exactly -1 is outside for mmcv: no gradient by its offset; torchvision has one.
+- The modulated form of mmcv takes offsets and masks of more than H' x W' positions (mmdet's ``DyHead`` has them): it
+  reads the first numbers of each image as if they were of H' x W' positions, and does not crop the map.
 """
 
 from __future__ import annotations
