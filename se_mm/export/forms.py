@@ -66,7 +66,7 @@ class Classifier(Form):
         self.least_side = next(filter(self._has_maps_at, (5, 9, 17)), Form.least_side)
 
     def _has_maps_at(self, side: int) -> bool:
-        """Whether the coarsest map of such pictures has more than one row: those of CIFAR have strides of 4 or 8."""
+        """Whether the coarsest map of such pictures has more than one row, as in networks for CIFAR."""
         image = torch.zeros(1, side, side, 3, dtype=torch.uint8)
         try:
             with torch.no_grad():
@@ -136,7 +136,7 @@ def export_form(model: nn.Module, half: bool = False) -> Form:
 
 
 def _form_of(model: nn.Module) -> type[Form]:
-    """The form of a model that predicts as the classes do that are exported."""
+    """The form of a model; an ``SeMmError`` if it predicts in another way than the classes that are exported."""
     if type(model).__name__ == 'ImageClassifier':
         from mmpretrain.models import ClsHead
 

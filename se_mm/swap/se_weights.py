@@ -48,11 +48,6 @@ KNOWN = {name for names in (*PUBLISHED.values(), *PUBLISHED_ECA.values()) for na
 _TORCHVISION_V2 = '(?i)imagenet1k_v2|11ad3fa6|cd907fc2|f82ba261|1a0047aa|110c445d'
 
 
-def stem_pool_of(checkpoint: str) -> str:
-    """The pooling of the stem that published weights were trained with: the authors' own are Caffe's."""
-    return 'caffe' if checkpoint.startswith('timm://legacy_') else 'torch'
-
-
 def recipe_of(checkpoint: str) -> str:
     """How published weights were trained, by their name: timm's tag where they have one.
 

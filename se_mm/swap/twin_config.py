@@ -15,20 +15,10 @@ from ..errors import SeMmError
 from ..models.hosts.attention_arguments import LISTS, attention_config, build_attention
 from ..models.hosts.sites import Site
 from ..weights.published import initialisations, is_pretrained
+from . import se_weights
 from .building import check_it_builds
 from .changes import Change, Swap, apply
 from .hosts import UNSUITED, Host, find_hosts
-from .se_weights import (
-    IMAGENET,
-    KNOWN,
-    MEAN,
-    STD,
-    pixel_changes,
-    preprocessors_of,
-    recipe_of,
-    se_weights_for,
-    stem_pool_of,
-)
 
 #: Types of our own for hosts that are met most; the others are named by ``se_mm.SETwin``.
 _OWN_TYPES = {'mmdet.ResNet': 'se_mm.SEResNet', 'mmdet.ResNeXt': 'se_mm.SEResNeXt'}
@@ -46,11 +36,9 @@ def swap_backbone(
 ) -> Config:
     """The SE twin of a config: the same, with SE in the residual networks of its model.
 
-    All that was set stays. Where the config names ImageNet weights, the twin names the published SE
-    weights of the same depth, cardinality and style, with the pixel means that they expect; where
-    there are none it keeps the plain weights and starts equal to the plain network
-    (``se_init='identity'``). A teacher, which a checkpoint gives, and a network that already has SE
-    are left alone. What was chosen is logged.
+    Where the config names ImageNet weights, the twin names the published SE weights of the same depth, cardinality
+    and style, with the pixel means that they expect; where there are none it keeps the plain weights and starts equal
+    to the plain network. Teachers and networks that already have SE are left alone. What was chosen is logged.
 
     Args:
         cfg: it is not changed.
@@ -59,11 +47,8 @@ def swap_backbone(
         se_bias: whether the layers of the excitation have biases.
         se_init: ``None``: ``'identity'`` where plain weights are loaded.
         weights: a checkpoint to start from in place of the above; ``'none'``: random weights.
-        attention: another layer than SE, ``dict(type='se_mm.ECALayer')``. One that cannot start
-            equal to the plain network where it should is blended in (``start='blend'``).
-
-    Returns:
-        A new config.
+        attention: another layer than SE, ``dict(type='se_mm.ECALayer')``, blended in (``start='blend'``) where it
+            should start equal to the plain network and cannot.
 
     Raises:
         SeMmError: if there is no residual network in the model, or its twin cannot be built.
@@ -131,8 +116,10 @@ def _plan_host(swap: Swap, cfg: Config, host: Host, weights: str | None, se: dic
     if start != named:
         key = 'pretrained' if isinstance(host.config.get('pretrained'), str) else 'init_cfg'
         changed[key] = (start if key == 'pretrained' else _initialisation(host, start), reason)
-    if start in KNOWN and stem_pool_of(start) != arguments.get('stem_pool', 'torch'):
-        changed['stem_pool'] = (stem_pool_of(start), 'the pooling that these weights were trained with')
+    if start in se_weights.KNOWN:
+        pool = 'caffe' if start.startswith('timm://legacy_') else 'torch'  # the authors' own are Caffe's
+        if pool != arguments.get('stem_pool', 'torch'):
+            changed['stem_pool'] = (pool, 'the pooling that these weights were trained with')
     se_init = se.get('se_init') or ('identity' if start is not None and start == named else None)
     if se_init:
         changed['se_init'] = (se_init, reason if start == named else '')
@@ -145,10 +132,10 @@ def _plan_host(swap: Swap, cfg: Config, host: Host, weights: str | None, se: dic
     with_layer = f' with {layer}' if attention else ''
     swap.notes.append(f'{host.name}: {host.type} -> {own or "SETwin"}{with_layer}; {reason}')
     swap.changes += [Change((*host.keys, name), value, why) for name, (value, why) in changed.items()]
-    pixels = [change for change in pixel_changes(cfg, host) if start in KNOWN and change not in swap.changes]
-    if pixels:
+    pixels = se_weights.pixel_changes(cfg, host) if start in se_weights.KNOWN else []
+    if pixels := [change for change in pixels if change not in swap.changes]:
         where = ' and '.join(dict.fromkeys(dotted(change.keys[:-1]) for change in pixels))
-        swap.notes.append(f'{where}: RGB with mean {MEAN} and std {STD}, as these weights expect')
+        swap.notes.append(f'{where}: RGB with mean {se_weights.MEAN} and std {se_weights.STD}, as these weights expect')
     swap.changes += pixels
 
 
@@ -212,17 +199,17 @@ def _choose_weights(
         return named, f'equal to the plain network at first, since the model is loaded from {whole}'
     if named is None:
         return None, 'random weights, as in the original'
-    found = se_weights_for(host.cls, arguments, named)
-    if not IMAGENET.match(named):
+    found = se_weights.se_weights_for(host.cls, arguments, named)
+    if not se_weights.IMAGENET.match(named):
         why = 'they were chosen for this config'
     elif found is None:
         why = 'no SE weights of its depth, groups and style are published'
-    elif not preprocessors_of(cfg, host):
+    elif not se_weights.preprocessors_of(cfg, host):
         why = 'SE weights may need other pixel means, and the config has none to change'
-    elif pixel_changes(cfg, host) and _has_teacher(cfg):
+    elif se_weights.pixel_changes(cfg, host) and _has_teacher(cfg):
         why = 'SE weights need other pixel means, and the teacher the ones that are'
     else:
-        before, after = recipe_of(named), recipe_of(found)
+        before, after = se_weights.recipe_of(named), se_weights.recipe_of(found)
         change = '' if before == after else f' (WARNING: another training recipe: {after} in place of {before})'
         return found, f'weights {found} in place of {named}{change}'
     return named, f'equal to the plain {named or "weights"} at first ({why})'

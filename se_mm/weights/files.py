@@ -49,9 +49,12 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu', name: str | Non
         raise SeMmError(f'checkpoint {name} cannot be read: {error}') from error
     # The length of its header in eight bytes, which may look like text, and the header.
     is_safetensors = beginning[6:9] == b'\0\0{'
-    if not is_safetensors:
-        _refuse_impostor(beginning, name)
     read = _read_safetensors if is_safetensors else _read_torch
+    if not beginning:
+        raise SeMmError(f'checkpoint {name} is empty (0 bytes); fetch it again')
+    for pattern, what in () if is_safetensors else _IMPOSTORS:
+        if re.match(pattern, beginning):
+            raise SeMmError(f'checkpoint {name} is not a checkpoint: {what}')
     try:
         checkpoint = read(path, map_location)
     except Exception as error:  # the readers raise whatever the damaged bytes lead them to
@@ -75,23 +78,13 @@ def _read_torch(path: Path, map_location: Any) -> Any:
 
 
 def _read_safetensors(path: Path, map_location: Any) -> OrderedDict[str, Tensor]:
-    with safe_open(path, framework='pt') as file:
+    device = str(map_location) if isinstance(map_location, (str, torch.device)) else 'cpu'
+    with safe_open(path, framework='pt', device=device) as file:
         state_dict = OrderedDict((key, file.get_tensor(key)) for key in file.keys())  # noqa: SIM118
         facts = file.metadata() or {}
     if 'style' in facts or 'stem_pool' in facts:
         set_metadata(state_dict, {'': {'se_mm': facts}})
-    if isinstance(map_location, (str, torch.device)):
-        for key, tensor in state_dict.items():
-            state_dict[key] = tensor.to(map_location)
     return state_dict
-
-
-def _refuse_impostor(beginning: bytes, name: str) -> None:
-    if not beginning:
-        raise SeMmError(f'checkpoint {name} is empty (0 bytes); fetch it again')
-    for pattern, what in _IMPOSTORS:
-        if re.match(pattern, beginning):
-            raise SeMmError(f'checkpoint {name} is not a checkpoint: {what}')
 
 
 def _check_content(checkpoint: Any, name: str) -> None:

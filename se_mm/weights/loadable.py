@@ -61,7 +61,7 @@ class Loadable(nn.Module):
             prefix: where the network stands in it, if several could be meant.
 
         Raises:
-            SeMmError: if the weights cannot be had, or do not fit; then nothing is changed.
+            SeMmError: if the weights cannot be had, or do not fit; nothing is changed then.
         """
         state_dict, file = read(checkpoint)
         checkpoint = str(checkpoint)
@@ -101,10 +101,7 @@ def _save_variant(module: Loadable, _: dict[str, Any], __: str, local_metadata: 
 
 
 def _raise_or_warn(module: Loadable, incompatible_keys: Any) -> None:
-    """mmengine's ``load_checkpoint`` would go on with weights that are not there; torch leaves that to the caller.
-
-    Both pass ``strict=True`` to every module, whatever they were asked for; the class of the keys tells them apart.
-    """
+    """mmengine would go on without weights; its keys' class tells it from torch, which leaves that to the caller."""
     refusal, module._refusal = module._refusal, None
     if refusal is None:
         return

@@ -50,12 +50,7 @@ def find_roots(keys: Iterable[str], landmarks: Iterable[str] = LANDMARKS) -> lis
 
 
 def find_root(keys: Iterable[str], below: str = '', landmarks: Iterable[str] = LANDMARKS) -> str | None:
-    """What stands before the keys of the network, as ``'backbone.'``; ``None``: there is no network.
-
-    Args:
-        keys: of a state dict.
-        below: look only at keys that start so.
-        landmarks: of the families of the network.
+    """What stands before the keys of the network, as ``'backbone.'``; ``None``: no key that starts with ``below`` fits.
 
     Raises:
         SeMmError: if several networks could be meant.
@@ -97,11 +92,11 @@ def under(
 
 
 def count_idle_pooling(weights: Mapping[str, Tensor], counted: bool) -> dict[str, Tensor]:
-    """Numbers the projection of a ResNet-D's first shortcut, before which mmdet and timm have a pooling of stride 1.
+    """Numbers the projection of a ResNet-D's first shortcut, behind a pooling of stride 1 that mmpretrain leaves out.
 
     Args:
-        weights: of a network under our names; of other networks nothing changes.
-        counted: whether the pooling, which does nothing, has a number; in mmpretrain it has none.
+        weights: under our names; of other networks nothing changes.
+        counted: whether the pooling, which does nothing, shall have a number.
     """
     is_counted = 'layer1.0.downsample.2.weight' in weights
     if counted == is_counted or (counted and 'layer2.0.downsample.2.weight' not in weights):

@@ -1,4 +1,4 @@
-"""mmengine's ``CheckpointLoader`` reads ``timm://`` names, also where a host of another library is given one."""
+"""mmengine's ``CheckpointLoader`` reads ``timm://`` names, for hosts of other libraries too."""
 
 from __future__ import annotations
 
