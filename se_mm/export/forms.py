@@ -152,12 +152,11 @@ def _form_of(model: nn.Module) -> type[Form]:
     _check(model.rpn_head, RPNHead, 'model.rpn_head')
     heads = model.roi_head
     _check(heads, CascadeRoIHead if isinstance(heads, CascadeRoIHead) else StandardRoIHead, 'model.roi_head')
-    if getattr(heads, 'with_shared_head', False) or not heads.with_bbox:
-        raise SeMmError('model.roi_head has a shared head or no box head, which cannot be exported')
-    for head in stages(heads.bbox_head):
+    box_heads = stages(heads.bbox_head) if heads.with_bbox else []
+    for head in box_heads:
         _check(head, BBoxHead, 'model.roi_head.bbox_head')
-        if not head.with_reg:
-            raise SeMmError('model.roi_head.bbox_head has no regression (with_reg), without which it is not exported')
+    if getattr(heads, 'with_shared_head', False) or not box_heads or not all(head.with_reg for head in box_heads):
+        raise SeMmError('model.roi_head cannot be exported; expected box heads with_reg=True, and no shared head')
     for head in stages(heads.mask_head) if heads.with_mask else ():
         _check(head, FCNMaskHead, 'model.roi_head.mask_head')
     return TwoStage

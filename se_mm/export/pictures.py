@@ -21,8 +21,8 @@ def describe_resizing(pipeline: Sequence[Mapping[str, Any]]) -> list[dict[str, A
     """What the test pipeline of a config does to the size of a picture, as plain data for :func:`prepare`.
 
     Returns:
-        The steps: ``resize`` to (width, height), or within it for ``keep_ratio``; ``short_edge``
-        or ``long_edge`` to a length; ``crop`` of the centre, (width, height).
+        ``resize`` to (width, height), or within it for ``keep_ratio``; ``short_edge`` or ``long_edge`` to a length;
+        ``crop`` of the centre, (width, height).
 
     Raises:
         SeMmError: for a transform that none of these describes.
