@@ -21,8 +21,8 @@ def interleaved(runs: dict[Key, Callable[[], Any]], rounds: int, warmup: int = 0
 
     Args:
         runs: the calls by name, in the order of a round.
-        rounds: how many are measured.
-        warmup: rounds before those.
+        rounds: how many are measured, after those of ``warmup``.
+        warmup: rounds that are not.
 
     Example:
         >>> seconds = interleaved({'a': lambda: None, 'b': lambda: None}, rounds=3)

@@ -38,8 +38,7 @@ class SkippingOptimWrapper:
 class OptimWrapper(SkippingOptimWrapper, _OptimWrapper):
     """mmengine's, which skips a step if any gradient is not finite.
 
-    In distributed training the gradients are averaged over the processes, so all of them skip
-    the same steps.
+    Gradients are averaged over the processes of a training, so all of them skip the same steps.
     """
 
     def step(self, **kwargs: Any) -> None:
