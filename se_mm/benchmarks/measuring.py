@@ -42,7 +42,7 @@ def interleaved(runs: dict[Key, Callable[[], Any]], rounds: int, warmup: int = 0
 def kept_bytes(forward: Callable[[], Any], model: nn.Module) -> int:
     """Bytes that autograd keeps between a forward and its backward: whole storages, each once, without the weights.
 
-    Tensors without values, on the meta device or of a ``FakeTensorMode``, count like real ones.
+    Tensors on the meta device or of a ``FakeTensorMode`` count like real ones.
 
     Args:
         forward: called once; returns what the backward would start from.

@@ -35,19 +35,14 @@ FORMS: dict[str, Callable[[nn.Module], None]] = {
 
 @dataclass(frozen=True)
 class Setting:
-    """What is measured, and how.
-
-    Attributes:
-        train_norms: whether a backbone is trained as a whole, with BatchNorm in training mode; else as
-            mmdet trains it, with a frozen stem and first stage and BatchNorm in eval mode.
-    """
+    """What is measured, and how."""
 
     mode: str  # one of ``MODES``
     depth: int = 50
     size: tuple[int, int, int] = (1, 800, 1344)  # batch, height and width
     device: str = 'cpu'  # or ``'cuda'``
     amp: bool = False  # under autocast
-    train_norms: bool = False
+    train_norms: bool = False  # trained as a whole, BatchNorm in training mode; else frozen as in mmdet
     compiled: bool = False  # the deployed forms also through ``torch.compile``
     attention: tuple[str, ...] = ()  # the layers to compare in our ResNet, in place of other networks
     runtimes: tuple[str, ...] = ()  # of ``RUNTIMES``: further forms for the inference of backbones

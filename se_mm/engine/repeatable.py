@@ -28,10 +28,7 @@ def seed_all(*position: int) -> None:
     """Seeds Python's, numpy's and torch's global generators from non-negative integers.
 
     Example:
-        >>> draws = []
-        >>> for position in [(0, 7), (0, 8), (0, 7)]:
-        ...     seed_all(*position)
-        ...     draws.append((random.random(), np.random.rand(), torch.rand(()).item()))
+        >>> draws = [(seed_all(0, i), random.random(), np.random.rand(), torch.rand(()).item()) for i in (7, 8, 7)]
         >>> draws[0] == draws[2], draws[0] == draws[1]
         (True, False)
     """

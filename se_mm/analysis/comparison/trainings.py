@@ -89,13 +89,8 @@ def run_all(trainings: Sequence[Training], states: Sequence[str], jobs: int, gpu
         finally:
             slots.put(slot)
 
-    todo = range(1, len(trainings) + 1), trainings, states
-    if jobs == 1:  # in the main thread, which is the one that Ctrl-C interrupts
-        for each in zip(*todo, strict=True):
-            do(*each)
-        return
     with ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(do, *todo))  # leaving waits for those that run
+        list(pool.map(do, range(1, len(trainings) + 1), trainings, states))  # leaving waits for those that run
 
 
 def _train(training: Training, variables: dict[str, str]) -> None:
@@ -115,17 +110,11 @@ def _train(training: Training, variables: dict[str, str]) -> None:
 def start_process(arguments: list[str], variables: dict[str, str], console: Path) -> int:
     """Runs ``se-mm`` in a new interpreter, adds its output to a file, and returns its exit status.
 
-    Ctrl-C reaches it too, and it is waited for while it saves its state.
+    Ctrl-C reaches it too; it saves its state, and :func:`run_all` waits for it.
     """
-    command = [sys.executable, '-m', 'se_mm', *arguments]
+    command, env = [sys.executable, '-m', 'se_mm', *arguments], os.environ | variables
     with console.open('a') as out:
-        streams = dict(stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
-        process = subprocess.Popen(command, env=os.environ | variables, **streams)
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            process.wait()
-            raise
+        return subprocess.call(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=env)
 
 
 def _gpu(slot: int, gpus: int) -> str:
