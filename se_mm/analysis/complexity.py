@@ -40,56 +40,35 @@ PROPOSALS, DETECTIONS = 1000, 100
 
 
 class Part(NamedTuple):
-    """A part of a model.
+    """A part of a model."""
 
-    Attributes:
-        name: as ``'backbone'``.
-        parameters: their number.
-        macs: multiply-adds for one picture.
-    """
-
-    name: str
+    name: str  # as ``'backbone'``
     parameters: int
-    macs: int
+    macs: int  # multiply-adds for one picture
 
 
 @dataclass
 class Complexity:
-    """What a config's model costs.
+    """What a config's model costs."""
 
-    Attributes:
-        size: height and width of the picture.
-        style: of the backbone's bottlenecks, ``''`` where it has none.
-        parts: in the order in which they run.
-        whole: the sum over the model; ``None`` where it cannot be counted.
-        notes: what the figures do not show.
-    """
-
-    size: tuple[int, int]
-    style: str
-    parts: list[Part] = field(default_factory=list)
-    whole: Part | None = None
-    notes: list[str] = field(default_factory=list)
+    size: tuple[int, int]  # height and width of the picture
+    parts: list[Part] = field(default_factory=list)  # in the order in which they run
+    whole: Part | None = None  # the sum over the model; ``None`` where it cannot be counted
+    notes: list[str] = field(default_factory=list)  # what the figures do not show
 
 
 def parameters_of(module: nn.Module) -> int:
-    """The number of parameters.
-
-    Example:
-        >>> parameters_of(nn.Linear(3, 2))
-        8
-    """
+    """The number of parameters, of those that modules share once."""
     return sum(parameter.numel() for parameter in module.parameters())
 
 
 def count_macs(module: nn.Module, call: Callable[[], Any]) -> tuple[int, Any]:
     """The multiply-adds of a call, in evaluation, and what it returns.
 
-    The fused forms of residual units compute the same numbers by other operators; the plain
-    ones are counted, which are the definition.
+    The plain forms of residual units are counted, which are the definition, not the fused ones.
 
     Args:
-        module: what is called, with all that it calls; on the meta device, nothing is computed.
+        module: what is called, with all that it calls; on the meta device nothing is computed.
         call: calls it.
 
     Example:
@@ -118,11 +97,7 @@ def complexity_of(cfg: Config, size: tuple[int, int] | None = None) -> Complexit
 
     Args:
         cfg: of a classifier of mmpretrain or a detector of mmdet.
-        size: height and width; ``None``: the size of a classifier's test crop (224 x 224 where it
-            has none), 800 x 1280 for a detector.
-
-    Returns:
-        The parts that can be counted; ``notes`` name the others.
+        size: height and width; ``None``: a classifier's test crop (else 224 x 224), 800 x 1280 for a detector.
 
     Raises:
         SeMmError: if the model cannot be built, or its backbone does not take this size.
@@ -141,8 +116,7 @@ def complexity_of(cfg: Config, size: tuple[int, int] | None = None) -> Complexit
     if backbone is None:
         raise SeMmError(f'{type(model).__name__} has no backbone to count; give the config of a classifier or detector')
     image = torch.empty(1, input_channels(backbone), *size, device='meta')
-    has_bottlenecks = any(hasattr(part, 'conv3') for part in backbone.modules())
-    found = Complexity(size, getattr(backbone, 'style', '') if has_bottlenecks else '')
+    found = Complexity(size)
     if known is None:
         found.notes.append(
             f'{size[0]}x{size[1]} is a guess, since the test pipeline names no crop; --size gives another'
@@ -163,9 +137,14 @@ def complexity_of(cfg: Config, size: tuple[int, int] | None = None) -> Complexit
 
 
 def _count_whole(model: nn.Module, image: Tensor, name: str, found: Complexity) -> None:
-    arguments = [] if name == 'classifier' else [_samples(image)]
+    samples = None
+    if name == 'detector':  # one of transformers reads the sizes of the pictures from its samples
+        from mmdet.structures import DetDataSample
+
+        sizes = dict.fromkeys(('img_shape', 'batch_input_shape', 'pad_shape', 'ori_shape'), tuple(image.shape[2:]))
+        samples = [DetDataSample(metainfo=dict(sizes, scale_factor=(1.0, 1.0)))]
     try:
-        macs, _ = count_macs(model, lambda: model(image, *arguments, mode='tensor'))
+        macs, _ = count_macs(model, lambda: model(image, samples, mode='tensor'))
     except Exception as error:  # values decide what a detector computes, and there are none
         found.notes.append(f'the whole {name} cannot be traced without values ({_reason(error)})')
         return
@@ -173,15 +152,6 @@ def _count_whole(model: nn.Module, image: Tensor, name: str, found: Complexity) 
     rest = Part('the rest', found.whole.parameters - found.parts[0].parameters, macs - found.parts[0].macs)
     if rest.parameters or rest.macs:
         found.parts.append(rest)
-
-
-def _samples(image: Tensor) -> list[Any]:
-    """What a detector of transformers reads the sizes of the pictures from."""
-    from mmdet.structures import DetDataSample
-
-    size = tuple(image.shape[2:])
-    sizes = dict(img_shape=size, batch_input_shape=size, pad_shape=size, ori_shape=size, scale_factor=(1.0, 1.0))
-    return [DetDataSample(metainfo=sizes)]
 
 
 def _count_two_stages(model: nn.Module, features: Any, found: Complexity) -> None:
@@ -250,14 +220,11 @@ def _crop_of(cfg: Config) -> tuple[int, int] | None:
 
 
 def complexity_table(names: Sequence[str], size: Sequence[int] | None = None) -> tuple[str, list[str]]:
-    """Markdown: the parts of the models of some configs.
+    """The parts of the models of some configs, in Markdown, and why others could not be counted.
 
     Args:
         names: as :func:`se_mm.config.load.load_config` takes them.
-        size: height and width of the picture; ``None``: see :func:`complexity_of`.
-
-    Returns:
-        The text, empty if no config could be counted, and for each of those that could not why.
+        size: as :func:`complexity_of` takes it.
     """
     rows, notes, failed = [], [], []
     for name in names:
@@ -269,10 +236,10 @@ def complexity_table(names: Sequence[str], size: Sequence[int] | None = None) ->
         height, width = found.size
         parts = [*found.parts, *([found.whole] if found.whole else [])]
         for i, (part, parameters, macs) in enumerate(parts):
-            first = ['', '', ''] if i else [name, f'{height}x{width}', found.style]
+            first = ['', ''] if i else [name, f'{height}x{width}']
             what = f'**{part}**' if parts[i] is found.whole else part
             rows.append([*first, what, f'{parameters:,}', f'{macs / 1e9:.4f}'])
         notes += [f'- {name}: {line}' for line in found.notes]
-    table = markdown_table(['config', 'input', 'style', 'part', 'parameters', 'GMAC'], rows)
+    table = markdown_table(['config', 'input', 'part', 'parameters', 'GMAC'], rows)
     text = '\n'.join([CONVENTION, '', *table, *(['', *notes] if notes else [])])
     return text if rows else '', failed

@@ -18,27 +18,16 @@ from .complexity import CONVENTION, complexity_of, count_macs, parameters_of
 
 @dataclass(frozen=True)
 class PaperNetwork:
-    """A network with SE; without stages that carry it, it is the plain one.
+    """A network with SE; without stages that carry it, it is the plain one."""
 
-    Attributes:
-        name: in the paper's words.
-        backbone: its config, with SE.
-        channels: of the map that is pooled for the classifier; 0: the backbone holds its own.
-        classes: of the classifier.
-        size: height and width of the picture.
-        published: GMAC of the plain and the SE network in the paper; ``None`` where it gives none.
-        millions: parameters in the paper, in the same order and form.
-        why: what explains a difference.
-    """
-
-    name: str
-    backbone: Mapping[str, Any] = field(repr=False)
-    channels: int
+    name: str  # in the paper's words
+    backbone: Mapping[str, Any] = field(repr=False)  # its config, with SE
+    channels: int  # of the map that is pooled for the classifier; 0: the backbone holds its own
     classes: int = 1000
-    size: int = 224
-    published: tuple[float | None, float | None] = (None, None)
-    millions: tuple[float | None, float | None] = (None, None)
-    why: str = ''
+    size: int = 224  # height and width of the picture
+    published: tuple[float | None, float | None] = (None, None)  # GMAC in the paper, plain and with SE
+    millions: tuple[float | None, float | None] = (None, None)  # parameters there
+    why: str = ''  # what explains a difference
 
 
 def _resnet(depth: int, published: tuple[float | None, float | None], **given: Any) -> PaperNetwork:

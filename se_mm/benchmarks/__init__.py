@@ -1,1 +1,1 @@
-"""Time and memory of backbones, detectors and data loading."""
+"""Time and memory of backbones and detectors."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from mmengine.registry import MODELS
@@ -19,17 +20,11 @@ PLAIN = 'without attention'
 
 @dataclass(frozen=True)
 class Candidate:
-    """A network to measure.
+    """A network to measure."""
 
-    Attributes:
-        name: in the table.
-        build: makes it.
-        plain: the name of its plain twin; empty for one that is plain.
-    """
-
-    name: str
+    name: str  # in the table
     build: Callable[[], nn.Module]
-    plain: str = ''
+    plain: str = ''  # the name of its plain twin; empty for one that is plain
 
 
 def backbones(depth: int, frozen: bool, resnext: bool = False) -> list[Candidate]:
@@ -37,8 +32,8 @@ def backbones(depth: int, frozen: bool, resnext: bool = False) -> list[Candidate
 
     Args:
         depth: of the ResNets.
-        frozen: whether stem and first stage have no gradients and BatchNorm is in eval mode, as mmdet trains.
-        resnext: whether they are ResNeXt 32x4d.
+        frozen: as mmdet trains: no gradients in stem and first stage, BatchNorm in eval mode.
+        resnext: ResNeXt 32x4d in their place.
 
     Raises:
         SeMmError: for a ResNeXt of depth 18 or 34.
@@ -67,19 +62,16 @@ def backbones(depth: int, frozen: bool, resnext: bool = False) -> list[Candidate
     except ImportError:
         return found
 
-    def timms(name: str) -> Callable[[], nn.Module]:
-        def make() -> nn.Module:
-            network = timm.create_model(name, features_only=True, out_indices=(1, 2, 3, 4))
-            return _freeze(network) if frozen else network
-
-        return make
+    def timms(name: str) -> nn.Module:
+        network = timm.create_model(name, features_only=True, out_indices=(1, 2, 3, 4))
+        return _freeze(network) if frozen else network
 
     name = kind.lower()
     known = timm.list_models()
     for se, plain in (('se', f'timm {name}'), ('', '')):
         model = f'{se}{name}{depth}{"_32x4d" if resnext else ""}'
         if model in known:
-            found.append(Candidate(f'timm {se}{name}', timms(model), plain))
+            found.append(Candidate(f'timm {se}{name}', partial(timms, model), plain))
     return found
 
 
@@ -121,20 +113,17 @@ def _freeze(network: nn.Module) -> nn.Module:
 def detectors(depth: int) -> list[Candidate]:
     """Faster R-CNN with our backbone, our plain twin and mmdet's."""
 
-    def build(**backbone: Any) -> Callable[[], nn.Module]:
+    def build(**backbone: Any) -> nn.Module:
         cfg = load_config('mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py')
         cfg.model.backbone.update(depth=depth, init_cfg=None, **backbone)
         if depth < 50:
             cfg.model.neck.in_channels = [64, 128, 256, 512]
+        with MODELS.switch_scope_and_registry('mmdet') as registry:
+            return registry.build(cfg.model)
 
-        def make() -> nn.Module:
-            with MODELS.switch_scope_and_registry('mmdet') as registry:
-                return registry.build(cfg.model)
-
-        return make
-
+    ours, mmdets = partial(build, type='se_mm.SEResNet'), 'Faster R-CNN mmdet.ResNet'
     return [
-        Candidate('Faster R-CNN se_mm.SEResNet', build(type='se_mm.SEResNet'), 'Faster R-CNN mmdet.ResNet'),
-        Candidate('Faster R-CNN se_mm without SE', build(type='se_mm.SEResNet', se_stages=())),
-        Candidate('Faster R-CNN mmdet.ResNet', build(type='mmdet.ResNet')),
+        Candidate('Faster R-CNN se_mm.SEResNet', ours, mmdets),
+        Candidate('Faster R-CNN se_mm without SE', partial(ours, se_stages=())),
+        Candidate(mmdets, partial(build, type='mmdet.ResNet')),
     ]

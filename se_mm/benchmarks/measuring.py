@@ -21,8 +21,8 @@ def interleaved(runs: dict[Key, Callable[[], Any]], rounds: int, warmup: int = 0
 
     Args:
         runs: the calls by name, in the order of a round.
-        rounds: how many are measured.
-        warmup: rounds before those.
+        rounds: how many are measured, after those of ``warmup``.
+        warmup: rounds that are not.
 
     Example:
         >>> seconds = interleaved({'a': lambda: None, 'b': lambda: None}, rounds=3)
@@ -42,7 +42,7 @@ def interleaved(runs: dict[Key, Callable[[], Any]], rounds: int, warmup: int = 0
 def kept_bytes(forward: Callable[[], Any], model: nn.Module) -> int:
     """Bytes that autograd keeps between a forward and its backward: whole storages, each once, without the weights.
 
-    Tensors without values, on the meta device or of a ``FakeTensorMode``, count like real ones.
+    Tensors on the meta device or of a ``FakeTensorMode`` count like real ones.
 
     Args:
         forward: called once; returns what the backward would start from.

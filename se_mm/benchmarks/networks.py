@@ -35,32 +35,18 @@ FORMS: dict[str, Callable[[nn.Module], None]] = {
 
 @dataclass(frozen=True)
 class Setting:
-    """What is measured, and how.
+    """What is measured, and how."""
 
-    Attributes:
-        mode: one of ``MODES``.
-        depth: of the networks.
-        size: batch, height and width.
-        device: ``'cpu'`` or ``'cuda'``.
-        amp: whether under autocast.
-        train_norms: whether a backbone is trained as a whole, with BatchNorm in training mode; else as
-            mmdet trains it, with a frozen stem and first stage and BatchNorm in eval mode.
-        compiled: whether the deployed forms are also measured through ``torch.compile``.
-        runtimes: of ``RUNTIMES``, further forms for the inference of backbones.
-        attention: the layers to compare in our ResNet, in place of other networks.
-        resnext: whether the networks are ResNeXt 32x4d.
-    """
-
-    mode: str
+    mode: str  # one of ``MODES``
     depth: int = 50
-    size: tuple[int, int, int] = (1, 800, 1344)
-    device: str = 'cpu'
-    amp: bool = False
-    train_norms: bool = False
-    compiled: bool = False
-    attention: tuple[str, ...] = ()
-    runtimes: tuple[str, ...] = ()
-    resnext: bool = False
+    size: tuple[int, int, int] = (1, 800, 1344)  # batch, height and width
+    device: str = 'cpu'  # or ``'cuda'``
+    amp: bool = False  # under autocast
+    train_norms: bool = False  # trained as a whole, BatchNorm in training mode; else frozen as in mmdet
+    compiled: bool = False  # the deployed forms also through ``torch.compile``
+    attention: tuple[str, ...] = ()  # the layers to compare in our ResNet, in place of other networks
+    runtimes: tuple[str, ...] = ()  # of ``RUNTIMES``: further forms for the inference of backbones
+    resnext: bool = False  # ResNeXt 32x4d in place of ResNet
 
     @property
     def training(self) -> bool:
@@ -87,34 +73,22 @@ class Setting:
 
     def __str__(self) -> str:
         batch, height, width = self.size
-        kind = ', BatchNorm in training mode' if self.train_norms else ''
         network = 'ResNeXt 32x4d, ' if self.resnext else ''
-        return (
-            f'{self.mode}, {network}depth {self.depth}, {batch}x3x{height}x{width}{kind}{", AMP" if self.amp else ""}'
-        )
+        kind = (', BatchNorm in training mode' if self.train_norms else '') + (', AMP' if self.amp else '')
+        return f'{self.mode}, {network}depth {self.depth}, {batch}x3x{height}x{width}{kind}'
 
 
 @dataclass
 class Measured:
-    """What was measured of a candidate in one form.
-
-    Attributes:
-        name: of the candidate.
-        form: one of ``FORMS`` or ``RUNTIMES``.
-        plain: the name of its plain twin.
-        seconds: of each round.
-        peak: bytes of tensors on the GPU at the peak of a run, beyond what was there before it; 0 on the CPU.
-        kept: bytes that autograd keeps for the backward; 0 in inference.
-        resident: bytes of a fresh process at its peak; 0 if not measured.
-    """
+    """What was measured of a candidate in one form."""
 
     name: str
-    form: str
-    plain: str
-    seconds: list[float] = field(default_factory=list)
-    peak: int = 0
-    kept: int = 0
-    resident: int = 0
+    form: str  # one of ``FORMS`` or ``RUNTIMES``
+    plain: str  # the name of its plain twin
+    seconds: list[float] = field(default_factory=list)  # of each round
+    peak: int = 0  # bytes, see :func:`~se_mm.benchmarks.measuring.peak_bytes`; 0 on the CPU
+    kept: int = 0  # bytes that autograd keeps for the backward; 0 in inference
+    resident: int = 0  # bytes of a fresh process at its peak; 0 if not measured
 
     @property
     def median(self) -> float:
@@ -140,7 +114,6 @@ class Run:
         if form in FORMS:
             FORMS[form](self.model.backbone if setting.detector else self.model)
         self.model.train(setting.training)
-        self.session: Callable[[], Any] | None = None
         batch, height, width = setting.size
         if setting.detector:
             from mmdet.testing import demo_mm_inputs
@@ -150,8 +123,7 @@ class Run:
         else:
             generator = torch.Generator().manual_seed(0)
             self.data = torch.randn(batch, 3, height, width, generator=generator).to(setting.device)
-        if form in RUNTIMES:
-            self.session = session_of(form, self.model, self.data)
+        self.session = session_of(form, self.model, self.data) if form in RUNTIMES else None
 
     def forward(self) -> Any:
         """The loss in training, else the outputs."""
@@ -164,7 +136,7 @@ class Run:
             return sum(feature.float().mean() for feature in features) if self.setting.training else features
 
     def __call__(self) -> None:
-        if self.session is not None:
+        if self.session:
             self.session()
             return
         with torch.set_grad_enabled(self.setting.training):
@@ -193,11 +165,11 @@ def measure(setting: Setting, rounds: int, only: str = '', resident: bool = Fals
     chosen = [candidate for candidate in setting.candidates() if only in candidate.name]
     if not chosen:
         raise SeMmError(f'--only {only}: no candidate has this in its name')
-    runs: dict[int, Run] = {}
-    found = []
+    runs: list[Run] = []
+    found: list[Measured] = []
     for candidate in tqdm(chosen, 'preparing', disable=None):
         for form in setting.forms():
-            run = runs[len(found)] = Run(candidate, form, setting)
+            runs.append(run := Run(candidate, form, setting))
             run()  # the first one chooses algorithms, and compiles
             measured = Measured(candidate.name, form, candidate.plain)
             if setting.training:
@@ -205,20 +177,17 @@ def measure(setting: Setting, rounds: int, only: str = '', resident: bool = Fals
             if setting.device == 'cuda':
                 measured.peak = peak_bytes(run)
             if resident:
-                measured.resident = _resident_bytes(setting, candidate.name, form)
+                with ProcessPoolExecutor(1, mp_context=get_context('spawn')) as pool:
+                    step = pool.submit(_two_steps, setting, candidate.name, form, torch.get_num_threads())
+                    measured.resident = step.result()
             found.append(measured)
-    for index, seconds in interleaved(runs, rounds).items():
+    for index, seconds in interleaved(dict(enumerate(runs)), rounds).items():
         found[index].seconds = seconds
     return found
 
 
-def _resident_bytes(setting: Setting, name: str, form: str) -> int:
-    """The peak of a process that does two steps of a candidate and nothing else."""
-    with ProcessPoolExecutor(1, mp_context=get_context('spawn')) as pool:
-        return pool.submit(_two_steps, setting, name, form, torch.get_num_threads()).result()
-
-
 def _two_steps(setting: Setting, name: str, form: str, threads: int) -> int:
+    """The peak of memory of a process that does two steps of a candidate and nothing else."""
     torch.set_num_threads(threads)
     (candidate,) = (candidate for candidate in setting.candidates() if candidate.name == name)
     run = Run(candidate, form, setting)
@@ -238,8 +207,7 @@ def machine(device: str) -> str:
 def table(measured: list[Measured]) -> list[str]:
     """The lines of a Markdown table: each figure, its ratio to the plain twin in the same form, and to mmdet's network.
 
-    Args:
-        measured: what :func:`measure` returned; without mmdet's network among them the first is in its place.
+    Without mmdet's network the first is in its place.
     """
     columns = {
         'median ms': lambda entry: 1e3 * entry.median,

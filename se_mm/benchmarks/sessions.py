@@ -25,13 +25,13 @@ def session_of(runtime: str, network: nn.Module, image: Tensor) -> Callable[[], 
         image: (N, C, H, W), float32.
 
     Returns:
-        A function that runs it and returns the list of outputs.
+        A function that returns the list of outputs.
 
     Raises:
         SeMmError: if the runtime or ``onnx`` is not installed.
     """
-    for name in (runtime, 'onnx'):
-        imported(name)
+    imported(runtime)
+    imported('onnx')
     threads, inputs = torch.get_num_threads(), image.numpy()
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter('ignore', DeprecationWarning)  # torch prefers its other exporter

@@ -5,13 +5,20 @@ from __future__ import annotations
 from itertools import chain, islice, repeat
 from typing import Any
 
+from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
+from torch import nn
 from torch.utils.data import DataLoader
 
 
 def is_training(runner: Runner) -> bool:
     """Whether the runner trains. Its training loop is built then alone, and the public ``train_loop`` builds it."""
     return isinstance(runner._train_loop, BaseLoop)
+
+
+def unwrapped(runner: Runner) -> nn.Module:
+    """The model, also where it is wrapped for several processes."""
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
 class FromIteration:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmengine.dist import get_rank
-from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop as _EpochBasedTrainLoop
 from mmengine.runner import IterBasedTrainLoop as _IterBasedTrainLoop
 from mmengine.runner import Runner
@@ -68,14 +67,12 @@ class EpochBasedTrainLoop(_EpochBasedTrainLoop):
 class IterBasedTrainLoop(_IterBasedTrainLoop):
     """Iterations that depend on the seed and their number only; resumes without reading the batches before.
 
-    The loader's batches come from :class:`~se_mm.engine.repeatable.RepeatableBatchSampler`,
-    without an end.
+    The loader's batches come from an endless :class:`~se_mm.engine.repeatable.RepeatableBatchSampler`.
     """
 
     def __init__(self, runner: Runner, dataloader: DataLoader | Mapping[str, Any], **kwargs: Any) -> None:
         if kwargs.pop('fast_forward_on_resume', False):
-            message = 'fast_forward_on_resume is ignored: a resumed training reads no batch that it was trained on'
-            print_log(message, logger='current')
+            warn('fast_forward_on_resume is ignored: a resumed training reads no batch that it was trained on')
         super().__init__(runner, _build_loader(runner, dataloader), **kwargs)
 
     def run(self) -> Any:

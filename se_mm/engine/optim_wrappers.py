@@ -15,17 +15,11 @@ from ..registry import OPTIM_WRAPPERS
 
 
 class SkippingOptimWrapper:
-    """What the two wrappers share.
+    """What the two wrappers share."""
 
-    Attributes:
-        skipped: whether the last step was skipped.
-        nonfinite_params: the parameters whose gradients were not finite.
-        tolerates: whether that was expected: the gradient scaler is still lowering its scale.
-    """
-
-    skipped = False
-    nonfinite_params: Sequence[nn.Parameter] = ()
-    tolerates = False
+    skipped = False  # whether the last step was
+    nonfinite_params: Sequence[nn.Parameter] = ()  # those whose gradients were not finite
+    tolerates = False  # whether that was expected: the gradient scaler is still lowering its scale
 
     def check_gradients(self) -> None:
         """Sets the attributes for the next step."""
@@ -38,8 +32,7 @@ class SkippingOptimWrapper:
 class OptimWrapper(SkippingOptimWrapper, _OptimWrapper):
     """mmengine's, which skips a step if any gradient is not finite.
 
-    In distributed training the gradients are averaged over the processes, so all of them skip
-    the same steps.
+    Gradients are averaged over the processes of a training, so all of them skip the same steps.
     """
 
     def step(self, **kwargs: Any) -> None:

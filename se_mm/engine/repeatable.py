@@ -1,8 +1,7 @@
 """Random numbers and data order as functions of the seed and the iteration alone.
 
-An iteration then depends on the weights, the seed and its number, and on no other state of the
-process: a resumed training is bit-identical to an uninterrupted one, with any number of
-workers, and any iteration can be run again by itself.
+An iteration then depends on the weights, the seed and its number, and on no other state of the process: a resumed
+training is bit-identical to an uninterrupted one, with any number of workers, and any iteration can be run again.
 """
 
 from __future__ import annotations
@@ -29,10 +28,7 @@ def seed_all(*position: int) -> None:
     """Seeds Python's, numpy's and torch's global generators from non-negative integers.
 
     Example:
-        >>> draws = []
-        >>> for position in [(0, 7), (0, 8), (0, 7)]:
-        ...     seed_all(*position)
-        ...     draws.append((random.random(), np.random.rand(), torch.rand(()).item()))
+        >>> draws = [(seed_all(0, i), random.random(), np.random.rand(), torch.rand(()).item()) for i in (7, 8, 7)]
         >>> draws[0] == draws[2], draws[0] == draws[1]
         (True, False)
     """
@@ -48,11 +44,10 @@ class SeedHook(Hook):
 
     priority = 'VERY_HIGH'
 
-    def before_train_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
+    def before_train_iter(self, runner: Runner, *_: Any, **__: Any) -> None:
         seed_all(runner.seed, runner.rank, runner.iter, 0)
 
-    def after_val_epoch(self, runner: Runner, **_: Any) -> None:
-        seed_all(runner.seed, runner.rank, runner.iter, 0)
+    after_val_epoch = before_train_iter
 
 
 class Draw(int):
@@ -158,19 +153,10 @@ def _start_worker(then: Callable[[int], None] | None, worker: int) -> None:
 
 
 class Reader:
-    """Fetches the samples of a batch: seeds each draw and records what each worker is reading.
-
-    Args:
-        dataset: a map-style data set.
-        seed: of the run.
-        rank: of the process.
-        workers: of the loader.
-    """
+    """Fetches the samples of a batch: seeds each draw and records what each worker is reading."""
 
     def __init__(self, dataset: Dataset, seed: int, rank: int, workers: int) -> None:
-        self.dataset = dataset
-        self.seed = seed
-        self.rank = rank
+        self.dataset, self.seed, self.rank = dataset, seed, rank
         #: The index that each worker is reading, -1 where it reads none; in memory that they share.
         self.reading = torch.full((max(workers, 1),), -1, dtype=torch.int64).share_memory_()
 

@@ -51,14 +51,11 @@ def resume(cfg: Config, checkpoint: str) -> None:
 
 
 def latest_checkpoint(work_dir: str | Path, verbose: bool = True) -> str | None:
-    """The newest checkpoint of a work_dir that can be read and resumed.
+    """The path of the newest checkpoint in a work_dir that can be read and resumed; ``None`` where there is none.
 
     Args:
         work_dir: where a training left ``last_checkpoint`` and its files.
         verbose: whether checkpoints that are passed over are named.
-
-    Returns:
-        Its path; ``None`` where there is none.
     """
     for path in _candidates(Path(work_dir)):
         try:
@@ -88,10 +85,8 @@ def read_resumable(path: str | Path) -> dict[str, Any]:
 
 def _what_to_resume(work_dir: str, checkpoint: str) -> tuple[str | None, int | None, tuple[str, ...]]:
     """The file, and the seed and the classes of its training."""
-    if checkpoint == 'auto':
-        found = latest_checkpoint(work_dir)
-    else:
-        found = existing_file(checkpoint, 'checkpoint to resume from')
+    is_auto = checkpoint == 'auto'
+    found = latest_checkpoint(work_dir) if is_auto else existing_file(checkpoint, 'checkpoint to resume from')
     if not found or '://' in found:
         return found, None, ()
     try:

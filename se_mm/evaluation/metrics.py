@@ -20,8 +20,7 @@ def find_metric(names: Iterable[str], wanted: str | None = None) -> str | None:
 
     Args:
         names: the metrics of an evaluation.
-        wanted: one of them, with or without what stands before its slash; ``None``: the first of
-            :data:`USUAL_METRICS`.
+        wanted: with or without what stands before its slash; ``None``: the first of :data:`USUAL_METRICS`.
 
     Example:
         >>> find_metric(['coco/bbox_mAP_50', 'coco/bbox_mAP']), find_metric(['accuracy/top1', 'accuracy/top5'], 'top5')
@@ -54,7 +53,7 @@ def less_is_better(metric: str) -> bool:
 
 
 def direction_is_known(metric: str) -> bool:
-    """Whether :func:`less_is_better` knows a metric by its name, or takes more as better for want of anything else.
+    """Whether :func:`less_is_better` knows a metric by its name.
 
     Example:
         >>> [direction_is_known(name) for name in ('coco/bbox_mAP_50', 'single-label/f1-score', 'error/top1', 'mine/x')]

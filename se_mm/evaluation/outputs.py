@@ -16,14 +16,13 @@ def add_outputs(cfg: Config, out: str | None, sheet: str | None, confusion: str 
 
     Args:
         cfg: a config to test; changed in place.
-        out: ``*.pkl`` for all predictions as mmengine dumps them; ``*.json`` for a detector's in the
-            form of COCO results, and for a list of file, label and best scores of a classifier.
+        out: ``*.pkl`` for all predictions as mmengine dumps them; ``*.json`` as
+            :class:`~se_mm.engine.hooks.predictions.PredictionsHook` writes it.
         sheet: a PNG of predictions beside the ground truth.
         confusion: a PNG of a classifier's confusion matrix and its worst pairs.
 
     Raises:
-        SeMmError: for a name with another ending, a folder that cannot be made, or a confusion
-            matrix of a model that is no classifier.
+        SeMmError: for another ending, a folder that cannot be made, or the confusion matrix of a detector.
     """
     hooks = []
     for option, path, hook in (('sheet', sheet, 'SheetHook'), ('confusion', confusion, 'ConfusionHook')):

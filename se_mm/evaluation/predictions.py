@@ -10,10 +10,10 @@ TOP = 5
 
 
 def coco_results(sample: Any, category_ids: Sequence[int]) -> list[dict[str, Any]]:
-    """The detections of an image as COCO results have them, without the image's id.
+    """The ``pred_instances`` of mmdet's ``DetDataSample`` as COCO results, without the image's id.
 
     Args:
-        sample: mmdet's ``DetDataSample`` with ``pred_instances``.
+        sample: of one image.
         category_ids: the id of each label.
     """
     found = sample.pred_instances.cpu()

@@ -11,11 +11,7 @@ PART = '.part'
 
 
 def write_atomic(path: str | Path, content: bytes | str) -> None:
-    """Writes to a temporary file in the same folder and renames it, so that readers see the old file or the new one.
-
-    Args:
-        path: the file; its folder must exist.
-        content: text is written as UTF-8.
+    """Writes bytes, or text as UTF-8, to a file beside it and renames that: readers see the old file or the new one.
 
     Raises:
         OSError: if it cannot be written; an existing file is unchanged.

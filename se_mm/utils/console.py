@@ -65,8 +65,7 @@ def log_file() -> str | None:
 class QuietHandler(logging.Handler):
     """Plain lines that do not break a progress bar: what is said on stdout, warnings and errors on stderr.
 
-    Args:
-        replaced: mmengine's handler, whose level and filters it has.
+    It has the level and the filters of mmengine's handler, which it replaces.
     """
 
     def __init__(self, replaced: logging.StreamHandler) -> None:

@@ -25,12 +25,8 @@ def existing_file(path: str, what: str) -> str:
 def make_folder(folder: Path, named: str) -> None:
     """Makes a folder where it is missing.
 
-    Args:
-        folder: that is written to.
-        named: what the user named, for the message (``'--out seen/'``).
-
     Raises:
-        SeMmError: if it cannot be made.
+        SeMmError: if it cannot be made; ``named`` is what the user wrote (``'--out seen/'``).
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -13,10 +13,7 @@ T = TypeVar('T')
 
 
 def of_main_process(compute: Callable[[], T]) -> T:
-    """What the main process computes, in all processes: they may see different file systems.
-
-    Args:
-        compute: called in the main process alone.
+    """What ``compute`` returns in the main process, in all processes: they may see different file systems.
 
     Raises:
         SeMmError: in all processes, if ``compute`` raises it; only the main process reports it.

@@ -21,10 +21,7 @@ def markdown_table(header: Sequence[object], rows: Sequence[Sequence[object]]) -
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], title: str | None = None) -> None:
     """Prints a table on the console: the first column to the left, the others to the right.
 
-    Args:
-        header: names of the columns.
-        rows: cells; they may have rich's markup, as ``'[bold]0.5[/]'``.
-        title: above the table.
+    The cells of the rows may have rich's markup, as ``'[bold]0.5[/]'``.
     """
     console = Console()
     if not console.is_terminal:

@@ -30,12 +30,6 @@ def add_log_backends(cfg: Config, names: Sequence[str]) -> None:
 
     Raises:
         SeMmError: if a backend's package is not installed.
-
-    Example:
-        >>> cfg = Config(dict(visualizer=dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])))
-        >>> add_log_backends(cfg, [])
-        >>> [backend.type for backend in cfg.visualizer.vis_backends]
-        ['LocalVisBackend']
     """
     for name in dict.fromkeys(names):
         backend, packages = BACKENDS[name]

@@ -12,8 +12,8 @@ from mmpretrain.visualization import UniversalVisualizer
 
 from .figures import new_figure, save_figure
 
-#: Maximum number of classes for which a confusion matrix shows its counts.
-COUNTED_CLASSES = 30
+#: So many classes have their names, and their counts, in the picture of a confusion matrix.
+NAMED_CLASSES, COUNTED_CLASSES = 40, 30
 
 
 def draw_classified(image: np.ndarray, sample: DataSample, classes: Sequence[str], height: int = 320) -> np.ndarray:
@@ -42,14 +42,13 @@ def draw_confusion(matrix: np.ndarray, classes: Sequence[str], path: Path) -> No
     """
     count = len(classes)
     size = min(max(8.0, 0.5 * count), 15.0)
-    figure, (left, right) = new_figure(
-        1, 2, figsize=(size + 8, size), layout='constrained', width_ratios=(size, 8 - size / 4)
-    )
+    ratios = (size, 8 - size / 4)
+    figure, (left, right) = new_figure(1, 2, figsize=(size + 8, size), layout='constrained', width_ratios=ratios)
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     image = left.imshow(share, cmap='viridis', vmin=0, vmax=1, interpolation='nearest')
     figure.colorbar(image, ax=left, label='share of the class', shrink=0.7)
     left.set(xlabel='predicted', ylabel='ground truth', title=f'{matrix.trace() / max(matrix.sum(), 1):.1%} right')
-    if count <= 40:
+    if count <= NAMED_CLASSES:
         left.set_xticks(range(count), classes, rotation=90, fontsize=8)
         left.set_yticks(range(count), classes, fontsize=8)
     if count <= COUNTED_CLASSES:

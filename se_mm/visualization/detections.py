@@ -17,9 +17,7 @@ from ..utils.palette import palette
 
 
 def ground_truth(info: Mapping[str, Any], shape: tuple[int, int]) -> InstanceData:
-    """The annotated instances of an image, in the pixels of its file.
-
-    They are read from the data set, not from the pipeline, which may have resized or flipped them.
+    """The annotated instances of an image, in the pixels of its file, not of a pipeline that may resize or flip it.
 
     Args:
         info: what ``dataset.get_data_info(index)`` gives.
@@ -68,7 +66,7 @@ class DetectionDrawer:
             image: (H, W, 3), RGB.
             sample: mmdet's, with ``pred_instances`` in pixels of the image.
             truth: of :func:`ground_truth`; ``None``: the predictions alone.
-            height: of the drawn picture, with which boxes and masks are scaled; ``None``: the image's.
+            height: of the drawn picture; ``None``: the image's.
 
         Returns:
             (height, width, 3), RGB.

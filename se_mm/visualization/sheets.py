@@ -25,7 +25,7 @@ def compose(
         width: of the sheet, in pixels.
 
     Returns:
-        The sheet, RGB.
+        (height, width, 3), RGB.
     """
     rows = []
     for members in np.array_split(np.arange(len(aspects)), max(len(aspects) // 2, 1)):

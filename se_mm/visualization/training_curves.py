@@ -61,16 +61,13 @@ def print_validations(validations: Sequence[Mapping[str, Any]]) -> None:
     epochs = [entry['epoch'] for entry in validations]
     # A loop over iterations stays in one epoch.
     unit, key = ('epoch', 'epoch') if 0 not in epochs and len({*epochs}) == len(epochs) else ('iteration', 'iter')
-    best = {}
+    columns = [list(map(str, (entry[key] for entry in validations)))]
     for name in names:
-        known = [entry[name] for entry in validations if entry.get(name, -1) >= 0]
-        best[name] = (min if less_is_better(name) else max)(known, default=None)
-    rows = []
-    for entry in validations:
-        values = {name: entry.get(name, -1) for name in names}
-        cells = {name: '-' if value < 0 else f'{value:.3f}' for name, value in values.items()}
-        rows.append([str(entry[key]), *(f'[bold]{c}[/]' if values[n] == best[n] else c for n, c in cells.items())])
-    print_table([unit, *metric_labels(names).values()], rows, title='validation')
+        values = [entry.get(name, -1) for entry in validations]
+        best = (min if less_is_better(name) else max)((value for value in values if value >= 0), default=None)
+        cells = ('-' if value < 0 else f'{value:.3f}' for value in values)
+        columns.append([f'[bold]{c}[/]' if value == best else c for c, value in zip(cells, values, strict=True)])
+    print_table([unit, *metric_labels(names).values()], list(zip(*columns, strict=True)), title='validation')
 
 
 def metric_label(metric: str) -> str:

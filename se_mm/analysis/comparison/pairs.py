@@ -23,13 +23,8 @@ CONFIDENCE = 0.95
 class Paired:
     """The figures of two networks, a pair for each seed, of which more is better.
 
-    The interval is Student's t over the differences. It takes them as drawn from a normal distribution, and then its
-    coverage is exact for two pairs and more, where that of a percentile bootstrap is far too small.
-
-    Attributes:
-        first: the figures of the first network.
-        second: those of the second, in the same order of seeds.
-        rounding: how far a difference is off at most, since the figures are rounded.
+    The interval is Student's t over the differences. Where these are normally distributed its coverage is exact for
+    two pairs and more; that of a percentile bootstrap is far too small.
 
     Example:
         >>> pairs = Paired((84.9, 83.3, 83.9), (85.8, 85.8, 87.1))
@@ -38,8 +33,8 @@ class Paired:
     """
 
     first: tuple[float, ...]
-    second: tuple[float, ...]
-    rounding: float = 0.0
+    second: tuple[float, ...]  # in the same order of seeds
+    rounding: float = 0.0  # how far a difference is off at most, since the figures are rounded
 
     @property
     def differences(self) -> tuple[float, ...]:
@@ -55,8 +50,7 @@ class Paired:
     def interval(self) -> tuple[float, float] | None:
         """Where the difference lies with a confidence of 95%, at least the rounding to each side.
 
-        ``None`` where the pairs do not tell how far differences spread: one does not, nor do two that agree up to
-        rounding.
+        ``None`` where the spread is not known: of one pair, and of two that agree up to rounding.
         """
         count = len(self.first)
         if count < 2 or (count == 2 and float(np.ptp(self.differences)) <= self.rounding + 1e-9):
@@ -81,70 +75,47 @@ class Paired:
 
 @dataclass
 class Network:
-    """The trainings of one config.
-
-    Attributes:
-        name: what it is called.
-        runs: the finished ones, by seed.
-        left_out: why the others are not among them.
-    """
+    """The trainings of one config."""
 
     name: str
-    runs: dict[int, Run]
-    left_out: list[str]
+    runs: dict[int, Run]  # the finished ones, by seed
+    left_out: list[str]  # why the others are not among them
 
     def figures(self, metric: str, seeds: Sequence[int]) -> tuple[float, ...]:
-        """Its metric at the end, in points, of each seed."""
+        """The metric at the end, in points, of each seed."""
         return tuple(self.runs[seed].figure(metric) for seed in seeds)
 
 
 @dataclass
 class Gain:
-    """One network against the first.
-
-    Attributes:
-        name: of the network.
-        pairs: the figures, turned round where less is better.
-        changed: keys of the two configs that differ.
-        weights: what the two start from, where that differs.
-        published: what others measured of the same two networks on the same data.
-    """
+    """One network against the first."""
 
     name: str
-    pairs: Paired
-    changed: dict[str, tuple[Any, Any]]
-    weights: tuple[str, str] | None
-    published: list[PublishedPair]
+    pairs: Paired  # with the opposite sign where less is better
+    changed: dict[str, tuple[Any, Any]]  # keys of the two configs that differ
+    weights: tuple[str, str] | None  # what the two start from, where that differs
+    published: list[PublishedPair]  # of the same two networks on the same data
 
 
 @dataclass
 class Comparison:
-    """Networks held against the first of them.
+    """Networks held against the first of them."""
 
-    Attributes:
-        metric: its whole name.
-        networks: the first is what the others are held against.
-        seeds: that all of them have.
-        gains: of each of the others.
-        notes: what was left out.
-    """
-
-    metric: str
+    metric: str  # its whole name
     networks: list[Network]
-    seeds: tuple[int, ...]
-    gains: list[Gain]
-    notes: list[str]
+    seeds: tuple[int, ...]  # that all networks have
+    gains: list[Gain]  # of each network but the first
+    notes: list[str]  # what was left out
 
     def curves(self) -> tuple[str, dict[str, tuple[np.ndarray, np.ndarray]]]:
         """The unit of the steps; for each network the steps of its validations, and (seeds, validations) in points."""
         units = {run.unit for network in self.networks for run in network.runs.values()}
         found = {}
         for network in self.networks:
-            runs = [network.runs[seed] for seed in self.seeds]
-            each = [run.curve(self.metric) for run in runs]
+            each = [network.runs[seed].curve(self.metric) for seed in self.seeds]
             steps = sorted(set.intersection(*map(set, each)))
-            values = np.array([[points[step] for step in steps] for points in each])
-            found[network.name] = np.array(steps) / (runs[0].length if len(units) > 1 else 1), values
+            length = network.runs[self.seeds[0]].length if len(units) > 1 else 1
+            found[network.name] = np.array(steps) / length, np.array([[points[s] for s in steps] for points in each])
         return units.pop() if len(units) == 1 else 'share of the training', found
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
@@ -17,33 +17,21 @@ from ...utils.type_names import type_name
 PAPER = 'the SE paper (arXiv 1709.01507v4)'
 ECA_NET = 'ECA-Net (CVPR 2020), table 5, 12 epochs'
 COCO, PLACES = 'COCO', 'Places365-Challenge'
-_CLASSES = {COCO: 80, PLACES: 365}
 #: Arguments that make another network of a ResNet.
 _VARIANTS = ('dcn', 'plugins', 'conv_cfg', 'deep_stem', 'avg_down', 'attention_position')
 
 
 @dataclass(frozen=True)
 class PublishedPair:
-    """What one source measured of a plain network and of its twin.
+    """What one source measured of a plain network and of its twin."""
 
-    Attributes:
-        source: who published it, and where, with the schedule of both.
-        data: of the training.
-        model: type of the detector or classifier.
-        backbone: of both, without its attention.
-        attention: the layer of the twin.
-        metric: its name.
-        plain: AP, or error in per cent.
-        attended: the same of the twin.
-    """
-
-    source: str
+    source: str  # who published it, and where, with the schedule of both
     data: str
-    model: str
-    backbone: str
-    attention: str
+    model: str  # type of the detector or classifier
+    backbone: str  # of both, without its attention
+    attention: str  # the layer of the twin
     metric: str
-    plain: float
+    plain: float  # AP, or error in per cent
     attended: float
 
     @property
@@ -75,22 +63,19 @@ PUBLISHED = (
 def published_pairs(plain: Config, twin: Config, metric: str) -> list[PublishedPair]:
     """What is published of two networks: same model, backbone, layer, data and metric, in whatever schedule.
 
-    Args:
-        plain: config of the network without attention.
-        twin: of the other.
-        metric: that is compared; both accuracy and error fit a published error.
+    The first config is that of the network without attention. Both accuracy and error fit a published error.
     """
     (backbone, none), (other, layer) = map(_network_of, (plain, twin))
     if none or backbone != other or type_name(plain.model) != type_name(twin.model):
         return []
-    data = {_data_of(cfg) for cfg in (plain, twin)}
-    wanted = (type_name(plain.model), backbone, layer)
+    data = _data_of(plain)
+    if data != _data_of(twin):
+        return []
+    wanted = (type_name(plain.model), backbone, layer, data, metric.rpartition('/')[2])
     return [
         pair
         for pair in PUBLISHED
-        if (pair.model, pair.backbone, pair.attention) == wanted
-        and data == {pair.data}
-        and metric.rpartition('/')[2] == pair.metric.rpartition('/')[2]
+        if (pair.model, pair.backbone, pair.attention, pair.data, pair.metric.rpartition('/')[2]) == wanted
     ]
 
 
@@ -110,15 +95,11 @@ def _network_of(cfg: Config) -> tuple[str, str | None]:
 
 def _data_of(cfg: Config) -> str | None:
     """The name of the data set; COCO is COCO by its files and classes, since others come in its format."""
-    datasets = list(datasets_of(cfg.get('train_dataloader')))
-    if len(datasets) != 1 or datasets[0].get('indices'):
-        return None
-    (dataset,) = datasets
-    if re.search(r'(^|/)instances_train2017\.json$', str(dataset.get('ann_file'))):
-        name = COCO
-    elif type_name(dataset) == 'Places365' and dataset.get('split') == 'train-challenge':
-        name = PLACES
-    else:
+    dataset, *others = list(datasets_of(cfg.get('train_dataloader'))) or [{}]
+    if others or dataset.get('indices'):
         return None
     classes = {node['num_classes'] for _, node in nodes(cfg.model) if isinstance(node.get('num_classes'), int)}
-    return name if classes <= {_CLASSES[name]} else None
+    if Path(str(dataset.get('ann_file'))).name == 'instances_train2017.json':
+        return COCO if classes <= {80} else None
+    is_places = type_name(dataset) == 'Places365' and dataset.get('split') == 'train-challenge'
+    return PLACES if is_places and classes <= {365} else None

@@ -14,7 +14,7 @@ from mmengine.config import Config
 
 from ...config.loaders import datasets_in
 from ...config.pretrained import named_weights
-from ...config.tree import nodes
+from ...config.tree import dotted, nodes
 from ...errors import SeMmError, listed
 from ...evaluation.metrics import find_metric, in_points
 
@@ -34,28 +34,20 @@ _SETUP = (
     'val_evaluator',
 )
 #: Keys that say where something is, not what, and those of the weights, which are compared for themselves.
-_PLACES = ('data_root', 'init_cfg', 'pretrained', 'num_workers', 'persistent_workers', 'report', '_scope_')
+_PLACES = {'data_root', 'init_cfg', 'pretrained', 'num_workers', 'persistent_workers', 'report', '_scope_'}
 #: So many keys of two configs are named.
 SHOWN_KEYS = 12
 
 
 @dataclass
 class Run:
-    """A training that left its config.
-
-    Attributes:
-        work_dir: the folder.
-        cfg: what it ran with, as mmengine wrote it there.
-        validations: ``epoch``, ``iter`` and the metrics of each validation.
-        weights: that it started from, by the keys that name them.
-        knows_weights: whether its first start left a config; one that resumes names no weights.
-    """
+    """A training that left its config."""
 
     work_dir: Path
-    cfg: Config
-    validations: list[dict[str, Any]]
-    weights: dict[str, str]
-    knows_weights: bool
+    cfg: Config  # as mmengine wrote it there
+    validations: list[dict[str, Any]]  # of each ``epoch``, ``iter`` and the metrics
+    weights: dict[str, str]  # that it started from, by the keys that name them
+    knows_weights: bool  # whether its first start left a config; one that resumes names no weights
 
     @property
     def seed(self) -> int | None:
@@ -80,43 +72,30 @@ class Run:
         return self.validations[-1][self.unit] if self.validations else 0
 
     def check_finished(self) -> None:
-        """Refuses a training without a validation at its end.
-
-        Raises:
-            SeMmError: if there is none.
-        """
+        """Raises a :class:`SeMmError` where the training has no validation at its end."""
         if not self.validations:
             raise SeMmError(
                 f'{self.work_dir} has no log of a validation: neither {VALIDATIONS} nor */vis_data/scalars.json; it '
                 'ended before the first, or its config has no validation'
             )
+        where = f'{self.done} of {self.length} {self.unit}s'
         if self.done > self.length:
-            raise SeMmError(
-                f'{self.work_dir} was validated after {self.done} {self.unit}s, and its config has {self.length}: '
-                'its files are of two trainings'
-            )
+            raise SeMmError(f'{self.work_dir} has the files of two trainings: validated after {where}')
         if self.done < self.length:
-            raise SeMmError(
-                f'{self.work_dir} is not finished: {self.done} of {self.length} {self.unit}s; '
-                'tools/train.py --resume goes on'
-            )
+            raise SeMmError(f'{self.work_dir} is not finished: {where}; tools/train.py --resume goes on')
 
     def metric_named(self, name: str | None) -> str:
-        """The whole name of a metric.
-
-        Args:
-            name: with or without its prefix; ``None``: the first of the usual ones that it has.
+        """The whole name of a metric, given as for :func:`~se_mm.evaluation.metrics.find_metric`.
 
         Raises:
-            SeMmError: if no validation has it.
+            SeMmError: if the last validation lacks it.
         """
         there = [key for key in self.validations[-1] if key not in ('epoch', 'iter')]
-        found = find_metric(there, name)
-        if found is None:
-            raise SeMmError(
-                f'{self.work_dir} has no metric {name or "of a kind that is known"}; it has {listed(there, 20)}'
-            )
-        return found
+        if found := find_metric(there, name):
+            return found
+        raise SeMmError(
+            f'{self.work_dir} has no metric {name or "of a kind that is known"}; it has {listed(there, 20)}'
+        )
 
     def figure(self, metric: str) -> float:
         """A metric at the end, in per cent or points of AP.
@@ -151,14 +130,16 @@ def read_run(work_dir: Path) -> Run | None:
         # Where a training began, and did not resume.
         first = max((i for i, (cfg, _) in enumerate(starts) if cfg is not None and not cfg.get('resume')), default=None)
         starts = starts[first or 0 :]
-        cfg = next((cfg for cfg, _ in starts[::-1] if cfg is not None), None) or _copy_of_config(work_dir)
-        if cfg is None:
-            return None
+        cfg = next((cfg for cfg, _ in starts[::-1] if cfg is not None), None)
+        if cfg is None:  # mmengine's copy beside the checkpoints, which an evaluation there overwrites
+            file = max(work_dir.glob('*.py'), key=lambda file: file.stat().st_mtime, default=None)
+            if file is None:
+                return None
+            cfg = Config.fromfile(file, import_custom_modules=False)
         missing = [key for key in ('model', 'train_cfg', 'train_dataloader') if not cfg.get(key)]
-        if not missing and not {'max_epochs', 'max_iters'} & cfg.train_cfg.keys():
-            missing = ['train_cfg.max_epochs or train_cfg.max_iters']
-        if missing:
-            raise SeMmError(f'the config in {work_dir} is not that of a training: it has no {", ".join(missing)}')
+        if missing or not {'max_epochs', 'max_iters'} & cfg.train_cfg.keys():
+            what = ', '.join(missing) or 'train_cfg.max_epochs or train_cfg.max_iters'
+            raise SeMmError(f'the config in {work_dir} is not that of a training: it has no {what}')
         file = work_dir / VALIDATIONS
         validations = json.loads(file.read_text()) if file.is_file() else _logged(cfg, [lines for _, lines in starts])
         weights = named_weights(cfg if first is None else starts[0][0])
@@ -174,12 +155,6 @@ def _config(file: Path) -> Config | None:
         return Config.fromfile(file, import_custom_modules=False)  # its modules are not needed to read it
     except Exception:  # a config is code, and a file may be cut off
         return None
-
-
-def _copy_of_config(work_dir: Path) -> Config | None:
-    """mmengine's copy beside the checkpoints, which an evaluation there overwrites."""
-    file = max(work_dir.glob('*.py'), key=lambda file: file.stat().st_mtime, default=None)
-    return file and Config.fromfile(file, import_custom_modules=False)
 
 
 def _lines(file: Path) -> list[dict[str, Any]]:
@@ -243,17 +218,11 @@ def differences(first: Config, second: Config) -> dict[str, tuple[Any, Any]]:
         >>> differences(plain, se)
         {'model.backbone.type': ('ResNet', 'SEResNet')}
     """
-    one, other = (dict(_leaves({key: cfg.get(key) for key in _SETUP}, data_roots(cfg))) for cfg in (first, second))
-    return differing(one, other)
+    return differing(_leaves(first), _leaves(second))
 
 
 def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """The values of the keys at which two dictionaries differ; ``None`` for a key that is missing.
-
-    Example:
-        >>> differing({'a': 1, 'b': 2}, {'b': 3, 'c': 4})
-        {'a': (1, None), 'b': (2, 3), 'c': (None, 4)}
-    """
+    """The values of the keys at which two dictionaries differ; ``None`` for a key that is missing."""
     return {key: (one.get(key), other.get(key)) for key in {**one, **other} if one.get(key) != other.get(key)}
 
 
@@ -264,28 +233,24 @@ def in_words(changed: Mapping[str, tuple[Any, Any]]) -> list[str]:
 
 def data_roots(cfg: Config) -> list[str]:
     """The folders of the data sets of a config, without those of its test."""
-    return list(
-        dict.fromkeys(
-            dataset.data_root for split, dataset in datasets_in(cfg) if split != 'test' and dataset.get('data_root')
-        )
-    )
+    roots = (dataset.get('data_root') for split, dataset in datasets_in(cfg) if split != 'test')
+    return list(dict.fromkeys(filter(None, roots)))
 
 
-def _leaves(tree: Mapping[str, Any], roots: Sequence[str]) -> list[tuple[str, Any]]:
+def _leaves(cfg: Config) -> dict[str, Any]:
     """Every value that holds no dictionary, by its dotted key; paths below the folder of the data are relative."""
-    found = []
-    for keys, node in nodes(tree):
-        if any(key in _PLACES for key in keys):
-            continue
-        for key, value in node.items():
-            if key not in _PLACES and not any(True for _ in nodes(value)):
-                found.append(('.'.join(map(str, (*keys, key))), _comparable(value, roots)))
-    return found
+    roots = data_roots(cfg)
+    return {
+        dotted((*keys, key)): _comparable(value, roots)
+        for keys, node in nodes({key: cfg.get(key) for key in _SETUP})
+        for key, value in node.items()
+        if not {*keys, key} & _PLACES and not any(True for _ in nodes(value))
+    }
 
 
 def _comparable(value: Any, roots: Sequence[str]) -> Any:
     """Without tuples, which a config that was written and read again may have in place of lists."""
     if isinstance(value, str):
         root = next((root for root in roots if value.startswith(f'{root.rstrip("/")}/')), '')
-        return value[len(root) :].lstrip('/') if root else value
+        return value.removeprefix(root).lstrip('/') if root else value
     return [_comparable(entry, roots) for entry in value] if isinstance(value, (list, tuple)) else value

@@ -26,30 +26,19 @@ _GPUS = 'CUDA_VISIBLE_DEVICES'
 
 @dataclass(frozen=True)
 class Training:
-    """One to do, or done already.
+    """One to do, or done already."""
 
-    Attributes:
-        name: of the config.
-        seed: of its random numbers.
-        work_dir: where it is.
-        arguments: of ``tools/train.py``, without seed and work_dir.
-    """
-
-    name: str
+    name: str  # of the config
     seed: int
     work_dir: Path
-    arguments: tuple[str, ...]
+    arguments: tuple[str, ...]  # of ``tools/train.py``, without seed and work_dir
 
 
 def state_of(training: Training, asked: Config) -> str:
     """``'finished'``, ``'interrupted'`` or ``'new'``.
 
-    Args:
-        training: its work_dir is looked at.
-        asked: the config that it is to have.
-
     Raises:
-        SeMmError: if there is a training of another config, of other weights or data.
+        SeMmError: if its work_dir holds a training of another config than the one asked for, other weights or data.
     """
     there = read_run(training.work_dir)
     if there is None:
@@ -74,8 +63,8 @@ def run_all(trainings: Sequence[Training], states: Sequence[str], jobs: int, gpu
     Args:
         trainings: in the order in which they are begun.
         states: of each, from :func:`state_of`.
-        jobs: how many run at the same time.
-        gpus: how many this machine has; with more than one job each has one of them.
+        jobs: how many run at the same time; with more than one each has one of the GPUs.
+        gpus: how many this machine has.
 
     Raises:
         SeMmError: if one fails, with the end of what it printed. Those that run go on to their end.
@@ -100,15 +89,8 @@ def run_all(trainings: Sequence[Training], states: Sequence[str], jobs: int, gpu
         finally:
             slots.put(slot)
 
-    numbered = [(i, *each) for i, each in enumerate(zip(trainings, states, strict=True), start=1)]
-    if jobs == 1:
-        for each in numbered:
-            do(*each)
-        return
     with ThreadPoolExecutor(jobs) as pool:
-        todo = [pool.submit(do, *each) for each in numbered]
-        for each in todo:  # in their order; leaving waits for those that run
-            each.result()
+        list(pool.map(do, range(1, len(trainings) + 1), trainings, states))  # leaving waits for those that run
 
 
 def _train(training: Training, variables: dict[str, str]) -> None:
@@ -118,7 +100,7 @@ def _train(training: Training, variables: dict[str, str]) -> None:
     status = start_process(command, {SEED_VARIABLE: seed, **variables}, console)
     if status:
         how = 'was refused' if status == USER_ERROR else f'ended with status {status}'
-        printed = [line.strip() for line in console.read_text(errors='replace').splitlines() if line.strip()]
+        printed = console.read_text(errors='replace').strip().splitlines()
         last = printed[-1].removeprefix('error: ') if printed else 'it printed nothing'
         raise SeMmError(
             f'{training.name} with seed {seed} {how}: {last} ({console}); the same command goes on from there'
@@ -126,29 +108,13 @@ def _train(training: Training, variables: dict[str, str]) -> None:
 
 
 def start_process(arguments: list[str], variables: dict[str, str], console: Path) -> int:
-    """Runs ``se-mm`` in a new interpreter; Ctrl-C reaches it too, and it is waited for while it saves its state.
+    """Runs ``se-mm`` in a new interpreter, adds its output to a file, and returns its exit status.
 
-    Args:
-        arguments: of ``se-mm``.
-        variables: of the environment, beside those of this process.
-        console: the file to which its output is added.
-
-    Returns:
-        Its exit status.
+    Ctrl-C reaches it too; it saves its state, and :func:`run_all` waits for it.
     """
+    command, env = [sys.executable, '-m', 'se_mm', *arguments], os.environ | variables
     with console.open('a') as out:
-        process = subprocess.Popen(
-            [sys.executable, '-m', 'se_mm', *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            env=os.environ | variables,
-        )
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            process.wait()
-            raise
+        return subprocess.call(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=env)
 
 
 def _gpu(slot: int, gpus: int) -> str:

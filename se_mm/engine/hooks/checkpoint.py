@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 from mmengine.dist import all_reduce, is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook as _CheckpointHook
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
-from torch import Tensor, nn
+from torch import Tensor
 
+from ...compat.runner import unwrapped
 from ...errors import SeMmError
 from ...registry import HOOKS
 from ...utils.atomic import PART, write_atomic
@@ -63,9 +62,8 @@ register_backend(BACKEND, AtomicBackend, force=True)
 class CheckpointHook(_CheckpointHook):
     """mmengine's, with atomic writes; an older checkpoint is removed after the new one is written.
 
-    So there has to be room for one more than ``max_keep_ckpts``. Gradients that are accumulated
-    and not yet applied are part of the checkpoint. With ``backend_args`` or ``file_client_args``
-    the files are written as those say.
+    So there has to be room for one more than ``max_keep_ckpts``. Gradients that are accumulated and not yet applied are
+    part of the checkpoint. With ``backend_args`` or ``file_client_args`` the files are written as those say.
     """
 
     _gradients: dict[str, Tensor] = {}
@@ -79,7 +77,7 @@ class CheckpointHook(_CheckpointHook):
         if is_main_process():
             for left in Path(runner.work_dir).glob(f'*{PART}'):  # by a process that was killed
                 left.unlink(missing_ok=True)
-        for name, parameter in _parameters(runner.model):
+        for name, parameter in unwrapped(runner).named_parameters():
             if name in self._gradients:
                 parameter.grad = self._gradients[name].to(parameter)
         self._gradients = {}
@@ -97,8 +95,8 @@ class CheckpointHook(_CheckpointHook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         if 'optimizer' in checkpoint and _is_accumulating(runner):
-            gradients = ((name, parameter.grad) for name, parameter in _parameters(runner.model))
-            checkpoint[GRADIENTS] = {name: grad.cpu() for name, grad in gradients if grad is not None}
+            parameters = unwrapped(runner).named_parameters()
+            checkpoint[GRADIENTS] = {name: p.grad.cpu() for name, p in parameters if p.grad is not None}
 
     def after_train_iter(self, runner: Runner, batch_idx: int, *args: Any, **kwargs: Any) -> None:
         if not self.by_epoch and self.every_n_train_iters(runner, self.interval, self.save_begin):
@@ -136,10 +134,6 @@ def _is_accumulating(runner: Runner) -> bool:
 def _average_gradients(runner: Runner) -> None:
     """Averages accumulated gradients over the processes, before the main one saves them."""
     if _is_accumulating(runner):
-        for _, parameter in _parameters(runner.model):
+        for parameter in runner.model.parameters():
             if parameter.grad is not None:
                 all_reduce(parameter.grad, 'mean')
-
-
-def _parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    return (model.module if is_model_wrapper(model) else model).named_parameters()

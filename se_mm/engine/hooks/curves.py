@@ -25,9 +25,8 @@ FILE = 'validations.json'
 class CurvesHook(Hook):
     """Keeps the metrics of every validation; at the end prints them and draws them with the loss.
 
-    The metrics are kept in ``work_dir/validations.json``, so that a resumed run shows the
-    whole of its training; the picture is ``work_dir/curves.png``. A validation that was due when
-    the training was cut off is made up for.
+    They are kept in ``work_dir/validations.json``, so that a resumed run shows the whole of its training; the picture
+    is ``work_dir/curves.png``. A validation that was due when the training was cut off is made up for.
     """
 
     priority = 'VERY_LOW'
@@ -47,15 +46,12 @@ class CurvesHook(Hook):
             runner.val_loop.run()
 
     def _misses_a_validation(self, runner: Runner) -> bool:
-        """Whether one is due, and the checkpoint is without what it changes (a schedule, the best score).
-
-        At the end of the training nothing follows from it, and its metrics are enough.
-        """
+        """Whether one is due, and the checkpoint is without what it changes (a schedule, the best score)."""
         is_ours = isinstance(runner.train_loop, (EpochBasedTrainLoop, IterBasedTrainLoop))
         if not runner.iter or not is_ours or runner.val_loop is None or not is_validation_due(runner.train_loop):
             return False
         if runner.iter >= runner.max_iters and any(entry['iter'] == runner.iter for entry in self.validations):
-            return False
+            return False  # at the end nothing follows from it, and its metrics are enough
         return runner.message_hub.runtime_info.get(VALIDATED) != runner.iter
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:

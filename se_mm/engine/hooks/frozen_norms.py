@@ -18,9 +18,8 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 class FrozenNormsHook(Hook):
     """Stops the statistics of BatchNorm in the last epochs, so that training and testing normalise alike.
 
-    SENet-154 was trained so (Hu et al., arXiv 1709.01507, appendix, f). Scale and shift still
-    learn: a parameter that stops to need a gradient in the middle of a training would stall
-    ``DistributedDataParallel``.
+    SENet-154 was trained so (Hu et al., arXiv 1709.01507, appendix, f). Scale and shift still learn: a parameter that
+    stops to need a gradient in the middle of a training would stall ``DistributedDataParallel``.
 
     Args:
         num_last_epochs: how many epochs, counted from the end.

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from mmengine.dist import all_gather_object, get_rank
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from ...compat.foreach import copy_all
+from ...compat.runner import unwrapped
 from ...errors import SeMmError, listed
 from ...registry import HOOKS
 from ..optim_wrappers import SkippingOptimWrapper, all_finite
@@ -24,9 +24,8 @@ from ..repeatable import seed_all
 class NonFiniteHook(Hook):
     """Names what made a step non-finite, counts such steps, and stops after too many in a row.
 
-    The batch is run through the model again to find the first module whose output is not
-    finite although its inputs are. Running statistics of norms are restored. With automatic
-    mixed precision an overflow that only lowers the loss scale is not counted.
+    The batch is run through the model again to find the first module whose output is not finite although its inputs
+    are. Running statistics of norms are restored. An overflow that only lowers AMP's loss scale is not counted.
 
     Args:
         limit: skipped steps in a row after which the training stops.
@@ -51,7 +50,7 @@ class NonFiniteHook(Hook):
 
     @property
     def _buffers(self) -> list[Tensor]:
-        """As they are now: a hook may have put others in their place (mmpretrain's PreciseBNHook)."""
+        """The present ones: a hook may have put others in their place (mmpretrain's PreciseBNHook)."""
         return [getattr(module, name) for module, name in self._places]
 
     def before_train_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
@@ -67,7 +66,7 @@ class NonFiniteHook(Hook):
         elif runner.optim_wrapper.should_update():
             self.in_a_row, self._earlier = 0, []
         elif not all_finite(list(_tensors(outputs))):  # between two accumulated steps: the next is not finite either
-            self._earlier += image_names(data_batch)
+            self._earlier += _image_names(data_batch)
             copy_all(self._before, self._buffers)
 
     def after_train(self, runner: Runner) -> None:
@@ -75,7 +74,7 @@ class NonFiniteHook(Hook):
             runner.logger.warning(f'{self.total} of {runner.iter} iterations were left out: not finite')
 
     def _report(self, runner: Runner, data_batch: Any, loss_is_finite: bool) -> None:
-        images = listed([*self._earlier, *image_names(data_batch)])
+        images = listed([*self._earlier, *_image_names(data_batch)])
         report = f'{_cause(runner, data_batch, loss_is_finite)} is not finite for the images {images}'
         self._earlier = []
         gathered = all_gather_object((loss_is_finite, report))
@@ -85,10 +84,8 @@ class NonFiniteHook(Hook):
         self.in_a_row += 1
         self.total += 1
         reports = [report for finite, report in gathered if not finite] or [report for _, report in gathered]
-        report = (
-            f'iteration {runner.iter + 1} is left out ({self.in_a_row} in a row, {self.total} in all): '
-            + '; '.join(dict.fromkeys(reports))
-        )
+        causes = '; '.join(dict.fromkeys(reports))
+        report = f'iteration {runner.iter + 1} is left out ({self.in_a_row} in a row, {self.total} in all): {causes}'
         runner.logger.warning(report)
         if self.in_a_row >= self.limit:
             raise SeMmError(
@@ -98,20 +95,20 @@ class NonFiniteHook(Hook):
 
 
 def _cause(runner: Runner, data_batch: Any, loss_is_finite: bool) -> str:
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    where = first_non_finite(runner, data_batch)  # in every process: norms may talk to each other
+    model = unwrapped(runner)
+    where = _first_non_finite(runner, data_batch)  # in every process: norms may talk to each other
     damaged = [name for name, parameter in model.named_parameters() if not all_finite([parameter])]
     if damaged:
         return f'the parameter {listed(damaged, 3)}'
     if where or not loss_is_finite:
         return where or 'the loss'
-    ids = {id(parameter) for parameter in runner.optim_wrapper.nonfinite_params}
-    names = [name for name, parameter in model.named_parameters() if id(parameter) in ids]
+    parameters = {*runner.optim_wrapper.nonfinite_params}
+    names = [name for name, parameter in model.named_parameters() if parameter in parameters]
     return f'with a finite loss the gradient of {listed(names[::-1], 3)}'  # in the order of the backward
 
 
-def image_names(data_batch: Any) -> list[str]:
-    """The ids of the images of a batch, or their paths where they have none."""
+def _image_names(data_batch: Any) -> list[str]:
+    """The ids and the paths of the images of a batch, as far as they have them."""
     samples = data_batch.get('data_samples') if isinstance(data_batch, Mapping) else None
     names = []
     for sample in samples if isinstance(samples, (list, tuple)) else ():
@@ -122,14 +119,9 @@ def image_names(data_batch: Any) -> list[str]:
     return names or ['of an unknown batch']
 
 
-def first_non_finite(runner: Runner, data_batch: Any) -> str | None:
-    """Runs a batch again with the same random numbers and checks the output of each module.
-
-    Returns:
-        The first module whose output is not finite while its inputs are, in words, or the
-        data where they are not finite themselves; ``None`` where all are.
-    """
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+def _first_non_finite(runner: Runner, data_batch: Any) -> str | None:
+    """Runs a batch again, with the same random numbers; names the first module that made it non-finite, or the data."""
+    model = unwrapped(runner)
     names = {module: name for name, module in model.named_modules()}
     found: list[str] = []
 

@@ -77,19 +77,13 @@ class SheetHook(Hook):
         if self.samples and 'pred_instances' in self.samples[0]:
             drawer = DetectionDrawer(dataset.metainfo, self.score_threshold)
             truths = [ground_truth(info, image.shape[:2]) for info, image in zip(infos, images, strict=True)]
+            captions = [f'{name}: ground truth, and predictions over {self.score_threshold}' for name in captions]
             sheet = compose(
-                [2 * aspect for aspect in aspects],
-                [f'{name}: ground truth, and predictions over {self.score_threshold}' for name in captions],
-                lambda i, height: drawer(images[i], self.samples[i], truths[i], height),
+                [2 * a for a in aspects], captions, lambda i, h: drawer(images[i], self.samples[i], truths[i], h)
             )
         else:
-            classes = dataset.metainfo['classes']
-            sheet = compose(
-                aspects,
-                captions,
-                lambda i, height: draw_classified(images[i], self.samples[i].cpu(), classes, height),
-                width=1200,
-            )
+            samples, classes = [sample.cpu() for sample in self.samples], dataset.metainfo['classes']
+            sheet = compose(aspects, captions, lambda i, h: draw_classified(images[i], samples[i], classes, h), 1200)
         write_atomic(self.path, cv2.imencode('.png', sheet[..., ::-1])[1].tobytes())
         record_picture(runner.visualizer, self.path)
         runner.logger.info(f'predictions beside the ground truth: {self.path}')

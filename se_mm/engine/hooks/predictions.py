@@ -20,10 +20,9 @@ from ...utils.atomic import write_atomic
 class PredictionsHook(Hook):
     """Writes what a test predicted, of all processes, as JSON.
 
-    Of a detector COCO results: ``image_id``, ``category_id``, ``bbox`` (x, y, width, height),
-    ``score`` and, where there are masks, ``segmentation`` (RLE). Image and category ids are those
-    of a COCO data set; in others (VOC) the image's own id, and the classes counted from 1. Of a
-    classifier ``file``, ``label``, the best ``scores``, and ``truth`` where the data set has it.
+    Of a detector COCO results: ``image_id``, ``category_id``, ``bbox`` (x, y, width, height), ``score`` and perhaps
+    ``segmentation`` (RLE). The ids are those of a COCO data set; in others (VOC) the image's own, and the classes
+    counted from 1. Of a classifier ``file``, ``label``, the best ``scores``, and ``truth`` where it is known.
 
     Args:
         path: the file to write.

@@ -29,8 +29,7 @@ SAME_KEY = 1.0
 class PreemptionHook(Hook):
     """Saves a checkpoint and exits after the iteration in which any process gets SIGTERM or Ctrl-C.
 
-    The status is 75 after SIGTERM and 130 after Ctrl-C; the curves are written. A second Ctrl-C
-    quits at once.
+    The status is 75 after SIGTERM and 130 after Ctrl-C; the curves are written. A second Ctrl-C quits at once.
     """
 
     priority = 'LOWEST'

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,11 @@ from typing import Any
 import torch
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import nn
 from tqdm import tqdm
 
-from ...compat.runner import is_training
+from ...compat.runner import is_training, unwrapped
 from ...config.tree import nodes
 from ...registry import HOOKS
 from ...utils.console import say
@@ -55,8 +53,8 @@ class ProgressHook(Hook):
             self.bar.update(done - self.bar.n)
             return
         left = datetime.timedelta(seconds=int(runner.message_hub.runtime_info.get('eta', 0)))
-        where = ', '.join(filter(None, [_epoch(runner), f'iteration {done}/{runner.max_iters}']))
-        say(f'{where}, loss {loss:.3f}, {left} left, {_memory()}')
+        parts = [_epoch(runner), f'iteration {done}/{runner.max_iters}', f'loss {loss:.3f}', f'{left} left', _memory()]
+        say(', '.join(filter(None, parts)))
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, Any] | None = None) -> None:
         when = 'validation'
@@ -84,8 +82,7 @@ class ProgressHook(Hook):
 
 def summary(runner: Runner) -> str:
     """The model, its weights, the schedule, the device and the place of what is written, a line each."""
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    lines = {'model': _model(model), 'weights': 'the checkpoint'}
+    lines = {'model': _model(unwrapped(runner)), 'weights': 'the checkpoint'}
     if is_training(runner):
         lines |= {'weights': _weights(runner), 'schedule': _schedule(runner)}
     cuda = torch.cuda.is_available()
@@ -105,9 +102,10 @@ def _memory() -> str:
 
 def _model(model: nn.Module) -> str:
     model = getattr(model, 'module', model)  # of test-time augmentation
-    parts = {'': model, ', backbone ': getattr(model, 'backbone', None)}
-    counts = {name: sum(p.numel() for p in part.parameters()) / 1e6 for name, part in parts.items() if part is not None}
-    return ''.join(f'{name}{type(parts[name]).__name__} ({count:.1f}M parameters)' for name, count in counts.items())
+    parts = [part for part in (model, getattr(model, 'backbone', None)) if part is not None]
+    counts = [sum(p.numel() for p in part.parameters()) / 1e6 for part in parts]
+    texts = [f'{type(p).__name__} ({count:.1f}M parameters)' for p, count in zip(parts, counts, strict=True)]
+    return ', backbone '.join(texts)
 
 
 def _weights(runner: Runner) -> str:
@@ -140,5 +138,5 @@ def _metrics(metrics: Mapping[str, Any] | None) -> list[str]:
 
 
 def _bar(total: int, initial: int = 0) -> tqdm:
-    silent = not is_main_process() or not sys.stderr.isatty()
-    return tqdm(total=total, initial=initial, disable=silent, unit='it', dynamic_ncols=True)
+    on_terminals_alone = None if is_main_process() else True
+    return tqdm(total=total, initial=initial, disable=on_terminals_alone, unit='it', dynamic_ncols=True)

@@ -20,8 +20,7 @@ from ...registry import HOOKS
 class SkippedDataHook(Hook):
     """Names the images that could not be read, and stops a training that has too many of them.
 
-    :class:`se_mm.datasets.transforms.loading.LoadImageFromFile` notes them in the work_dir. A
-    summary is logged at the end of the run.
+    :class:`se_mm.datasets.transforms.loading.LoadImageFromFile` notes them in the work_dir.
 
     Args:
         most: the fraction of the training images that may be unreadable; above it training stops.
@@ -63,8 +62,7 @@ class SkippedDataHook(Hook):
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         self._report(runner)
 
-    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        self._report(runner)
+    after_test_epoch = after_val_epoch
 
     def after_run(self, runner: Runner) -> None:
         if self._known:
