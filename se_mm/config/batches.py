@@ -53,10 +53,7 @@ def set_loading(cfg: Config, batch_size: int | None = None, workers: int | None 
 def set_size(cfg: Config, height: int, width: int) -> list[str]:
     """Resizes pictures to another size, with crops, mosaics, paddings and scale jitter in proportion, in place.
 
-    Args:
-        cfg: a config whose test pipeline resizes; it keeps the ratio of the pictures, where it does now.
-        height: that it resizes to, in pixels.
-        width: that it resizes to, in pixels.
+    The size is what the test pipeline resizes to, in pixels, with the ratio of the pictures kept where it is now.
 
     Returns:
         What changed, for the user.

@@ -24,14 +24,10 @@ _NO_OPTIMIZER = 'None is not a callable object'
 
 
 def mistake_in(cfg: Config, error: BaseException) -> SeMmError | None:
-    """What an error says of a key of the config: an argument that its class does not take, a type that there is not.
-
-    Args:
-        cfg: what was built.
-        error: what was raised meanwhile.
+    """What an error says of a key of the config that was built or run, with the closest name.
 
     Returns:
-        The message with the key, and the closest argument; ``None`` for any other error.
+        An argument that its class does not take, or a type that there is not; ``None`` for any other error.
 
     Example:
         >>> cfg = Config(dict(optimizer=dict(type='SGD', momentm=0.9), model=dict(type='ResNt')))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from ..datasets.validation import skipped
 from ..errors import SeMmError
 from ..utils.console import say, warn
 from ..utils.type_names import type_name
-from .resume import resume
+from .resume import resume as go_on
 
 #: Seconds without a batch after which a worker counts as hung.
 WORKER_TIMEOUT = 1800
@@ -24,48 +23,66 @@ WORKER_TIMEOUT = 1800
 SEEDS = 2**32
 
 
-def apply_training_switches(cfg: Config, args: argparse.Namespace) -> None:
-    """Applies the switches of ``tools/train.py`` to the config.
+def apply_training_switches(
+    cfg: Config,
+    *,
+    accumulate: int | None = None,
+    amp: bool = False,
+    auto_scale_lr: bool = False,
+    compile: bool = False,
+    deterministic: bool = False,
+    ema: float | None = None,
+    no_pretrained: bool = False,
+    resume: str | None = None,
+    seed: int | None = None,
+    sync_bn: bool = False,
+) -> None:
+    """Applies the switches of ``tools/train.py`` to the config, in place.
 
     Raises:
         SeMmError: if a switch asks for what the config or the machine does not have.
     """
-    if args.amp:
+    if amp:
         if not torch.cuda.is_available():
             raise SeMmError('--amp needs a GPU: mmengine has mixed precision on accelerators only; leave it out here')
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
-    if args.auto_scale_lr:
+    if auto_scale_lr:
         if not (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
             raise SeMmError('--auto-scale-lr needs `auto_scale_lr = dict(base_batch_size=...)` in the config')
         cfg.auto_scale_lr.enable = True
-    if args.accumulate is not None:
-        if args.accumulate < 1:
-            raise SeMmError(f'--accumulate is {args.accumulate}; expected the number of iterations a step, 1 or more')
-        cfg.optim_wrapper.accumulative_counts = args.accumulate
-    if args.sync_bn:
+    if accumulate is not None:
+        if accumulate < 1:
+            raise SeMmError(f'--accumulate is {accumulate}; expected the number of iterations a step, 1 or more')
+        cfg.optim_wrapper.accumulative_counts = accumulate
+    if sync_bn:
         if cfg.get('launcher', 'none') == 'none' or not torch.cuda.is_available():
             raise SeMmError('--sync-bn needs several processes with a GPU each: SyncBatchNorm runs on GPUs only')
         cfg.sync_bn = 'torch'
-    randomness = cfg.randomness = ConfigDict({'seed': None, **(cfg.get('randomness') or {})})
-    if args.seed is not None:
-        randomness.seed = args.seed
-    if args.deterministic:
+    cfg.randomness = ConfigDict({'seed': None, **(cfg.get('randomness') or {})})
+    randomness = cfg.randomness  # a config copies what it is given
+    if seed is not None:
+        randomness.seed = seed
+    if deterministic:
         randomness.deterministic = True
     if not (randomness.seed is None or (isinstance(randomness.seed, int) and 0 <= randomness.seed < SEEDS)):
         raise SeMmError(f'the seed is {randomness.seed!r}; expected a whole number from 0 to {SEEDS - 1}')
-    if args.no_pretrained:
+    if no_pretrained:
         removed = without_pretrained(cfg.model)
         cfg.load_from = None
         say(f'--no-pretrained: random weights in place of {", ".join(removed) or "none that the config names"}')
-    if args.resume or cfg.get('resume'):
-        resume(cfg, args.resume or cfg.get('load_from') or 'auto')
+    if resume or cfg.get('resume'):
+        go_on(cfg, resume or cfg.get('load_from') or 'auto')
     hooks = [*(cfg.get('custom_hooks') or []), dict(type='se_mm.CurvesHook')]
-    if args.compile:
+    if compile:
         hooks.append(dict(type='se_mm.CompileHook'))
-    if args.ema is not None:
-        hooks.append(_averaging(hooks, args.ema))
+    if ema is not None:
+        hooks.append(_averaging(hooks, ema))
     cfg.custom_hooks = hooks
+
+
+#: The switches, with the values that change nothing.
+SWITCHES = apply_training_switches.__kwdefaults__
 
 
 def _averaging(hooks: list[Any], momentum: float) -> dict[str, Any]:

@@ -28,17 +28,7 @@ def draw_figures(
     seed: int,
     out: Path,
 ) -> list[tuple[str, Path]]:
-    """Draws some classes and some channels of each block, and returns the heading and the PNG of each figure.
-
-    Args:
-        gates: of a model.
-        found: their statistics, by name.
-        pictures: that were analysed.
-        drawn: the classes.
-        channels: how many of a block.
-        seed: of the choice of channels.
-        out: a folder.
-    """
+    """Draws some classes, and so many channels of each block, at random; the heading and the PNG of each figure."""
     names = short_names(gates)
     blocks = [(names[g.name], found[g.name], choose_channels(g.channels, channels, seed)) for g in figure_gates(gates)]
     labels = [pictures.class_names.index(name) for name in drawn]

@@ -60,15 +60,8 @@ def write_report(
 ) -> None:
     """Prints the tables, and writes ``gates.json`` and ``report.html``.
 
-    Args:
-        study: of the model.
-        pictures: that were analysed.
-        notes: what the reader should know of them.
-        found: the statistics by the name of the gate.
-        figures: heading and PNG of each.
-        removal: with the untouched network first; empty: it was not studied.
-        about_removal: the metric and the calibration set of that study.
-        out: a folder.
+    The rows of ``removal``, with the untouched network first, are about a metric and a calibration set, which
+    ``about_removal`` names; there are none where it was not studied.
     """
     gates, names = study.gates, short_names(study.gates)
     kinds = ', '.join(sorted({type(gate.layer).__name__ for gate in gates}))

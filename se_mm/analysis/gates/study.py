@@ -33,13 +33,7 @@ Metric = tuple[Callable[[Any], float], str, float]
 
 
 class Study:
-    """A model with its weights, its gates, and loaders of its data.
-
-    Args:
-        cfg: that the checkpoint was trained with; it is not changed.
-        checkpoint: a file that a training wrote.
-        work_dir: for the log.
-        splits: that have to be there, of ``'val'`` and ``'test'``.
+    """A model with its weights, its gates, and loaders of its data; of these the ``splits`` have to be there.
 
     Raises:
         SeMmError: if the data or the checkpoint do not fit the config, or the model has no gates.
