@@ -44,7 +44,7 @@ def analyze_gates(
         seed: of the choice of pictures and channels.
         removal: whether the metric without each gate is measured too.
         metric: of that study; ``None``: mAP or top-1.
-        calibration: training pictures for the mean gates of that study.
+        calibration: training pictures for its mean gates.
 
     Raises:
         SeMmError: for a model without gates, an unknown class, an empty data set, or a checkpoint

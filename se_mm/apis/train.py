@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,20 +15,6 @@ from ..engine import switches as apply
 from ..engine.launcher import join_processes
 from ..visualization.backends import add_log_backends
 
-#: The switches of ``tools/train.py``, with the values that change nothing.
-SWITCHES: dict[str, Any] = dict(
-    accumulate=None,
-    amp=False,
-    auto_scale_lr=False,
-    compile=False,
-    deterministic=False,
-    ema=None,
-    no_pretrained=False,
-    resume=None,
-    seed=None,
-    sync_bn=False,
-)
-
 
 def train(cfg: Config, log: Sequence[str] = (), progress: bool = False, **switches: Any) -> Runner:
     """Trains a detector or a classifier as ``tools/train.py`` does: its data are checked, and it can be resumed.
@@ -38,7 +23,7 @@ def train(cfg: Config, log: Sequence[str] = (), progress: bool = False, **switch
         cfg: of :func:`se_mm.config.load.load_config`; ``cfg.launcher`` names what started several processes.
         log: other places for metrics and pictures: ``'tensorboard'``, ``'wandb'``, ``'mlflow'``.
         progress: whether a summary, a progress line and the metrics are shown.
-        switches: of ``SWITCHES``, as ``resume='auto'`` or ``ema=0.0002``.
+        switches: of :func:`~se_mm.engine.switches.apply_training_switches`, as ``resume='auto'`` or ``ema=0.0002``.
 
     Returns:
         The runner after the training; ``runner.work_dir`` has what it wrote.
@@ -47,10 +32,8 @@ def train(cfg: Config, log: Sequence[str] = (), progress: bool = False, **switch
         SeMmError: if the config, its data or a switch asks for what there is not.
         RunError: if another package fails; the log file has the traceback.
     """
-    if unknown := set(switches) - set(SWITCHES):
-        raise TypeError(f'train() has no switch {", ".join(unknown)}; there are {", ".join(SWITCHES)}')
     join_processes(cfg)
-    apply.apply_training_switches(cfg, Namespace(**{**SWITCHES, **switches}))
+    apply.apply_training_switches(cfg, **switches)
     preflight.check(cfg, ('train', 'val'))
     pretrained.fetch(cfg)
     add_log_backends(cfg, log)

@@ -34,11 +34,7 @@ COMMANDS = {
 
 
 def run(command: str, argv: Sequence[str] | None = None) -> None:
-    """Parses the arguments of a command and runs it, in a process of any owner.
-
-    Args:
-        command: a module of ``COMMANDS``.
-        argv: the arguments; ``None``: those of the process.
+    """Parses the arguments of a command (``None``: those of the process) and runs it, in a process of any owner.
 
     Raises:
         SeMmError: for a mistake of the user.
@@ -60,9 +56,11 @@ def se_mm(argv: Sequence[str] | None = None) -> None:
     argv = sys.argv[1:] if argv is None else list(argv)
     name = argv[0] if argv else '--help'
     if name in ('-h', '--help'):
-        width = max(map(len, COMMANDS))
-        lines = [f'  {short:{width}}  {_summary(module)}' for short, module in COMMANDS.items()]
-        print('\n'.join(['usage: se-mm COMMAND ...', '', *lines, '', 'se-mm COMMAND --help says more of each']))
+        print('usage: se-mm COMMAND ...\n')
+        for short, module in COMMANDS.items():
+            doc = import_module(f'.{module}', __package__).__doc__ or ''
+            print(f'  {short:{max(map(len, COMMANDS))}}  {doc.strip().splitlines()[0]}')
+        print('\nse-mm COMMAND --help says more of each')
     elif name == '--version':
         print(f'se_mm {__version__}')
     else:
@@ -86,8 +84,3 @@ def _parse(command: str, prog: str, argv: Sequence[str] | None) -> tuple[ModuleT
     )
     module.add_arguments(parser)
     return module, parser.parse_args(argv)
-
-
-def _summary(command: str) -> str:
-    doc = import_module(f'.{command}', __package__).__doc__ or ''
-    return doc.strip().splitlines()[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .arguments import add_model_arguments, add_study_arguments, config_of
+from .arguments import add_study_arguments, config_of
 
 EXAMPLES = """\
   %(prog)s CONFIG work_dirs/CONFIG/epoch_12.pth --data-root DIR --out gates/
@@ -14,13 +14,12 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_model_arguments(parser)
+    add_study_arguments(parser)
     parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='a folder for the report and its parts')
     parser.add_argument('--classes', nargs='+', metavar='NAME', dest='drawn', help='that are drawn (up to four)')
     parser.add_argument('--per-class', type=int, default=50, metavar='N', help='pictures of each class (50)')
     parser.add_argument('--channels', type=int, default=50, metavar='N', help='channels of a block that are drawn (50)')
     parser.add_argument('--removal', action='store_true', help='measure the metric without each gate, too')
-    add_study_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:

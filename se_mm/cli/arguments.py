@@ -43,8 +43,7 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help=CONFIG_HELP)
     parser.add_argument('--work-dir', help='where logs and checkpoints go (default: work_dirs/<config>)')
     add_data_arguments(parser)
-    parser.add_argument('--batch-size', type=int, metavar='N', help='pictures a batch and process')
-    parser.add_argument('--workers', type=int, metavar='N', help='processes that load data (0: none beside this one)')
+    _add_loading_arguments(parser)
     parser.add_argument(
         '--log',
         nargs='+',
@@ -58,12 +57,7 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_data_arguments(parser: argparse.ArgumentParser, classes: bool = True) -> None:
-    """What fits a config to data of one's own, in training, testing and inference alike.
-
-    Args:
-        parser: gets the arguments.
-        classes: whether ``--classes`` is one of them; a tool with another use for it takes those of its checkpoint.
-    """
+    """What fits a config to data of one's own; a tool with another use for ``--classes`` takes the checkpoint's."""
     parser.add_argument(
         '--data-root',
         metavar='DIR',
@@ -88,29 +82,24 @@ def add_data_arguments(parser: argparse.ArgumentParser, classes: bool = True) ->
     )
 
 
-def add_checkpoint_arguments(parser: argparse.ArgumentParser, also: str = '') -> None:
-    """A trained model: its config and its checkpoint.
+def _add_loading_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--batch-size', type=int, metavar='N', help='pictures a batch and process')
+    parser.add_argument('--workers', type=int, metavar='N', help='processes that load data (0: none beside this one)')
 
-    Args:
-        parser: gets the arguments.
-        also: what the first of them may be beside a config, for ``--help``.
-    """
+
+def add_checkpoint_arguments(parser: argparse.ArgumentParser, also: str = '') -> None:
+    """A trained model: its config (or ``also``, for ``--help``) and its checkpoint."""
     parser.add_argument('config', help=f'that the checkpoint was trained with: {CONFIG_HELP}{also}')
     parser.add_argument('checkpoint', help='a checkpoint that a training wrote, or its URL')
 
 
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """The config, the checkpoint, and the data that it is analysed on."""
+def add_study_arguments(parser: argparse.ArgumentParser) -> None:
+    """The config, the checkpoint, the data that it is analysed on, and what studies with the metric share."""
     add_checkpoint_arguments(parser)
     add_data_arguments(parser, classes=False)
-    parser.add_argument('--batch-size', type=int, metavar='N', help='pictures a batch')
-    parser.add_argument('--workers', type=int, metavar='N', help='processes that load data (0: none beside this one)')
+    _add_loading_arguments(parser)
     # The classes are those of the checkpoint, and one process does it all.
     parser.set_defaults(classes=None, launcher='none')
-
-
-def add_study_arguments(parser: argparse.ArgumentParser) -> None:
-    """What studies with the metric share."""
     parser.add_argument('--metric', metavar='NAME', help='that is compared (default: mAP, or top-1)')
     parser.add_argument(
         '--calibration', type=int, default=256, metavar='N', help='training pictures for the mean gates (256)'

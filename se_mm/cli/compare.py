@@ -125,7 +125,7 @@ def _config(training: Training) -> Config:
     logging.disable(logging.INFO)  # the training itself will say what is found
     try:
         cfg = config_of(args)
-        switches.apply_training_switches(cfg, args)
+        switches.apply_training_switches(cfg, **{name: getattr(args, name) for name in switches.SWITCHES})
     finally:
         logging.disable(logging.NOTSET)
         del os.environ[SEED_VARIABLE]

@@ -46,7 +46,10 @@ def own(main: Callable[[], None]) -> None:
                 signal.signal(number, signal.SIG_IGN)
         raise
     finally:
-        _end_workers()
+        # Data loader workers ignore SIGTERM, and one that hangs would keep this process from ending.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler reports a killed worker as a failure
+        for worker in multiprocessing.active_children():
+            worker.kill()
 
 
 def set_up() -> None:
@@ -54,10 +57,3 @@ def set_up() -> None:
     if not is_verbose():
         quiet(MMLogger.get_instance('mmengine'))  # the loggers of runners follow it
         warnings.filterwarnings('ignore', message='.*faster_coco_eval')  # of mmdet: pycocotools does what it would
-
-
-def _end_workers() -> None:
-    """Kills data loader workers: they ignore SIGTERM, and one that hangs would keep this process from ending."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler reports a killed worker as a failure
-    for worker in multiprocessing.active_children():
-        worker.kill()

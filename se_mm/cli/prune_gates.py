@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .arguments import add_model_arguments, add_study_arguments, config_of
+from .arguments import add_study_arguments, config_of
 
 EXAMPLES = """\
   %(prog)s CONFIG work_dirs/CONFIG/epoch_12.pth --data-root DIR --budget 0.001 --out pruned/
@@ -15,7 +15,7 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_model_arguments(parser)
+    add_study_arguments(parser)
     parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='a folder for the network')
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument(
@@ -26,7 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     which.add_argument('--stages', type=int, nargs='+', metavar='STAGE', help='all gates of these stages, from 0')
     which.add_argument('--blocks', nargs='+', metavar='UNIT', help='the gates of these units, as layer4.0')
-    add_study_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -46,7 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from ..apis.train import SWITCHES, train
+    from ..apis.train import train
+    from ..engine.switches import SWITCHES
 
     cfg = config_of(args)
     train(cfg, args.log, not is_verbose(), **{name: getattr(args, name) for name in SWITCHES})

@@ -21,12 +21,7 @@ _DIVISIBLE = ('BatchFixedSizePad', 'BatchSyncRandomResize')
 
 
 def set_loading(cfg: Config, batch_size: int | None = None, workers: int | None = None) -> list[str]:
-    """Sets how the loaders of training and evaluation alike make batches.
-
-    Args:
-        cfg: changed in place.
-        batch_size: pictures a batch; ``None``: those of the config.
-        workers: processes that load data; 0: the process that trains does.
+    """Sets how the loaders of training and evaluation alike make batches, in place; ``None``: as in the config.
 
     Returns:
         What the user should know: the learning rate stays.
@@ -56,12 +51,9 @@ def set_loading(cfg: Config, batch_size: int | None = None, workers: int | None 
 
 
 def set_size(cfg: Config, height: int, width: int) -> list[str]:
-    """Resizes pictures to another size, with crops, mosaics, paddings and scale jitter in proportion.
+    """Resizes pictures to another size, with crops, mosaics, paddings and scale jitter in proportion, in place.
 
-    Args:
-        cfg: changed in place.
-        height: of what the test pipeline resizes to (with its ratio kept, where the config keeps it).
-        width: the same.
+    The size is what the test pipeline resizes to, in pixels, with the ratio of the pictures kept where it is now.
 
     Returns:
         What changed, for the user.
@@ -97,13 +89,13 @@ def set_size(cfg: Config, height: int, width: int) -> list[str]:
                     f'expected two equal numbers, or another {key} by --cfg-options'
                 )
             multiple = 32 if name in _DIVISIBLE else 1
-            factor = _factor_of_range(node, old, (width, height))
-            if factor is None:
-                package = _package(node, cfg.get('default_scope'))
-                height_first = bool({name, f'{package}.{name}'} & set(_HEIGHT_FIRST))
-                node[key] = _scaled(node[key], old, (width, height), height_first, multiple)
+            if name == 'BatchSyncRandomResize':  # the ends of a range of heights; it keeps the ratio
+                node[key] = tuple(_rounded(side * height / old[1], multiple) for side in node[key])
+            elif node.get('crop_type') == 'absolute_range':  # the ends of a range of both sides
+                node[key] = tuple(_rounded(side * min(height, width) / min(old), multiple) for side in node[key])
             else:
-                node[key] = tuple(_rounded(side * factor, multiple) for side in node[key])
+                height_first = bool({name, f'{_package(node, cfg.get("default_scope"))}.{name}'} & set(_HEIGHT_FIRST))
+                node[key] = _scaled(node[key], old, (width, height), height_first, multiple)
     return [f'pictures of {width}x{height} in place of {old[0]}x{old[1]}']
 
 
@@ -127,15 +119,6 @@ def _counts_pixels(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return any(map(_counts_pixels, value))
     return isinstance(value, int) and abs(value) >= 8
-
-
-def _factor_of_range(node: Mapping[str, Any], old: tuple[int, int], new: tuple[int, int]) -> float | None:
-    """What the ends of a range are multiplied by; ``None`` for a transform whose pair is two sides."""
-    if type_name(node) == 'BatchSyncRandomResize':
-        return new[1] / old[1]  # draws the height, and keeps the ratio
-    if node.get('crop_type') == 'absolute_range':
-        return min(new) / min(old)  # draws both sides, which have to fit into the shorter one
-    return None
 
 
 def _package(node: Mapping[str, Any], scope: str | None) -> str | None:

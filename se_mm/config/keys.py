@@ -19,17 +19,15 @@ from .tree import dotted, nodes
 
 _UNEXPECTED = re.compile(r"\(\) got an unexpected keyword argument '(\w+)'")
 _UNREGISTERED = re.compile(r'(\w+) is not in the [\w: ]+ registry')
+#: All that mmengine says of the type of an optimizer that is not registered.
+_NO_OPTIMIZER = 'None is not a callable object'
 
 
 def mistake_in(cfg: Config, error: BaseException) -> SeMmError | None:
-    """What an error says of a key of the config: an argument that its class does not take, a type that there is not.
-
-    Args:
-        cfg: what was built.
-        error: what was raised meanwhile.
+    """What an error says of a key of the config that was built or run, with the closest name.
 
     Returns:
-        The message with the key, and the closest argument; ``None`` for any other error.
+        An argument that its class does not take, or a type that there is not; ``None`` for any other error.
 
     Example:
         >>> cfg = Config(dict(optimizer=dict(type='SGD', momentm=0.9), model=dict(type='ResNt')))
@@ -44,35 +42,20 @@ def mistake_in(cfg: Config, error: BaseException) -> SeMmError | None:
         text, cause = f'{text}\n{cause}', cause.__cause__ or cause.__context__
     unregistered, unexpected = _UNREGISTERED.search(text), _UNEXPECTED.search(text)
     name = unexpected[1] if unexpected else None
+    scope = cfg.get('default_scope')
     for keys, node in nodes(cfg):
+        if keys[-1:] == ('optimizer',) and _NO_OPTIMIZER in text and not _class_of(node, scope):
+            close = difflib.get_close_matches(type_name(node), OPTIMIZERS.module_dict, 1)
+            hint = f'; did you mean {close[0]}?' if close else ''
+            return SeMmError(f'{dotted(keys)}.type is {node.get("type")}, which is not registered{hint}')
         if unregistered and type_name(node) == unregistered[1]:
             return SeMmError(f'{dotted(keys)}.type: {unregistered[0]}')
-        cls = _class_of(node, cfg.get('default_scope')) if name in node else None
+        cls = _class_of(node, scope) if name in node else None
         if cls and name not in (known := arguments_of(cls)):
             close = difflib.get_close_matches(name, known, 1)
             hint = f'; did you mean {close[0]}?' if close else f'; it has {", ".join(known)}'
             return SeMmError(f'{dotted((*keys, name))}: {cls.__name__} has no argument {name}{hint}')
     return None
-
-
-def check_optimizer(cfg: Config) -> None:
-    """Whether there is an optimizer of the name: of one that is not, mmengine only says that it cannot be called.
-
-    Raises:
-        SeMmError: if not, with the closest name.
-
-    Example:
-        >>> check_optimizer(Config(dict(optim_wrapper=dict(optimizer=dict(type='Adm')))))
-        Traceback (most recent call last):
-        ...
-        se_mm.errors.SeMmError: optim_wrapper.optimizer.type is Adm, which is not registered; did you mean Adam?
-    """
-    kind = ((cfg.get('optim_wrapper') or {}).get('optimizer') or {}).get('type')
-    with OPTIMIZERS.switch_scope_and_registry(cfg.get('default_scope')) as registry:  # mmpretrain has some of its own
-        if isinstance(kind, str) and registry.get(kind) is None:
-            close = difflib.get_close_matches(kind, {**OPTIMIZERS.module_dict, **registry.module_dict}, 1)
-            hint = f'; did you mean {close[0]}?' if close else ''
-            raise SeMmError(f'optim_wrapper.optimizer.type is {kind}, which is not registered{hint}')
 
 
 def _class_of(node: Mapping[str, Any], scope: str | None) -> type | None:

@@ -44,21 +44,19 @@ def locate(name: str) -> str:
     if not file.is_file():
         file = folder / f'{path}.py'
     if not file.is_file():
-        known = {
-            config.relative_to(folder).as_posix() for config in folder.glob('**/*.py') if '_base_' not in str(config)
-        }
-        close = closest(path if path.endswith('.py') else f'{path}.py', known)
+        configs = (config.relative_to(folder).as_posix() for config in folder.glob('**/*.py'))
+        known = {config for config in configs if '_base_' not in config}
+        close = _closest(path if path.endswith('.py') else f'{path}.py', known)
         hint = f'; did you mean {listed([f"{package}::{config}" for config in close])}?' if close else ''
         raise SeMmError(f'{package} has no config {path}{hint} (they are in {folder})')
     return str(file)
 
 
-def closest(path: str, known: set[str]) -> list[str]:
+def _closest(path: str, known: set[str]) -> list[str]:
     """Up to three known paths that are most like one, those of the same name in another folder first."""
-    name = path.rpartition('/')[2]
-    same = sorted(config for config in known if config.rpartition('/')[2] == name)
-    by_name = {config.rpartition('/')[2]: config for config in sorted(known)}
-    names = [by_name[found] for found in difflib.get_close_matches(name, by_name, cutoff=0.7)]
+    by_name = {Path(config).name: config for config in sorted(known)}
+    same = sorted(config for config in known if Path(config).name == Path(path).name)
+    names = [by_name[found] for found in difflib.get_close_matches(Path(path).name, by_name, cutoff=0.7)]
     return list(dict.fromkeys([*same, *names, *difflib.get_close_matches(path, known, cutoff=0.7)]))[:3]
 
 
@@ -73,10 +71,8 @@ def _configs_of(package: str) -> Path | None:
 
 def _beside(path: Path) -> str:
     """Files of a like name in the folder, or the package that ships it."""
-    folder = path.parent
-    close = difflib.get_close_matches(path.name, [p.name for p in folder.glob('*.py')], 2) if folder.is_dir() else []
-    if close:
-        return f'; did you mean {listed([str(folder / name) for name in close])}?'
+    if close := difflib.get_close_matches(path.name, [p.name for p in path.parent.glob('*.py')], 2):
+        return f'; did you mean {listed([str(path.parent / name) for name in close])}?'
     for package in PACKAGES:
         configs = _configs_of(package)
         inside = path.as_posix().removeprefix('configs/')

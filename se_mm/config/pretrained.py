@@ -88,11 +88,7 @@ def local_checkpoint(name: str) -> str:
 
 
 def bundle(cfg: Config, folder: Path) -> list[str]:
-    """Copies every checkpoint that a config names into a folder that ``TORCH_HOME`` can name.
-
-    Args:
-        cfg: a config to run.
-        folder: made where it is missing; other files in it stay.
+    """Copies every checkpoint that a config names into a folder that ``TORCH_HOME`` can name; its other files stay.
 
     Returns:
         What was copied, and how to use it.
@@ -148,11 +144,9 @@ def _status(name: str) -> tuple[bool, str]:
         known = f'sha256 begins with {weights.sha256}' if weights.sha256 else 'no hash is published'
         state = f'cached, {known}' if whole else f'cached, but DAMAGED (sha256 must begin with {weights.sha256})'
         return whole, f'{state}: {file}'
+    where = weights.url
+    if weights.source != weights.url:
+        where = f'{weights.source} (the mirror of a host that is gone)'
     if weights.is_reachable():
-        return True, f'not cached, reachable: {_where(weights)}'
-    return False, f'not cached, NOT reachable: {_where(weights)} ({weights.by_hand()})'
-
-
-def _where(weights: published.Published) -> str:
-    mirrored = weights.source != weights.url
-    return f'{weights.source} (the mirror of a host that is gone)' if mirrored else weights.url
+        return True, f'not cached, reachable: {where}'
+    return False, f'not cached, NOT reachable: {where} ({weights.by_hand()})'

@@ -67,12 +67,7 @@ def load_weights(runner: Runner, checkpoint: str) -> None:
 
 
 def load_whole(model: nn.Module, state: Mapping[str, Any], checkpoint: str) -> None:
-    """Loads tensors into a model, all or none; what wrappers put before and between their names is taken off.
-
-    Args:
-        model: of a config.
-        state: the tensors of a checkpoint.
-        checkpoint: its name, for messages.
+    """Loads the tensors of a checkpoint, all or none; what wrappers put before and between their names is taken off.
 
     Raises:
         SeMmError: if they do not fit, or are a plain network's for a model with attention, which would load them.

@@ -6,9 +6,8 @@ import json
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import mmcv
@@ -30,15 +29,11 @@ from .evaluation import deploy, load_whole
 LEAST_HEIGHT = 400
 
 
-@dataclass
-class Predicted:
-    """Where the predictions are."""
+class Predicted(NamedTuple):
+    """The JSON of the predictions, the folder of the pictures if they were asked for, why images were left out."""
 
-    #: The JSON of the predictions.
     file: Path
-    #: The folder of the pictures; ``None`` where none were asked for.
     pictures: Path | None
-    #: Why images were left out, one message each.
     skipped: list[str]
 
 
@@ -71,7 +66,7 @@ def write_predictions(
     names, skipped, found = _picture_names(images), [], []
     for path in tqdm(images, unit='image', disable=None):
         try:
-            image = _read(path)
+            image = LoadImageFromFile()({'img_path': path})['img']
             prepared = predictor.prepare(image)
         except UnreadableImageError as error:
             skipped.append(str(error))
@@ -130,7 +125,13 @@ class TrainedModel(Predictor):
     """A model of PyTorch in mmdet's or mmpretrain's inferencer, with its weights: all of them, or none."""
 
     def __init__(self, cfg: Config, checkpoint: str, score_threshold: float, deployed: bool) -> None:
-        state, classes = _read_checkpoint(checkpoint)
+        content = read_checkpoint(checkpoint)
+        try:
+            state, classes = content['state_dict'], tuple(content['meta']['dataset_meta']['classes'])
+        except (KeyError, TypeError) as error:
+            raise SeMmError(
+                f'checkpoint {checkpoint} is not one that tools/train.py wrote (state_dict, class names): {error!r}'
+            ) from error
         detects = cfg.get('default_scope') != 'mmpretrain'
         device = 'cuda' if torch.cuda.is_available() else 'cpu'
         meta: dict[str, Any] = {'classes': classes}
@@ -159,17 +160,12 @@ class TrainedModel(Predictor):
         return self.inferencer.forward(prepared)[0]
 
 
-def _read(path: str | Path) -> np.ndarray:
-    """(H, W, 3), BGR."""
-    return LoadImageFromFile()({'img_path': path})['img']
-
-
 def check_any(images: Sequence[str | Path]) -> None:
     """Refuses pictures of which none can be read, before a model is built."""
     wrong = []
     for path in images:
         try:
-            _read(path)
+            LoadImageFromFile()({'img_path': path})
             return
         except UnreadableImageError as error:
             wrong.append(str(error))
@@ -188,16 +184,6 @@ def _picture_names(images: Sequence[str | Path]) -> dict[str | Path, str]:
             name = f'{folder.name}_{name}'
         names[given] = name
     return names
-
-
-def _read_checkpoint(checkpoint: str) -> tuple[dict[str, Any], tuple[str, ...]]:
-    content = read_checkpoint(checkpoint)
-    try:
-        return content['state_dict'], tuple(content['meta']['dataset_meta']['classes'])
-    except (KeyError, TypeError) as error:
-        raise SeMmError(
-            f'checkpoint {checkpoint} is not one that tools/train.py wrote (state_dict and class names): {error!r}'
-        ) from error
 
 
 def _coco(found: Sequence[dict[str, Any]], classes: Sequence[str]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import get_rank, is_distributed, master_only
+from mmengine.dist import get_rank, is_distributed
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import MMLogger, print_log
@@ -22,7 +22,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from ..compat.checkpoints import log_classes_allowed
-from ..config.keys import check_optimizer, mistake_in
+from ..config.keys import mistake_in
 from ..errors import RunError, SeMmError, listed
 from ..utils.console import is_quiet, log_file, prints_logged, quiet, warn
 from .hooks.preemption import PreemptionHook
@@ -64,8 +64,14 @@ def build_runner(cfg: Config, prepare: Callable[[Config], None], progress: bool 
         SeMmError: if the work_dir cannot be written to, or the config asks for what there is not.
         RunError: if another package fails to build what the config asks for.
     """
-    _make_work_dir(cfg.work_dir)
-    check_optimizer(cfg)
+    try:
+        Path(cfg.work_dir).mkdir(parents=True, exist_ok=True)
+        if not os.access(cfg.work_dir, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, 'no permission')
+    except OSError as error:
+        raise SeMmError(
+            f'work_dir {cfg.work_dir} cannot be written to: {error.strerror}; --work-dir names another'
+        ) from error
     prepared = copy.deepcopy(cfg)
     prepare(prepared)
     if progress:
@@ -77,29 +83,12 @@ def build_runner(cfg: Config, prepare: Callable[[Config], None], progress: bool 
         prepared.model_wrapper_cfg = {**wrapper, **(prepared.get('model_wrapper_cfg') or {}), 'device_ids': None}
     with _failures_logged(cfg):
         runner = RUNNERS.build(prepared) if 'runner_type' in cfg else LoggedRunner.from_cfg(prepared)
-        runner.cfg = copy.deepcopy(cfg)
+        runner.cfg = cfg
         runner.dump_config()
-        _dump_for_start(runner)
+        copied = Path(runner.log_dir, 'vis_data', 'config.py')  # of the prepared one, by mmengine's visualizer
+        if runner.rank == 0 and copied.is_file():
+            cfg.dump(copied)
     return runner
-
-
-@master_only
-def _dump_for_start(runner: Runner) -> None:
-    """Writes the config of this start over the copy that mmengine's visualizer made of the prepared one."""
-    copied = Path(runner.log_dir, 'vis_data', 'config.py')
-    if copied.is_file():
-        runner.cfg.dump(copied)
-
-
-def _make_work_dir(work_dir: str) -> None:
-    try:
-        Path(work_dir).mkdir(parents=True, exist_ok=True)
-        if not os.access(work_dir, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, 'no permission')
-    except OSError as error:
-        raise SeMmError(
-            f'work_dir {work_dir} cannot be written to: {error.strerror}; --work-dir names another'
-        ) from error
 
 
 def train(runner: Runner) -> None:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict
 
-from ..config.loaders import LOADERS as DATA_LOADERS
+from ..config.loaders import LOADERS
 from ..config.pretrained import without_pretrained
 from ..datasets.transforms.loading import guard_images
 from ..datasets.validation import skipped
 from ..errors import SeMmError
 from ..utils.console import say, warn
 from ..utils.type_names import type_name
-from .resume import resume
+from .resume import resume as go_on
 
 #: Seconds without a batch after which a worker counts as hung.
 WORKER_TIMEOUT = 1800
@@ -24,58 +23,71 @@ WORKER_TIMEOUT = 1800
 SEEDS = 2**32
 
 
-def apply_training_switches(cfg: Config, args: argparse.Namespace) -> None:
-    """Applies the switches of ``tools/train.py`` to the config.
+def apply_training_switches(
+    cfg: Config,
+    *,
+    accumulate: int | None = None,
+    amp: bool = False,
+    auto_scale_lr: bool = False,
+    compile: bool = False,
+    deterministic: bool = False,
+    ema: float | None = None,
+    no_pretrained: bool = False,
+    resume: str | None = None,
+    seed: int | None = None,
+    sync_bn: bool = False,
+) -> None:
+    """Applies the switches of ``tools/train.py`` to the config, in place.
 
     Raises:
         SeMmError: if a switch asks for what the config or the machine does not have.
     """
-    if args.amp:
+    if amp:
         if not torch.cuda.is_available():
             raise SeMmError('--amp needs a GPU: mmengine has mixed precision on accelerators only; leave it out here')
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
-    if args.auto_scale_lr:
+    if auto_scale_lr:
         if not (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
             raise SeMmError('--auto-scale-lr needs `auto_scale_lr = dict(base_batch_size=...)` in the config')
         cfg.auto_scale_lr.enable = True
-    if args.accumulate is not None:
-        if args.accumulate < 1:
-            raise SeMmError(f'--accumulate is {args.accumulate}; expected the number of iterations a step, 1 or more')
-        cfg.optim_wrapper.accumulative_counts = args.accumulate
-    if args.sync_bn:
+    if accumulate is not None:
+        if accumulate < 1:
+            raise SeMmError(f'--accumulate is {accumulate}; expected the number of iterations a step, 1 or more')
+        cfg.optim_wrapper.accumulative_counts = accumulate
+    if sync_bn:
         if cfg.get('launcher', 'none') == 'none' or not torch.cuda.is_available():
             raise SeMmError('--sync-bn needs several processes with a GPU each: SyncBatchNorm runs on GPUs only')
         cfg.sync_bn = 'torch'
-    _set_randomness(cfg, args)
-    if args.no_pretrained:
+    cfg.randomness = ConfigDict({'seed': None, **(cfg.get('randomness') or {})})
+    randomness = cfg.randomness  # a config copies what it is given
+    if seed is not None:
+        randomness.seed = seed
+    if deterministic:
+        randomness.deterministic = True
+    if not (randomness.seed is None or (isinstance(randomness.seed, int) and 0 <= randomness.seed < SEEDS)):
+        raise SeMmError(f'the seed is {randomness.seed!r}; expected a whole number from 0 to {SEEDS - 1}')
+    if no_pretrained:
         removed = without_pretrained(cfg.model)
         cfg.load_from = None
         say(f'--no-pretrained: random weights in place of {", ".join(removed) or "none that the config names"}')
-    if args.resume or cfg.get('resume'):
-        resume(cfg, args.resume or cfg.get('load_from') or 'auto')
-    hooks = [dict(type='se_mm.CurvesHook')]
-    if args.compile:
+    if resume or cfg.get('resume'):
+        go_on(cfg, resume or cfg.get('load_from') or 'auto')
+    hooks = [*(cfg.get('custom_hooks') or []), dict(type='se_mm.CurvesHook')]
+    if compile:
         hooks.append(dict(type='se_mm.CompileHook'))
-    if args.ema is not None:
-        hooks.append(_averaging(cfg, args.ema))
-    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), *hooks]
+    if ema is not None:
+        hooks.append(_averaging(hooks, ema))
+    cfg.custom_hooks = hooks
 
 
-def _set_randomness(cfg: Config, args: argparse.Namespace) -> None:
-    cfg.randomness = ConfigDict({'seed': None, **(cfg.get('randomness') or {})})
-    if args.seed is not None:
-        cfg.randomness.seed = args.seed
-    seed = cfg.randomness.seed
-    if seed is not None and not (isinstance(seed, int) and 0 <= seed < SEEDS):
-        raise SeMmError(f'the seed is {seed!r}; expected a whole number from 0 to {SEEDS - 1}')
-    if args.deterministic:
-        cfg.randomness.deterministic = True
+#: The switches, with the values that change nothing.
+SWITCHES = apply_training_switches.__kwdefaults__
 
 
-def _averaging(cfg: Config, momentum: float) -> dict[str, Any]:
+def _averaging(hooks: list[Any], momentum: float) -> dict[str, Any]:
     """The hook of ``--ema``."""
-    if any(name.endswith('EMAHook') for name in _hooks_of(cfg)):
+    if any(name.endswith('EMAHook') for name in _names(hooks)):
         raise SeMmError(
             '--ema: the config averages its weights already, by an EMAHook in custom_hooks; set its momentum there'
         )
@@ -90,7 +102,8 @@ def make_survivable(cfg: Config) -> None:
 
     Classes of other projects are left alone, with a warning where that limits resuming.
     """
-    _repeat_exactly(cfg)
+    if cfg.get('train_cfg') and cfg.get('train_dataloader'):
+        _repeat_exactly(cfg.train_cfg, cfg.train_dataloader)
     wrapper = cfg.get('optim_wrapper') or ConfigDict()
     wrapper.setdefault('type', 'OptimWrapper')
     _replace(wrapper, 'OptimWrapper', 'AmpOptimWrapper')
@@ -101,35 +114,32 @@ def make_survivable(cfg: Config) -> None:
         say(f'the learning rate is scaled from {base} images a step to those of {counts} batches')
         scaling.base_batch_size = base / counts
     cfg.default_hooks = cfg.get('default_hooks') or ConfigDict()
-    saving = cfg.default_hooks.setdefault('checkpoint', ConfigDict(type='CheckpointHook', interval=1))
-    _replace(saving, 'CheckpointHook')
-    _add_hooks(cfg, 'SeedHook', 'NonFiniteHook', 'PreemptionHook')
-    guard_data(cfg)
+    _replace(
+        cfg.default_hooks.setdefault('checkpoint', ConfigDict(type='CheckpointHook', interval=1)), 'CheckpointHook'
+    )
+    guard_data(cfg, 'SeedHook', 'NonFiniteHook', 'PreemptionHook')
 
 
-def guard_data(cfg: Config) -> None:
-    """Skips and reports unreadable images, and sets a timeout for workers."""
+def guard_data(cfg: Config, *hooks: str) -> None:
+    """Skips and reports unreadable images, sets a timeout for workers, and adds hooks of ours by their names."""
     report = Path(cfg.work_dir, skipped.FILE).absolute()
     guard_images((cfg.get('train_dataloader'), cfg.get('custom_hooks')), 'another', 'train', report)
     for split in ('val', 'test'):
         guard_images(cfg.get(f'{split}_dataloader'), 'grey', split, report)
     guard_images(cfg.get('tta_pipeline'), 'grey', 'test', report)
-    for loader in DATA_LOADERS:
-        if cfg.get(loader) and cfg[loader].get('num_workers'):
-            cfg[loader].setdefault('timeout', WORKER_TIMEOUT)
-    _add_hooks(cfg, 'SkippedDataHook')
+    for loader in filter(None, map(cfg.get, LOADERS)):
+        if loader.get('num_workers'):
+            loader.setdefault('timeout', WORKER_TIMEOUT)
+    present = cfg.get('custom_hooks') or []
+    absent = [name for name in (*hooks, 'SkippedDataHook') if name not in _names(present)]
+    cfg.custom_hooks = [*present, *(dict(type=f'se_mm.{name}') for name in absent)]
 
 
-def _add_hooks(cfg: Config, *names: str) -> None:
-    added = [dict(type=f'se_mm.{name}') for name in names if name not in _hooks_of(cfg)]
-    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), *added]
+def _names(hooks: list[Any]) -> set[str]:
+    return {type_name(hook) for hook in hooks if isinstance(hook, dict)}
 
 
-def _hooks_of(cfg: Config) -> set[str]:
-    return {type_name(hook) for hook in cfg.get('custom_hooks') or [] if isinstance(hook, dict)}
-
-
-def _replace(node: ConfigDict | None, *names: str) -> bool:
+def _replace(node: ConfigDict, *names: str) -> bool:
     """Gives a node the class of ours that has the name of mmengine's; whether it was one of these."""
     is_known = bool(node) and type_name(node) in names
     if is_known:
@@ -137,10 +147,7 @@ def _replace(node: ConfigDict | None, *names: str) -> bool:
     return is_known
 
 
-def _repeat_exactly(cfg: Config) -> None:
-    loop, loader = cfg.get('train_cfg'), cfg.get('train_dataloader')
-    if not loop or not loader:
-        return
+def _repeat_exactly(loop: ConfigDict, loader: ConfigDict) -> None:
     by_epoch = loop.pop('by_epoch', True)
     loop.setdefault('type', 'EpochBasedTrainLoop' if by_epoch else 'IterBasedTrainLoop')
     if not _replace(loop, 'EpochBasedTrainLoop', 'IterBasedTrainLoop'):

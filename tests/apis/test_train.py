@@ -27,5 +27,5 @@ def test_a_training_is_resumed_and_evaluated(tmp_path):
 
 
 def test_a_switch_that_there_is_not():
-    with pytest.raises(TypeError, match='no switch epochs'):
+    with pytest.raises(TypeError, match='epochs'):
         train(scene_config(Path('data'), Path('out')), epochs=3)

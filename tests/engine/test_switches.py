@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-
 import pytest
 import torch
 from mmengine.config import Config
@@ -14,23 +12,10 @@ from se_mm.config.locate import locate
 from se_mm.engine import switches
 from se_mm.weights.files import read_checkpoint
 
-SWITCHES = dict(
-    amp=False,
-    auto_scale_lr=False,
-    accumulate=None,
-    ema=None,
-    sync_bn=False,
-    compile=False,
-    seed=None,
-    deterministic=False,
-    no_pretrained=False,
-    resume=None,
-)
-
 
 def config(scenes, folder, iterations=4, **given):
     cfg = scene_config(scenes, folder, iterations)
-    switches.apply_training_switches(cfg, argparse.Namespace(**SWITCHES | given))
+    switches.apply_training_switches(cfg, **given)
     return cfg
 
 
@@ -82,7 +67,7 @@ def test_a_base_batch_size_that_is_missing(scenes, tmp_path):
     cfg = scene_config(scenes, tmp_path)
     for cfg.auto_scale_lr in (None, {}, dict(base_batch_size=0)):
         with pytest.raises(SeMmError, match='--auto-scale-lr needs'):
-            switches.apply_training_switches(cfg, argparse.Namespace(**SWITCHES | dict(auto_scale_lr=True)))
+            switches.apply_training_switches(cfg, auto_scale_lr=True)
 
 
 @pytest.mark.soak
@@ -116,7 +101,7 @@ def test_switches_that_cannot_be(scenes, tmp_path, given, message):
 def test_a_config_that_averages_is_not_averaged_twice():
     cfg = Config.fromfile(locate('mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'))
     with pytest.raises(SeMmError, match='averages its weights already'):
-        switches.apply_training_switches(cfg, argparse.Namespace(**SWITCHES | dict(ema=0.1)))
+        switches.apply_training_switches(cfg, ema=0.1)
 
 
 def test_parts_of_other_projects_are_left_alone(scenes, tmp_path, monkeypatch):
@@ -136,7 +121,7 @@ def test_parts_of_other_projects_are_left_alone(scenes, tmp_path, monkeypatch):
 def test_a_seed_leaves_the_rest_of_the_randomness(scenes, tmp_path):
     cfg = scene_config(scenes, tmp_path)
     cfg.randomness = dict(seed=42, diff_rank_seed=True)
-    switches.apply_training_switches(cfg, argparse.Namespace(**SWITCHES | dict(deterministic=True)))
+    switches.apply_training_switches(cfg, deterministic=True)
     assert cfg.randomness == dict(seed=42, diff_rank_seed=True, deterministic=True)
 
 

@@ -28,20 +28,7 @@ def draw_figures(
     seed: int,
     out: Path,
 ) -> list[tuple[str, Path]]:
-    """Draws the figures of a report.
-
-    Args:
-        gates: of :func:`~.find.find_gates`.
-        found: their statistics, by name.
-        pictures: that were analysed.
-        drawn: the classes that are drawn.
-        channels: how many of a block are drawn.
-        seed: of their choice.
-        out: the folder of the PNGs.
-
-    Returns:
-        Heading and file of each.
-    """
+    """Draws some classes, and so many channels of each block, at random; the heading and the PNG of each figure."""
     names = short_names(gates)
     blocks = [(names[g.name], found[g.name], choose_channels(g.channels, channels, seed)) for g in figure_gates(gates)]
     labels = [pictures.class_names.index(name) for name in drawn]
@@ -50,20 +37,23 @@ def draw_figures(
     differences = {name: (of_class - of_all, None) for name, (of_class, of_all) in means.items()}
     spreads = {name: (s.class_means[ends][:, c], s.class_spreads[ends][:, c]) for name, s, c in blocks}
     of = '' if pictures.sizes is None else ' (pictures with boxes of the class)'
-    figures = {'overview': ('With the depth', _overview(names, found))}
-    title = f'mean gate of {channels} channels{of}'
-    figures['classes'] = ('Mean gate by class (figure 6)', _group_means(means, drawn, title))
-    title = f'mean gate of a class minus that of all{of}'
-    figures['differences'] = ('Difference of the classes', _group_means(differences, drawn, title))
+    figures = {
+        'overview': ('With the depth', _overview(names, found)),
+        'classes': (
+            'Mean gate by class (figure 6)',
+            _group_means(means, drawn, f'mean gate of {channels} channels{of}'),
+        ),
+        'differences': (
+            'Difference of the classes',
+            _group_means(differences, drawn, f'mean gate of a class minus that of all{of}'),
+        ),
+    }
     if pictures.sizes is not None:
         by_size = {name: (s.size_means[:, c], s.channel_means[c]) for name, s, c in blocks}
-        title = 'pictures with boxes of a size'
-        figures['sizes'] = ('Mean gate by the size of the boxes', _group_means(by_size, SIZES, title))
-    title = f'mean and standard deviation within a class{of}'
-    figures['spreads'] = (
-        'Within a class (figure 7)',
-        _spreads(spreads, [pictures.class_names[i] for i in ends], title),
-    )
+        title = 'Mean gate by the size of the boxes'
+        figures['sizes'] = (title, _group_means(by_size, SIZES, 'pictures with boxes of a size'))
+    title, groups = f'mean and standard deviation within a class{of}', [pictures.class_names[i] for i in ends]
+    figures['spreads'] = ('Within a class (figure 7)', _spreads(spreads, groups, title))
     figures['histograms'] = ('Histograms', _histograms(names, found))
     for name, (_, figure) in figures.items():
         save_figure(figure, out / f'{name}.png', _DPI)
@@ -97,14 +87,15 @@ def choose_channels(count: int, most: int, seed: int) -> np.ndarray:
 def _overview(names: Mapping[str, str], found: Mapping[str, GateStatistics]) -> Figure:
     """How the gates change with the depth of the network, one line for each number."""
     lines = {
-        'mean': [s.mean for s in found.values()],
-        'class share of the variance': [s.class_share for s in found.values()],
-        'share above 0.9': [s.open for s in found.values()],
-        'distance from the mean': [s.distance for s in found.values()],
+        'mean': 'mean',
+        'class_share': 'class share of the variance',
+        'open': 'share above 0.9',
+        'distance': 'distance from the mean',
     }
     blocks = [names[name] for name in found]
     figure, axes = new_figure(figsize=(max(6.5, 0.35 * len(blocks) + 2), 3.4), layout='constrained')
-    for label, values in lines.items():
+    for attribute, label in lines.items():
+        values = [getattr(statistics, attribute) for statistics in found.values()]
         axes.plot(range(len(blocks)), values, marker='o', ms=4, label=label)
     axes.set_xticks(range(len(blocks)), blocks, rotation=90 if len(blocks) > 10 else 30, fontsize=8, ha='center')
     axes.set_ylim(-0.02, 1.02)
@@ -117,20 +108,15 @@ def _overview(names: Mapping[str, str], found: Mapping[str, GateStatistics]) -> 
 def _group_means(
     blocks: Mapping[str, tuple[np.ndarray, np.ndarray | None]], groups: Sequence[str], title: str
 ) -> Figure:
-    """A panel for each block: the mean gate of each channel for each group of pictures, (K, C), and over all, (C,).
-
-    ``None`` in place of the latter: what is drawn are differences from it.
-    """
+    """A panel for each block: the mean gates of each group, (K, C), and over all, (C,); ``None``: 0."""
     figure, panels = _panels(len(blocks), title)
     for axes, (name, (means, over_all)) in zip(panels, blocks.items(), strict=False):
         for group, values in zip(groups, means, strict=True):
             axes.plot(values, lw=1, label=group)
-        if over_all is None:
-            axes.axhline(0, lw=1.4, color='black', ls='--', label='all')
-            _finish(axes, name)
-        else:
-            axes.plot(over_all, lw=1.4, color='black', ls='--', label='all')
-            _finish(axes, name, np.vstack([means, over_all]))
+        axes.plot(
+            np.zeros(means.shape[1]) if over_all is None else over_all, lw=1.4, color='black', ls='--', label='all'
+        )
+        _finish(axes, name, None if over_all is None else np.vstack([means, over_all]))
     figure.legend(*panels[0].get_legend_handles_labels(), loc='outside lower center', ncols=8, fontsize=9)
     return figure
 

@@ -19,37 +19,26 @@ from ..complexity import parameters_of
 
 @dataclass(frozen=True)
 class Gate:
-    """An attention layer that multiplies, in a model.
+    """An attention layer that multiplies, in a model."""
 
-    Attributes:
-        name: of the unit that it stands in (``'backbone.layer1.0'``); of the layer itself where it is
-            a plugin outside a host.
-        layer: the layer.
-        channels: C of the map that is rescaled.
-        host: name of the host in the model; empty for a plugin.
-        site: where the layer stands in the host; ``None`` for a plugin.
-    """
-
+    #: Of the unit that it stands in (``'backbone.layer1.0'``), or of the layer itself where it is a plugin.
     name: str
     layer: nn.Module
+    #: C of the map that is rescaled.
     channels: int
+    #: Name of the host in the model, and where the layer stands in it; a plugin has neither.
     host: str = ''
     site: Site | None = None
 
     @property
     def parameters(self) -> int:
-        """The number of parameters of the layer."""
         return parameters_of(self.layer)
 
 
 def find_gates(model: nn.Module) -> list[Gate]:
-    """The attention layers of a model that have a gate, from input to output.
+    """The attention layers of a model, compiled or wrapped as it may be, that have a gate, from input to output.
 
     Layers that do not multiply the map (``ContextBlock`` adds to it) are left out, with a warning.
-
-    Args:
-        model: with backbones of se_mm, or with se_mm's layers as plugins; compiled or wrapped for
-            data-parallel training as it may be.
 
     Raises:
         SeMmError: if there is none, or a backbone is deployed.
@@ -77,7 +66,9 @@ def find_gates(model: nn.Module) -> list[Gate]:
             layers.append(Gate(name, layer, layer.in_channels))
             seen.update(layer.modules())
     gates = [layer for layer in layers if has_gate(layer.layer)]
-    without = [f'{layer.name} ({_attention_of(layer.layer)})' for layer in layers if not has_gate(layer.layer)]
+    left_out = [layer for layer in layers if not has_gate(layer.layer)]
+    kinds = (layer.layer.layer if isinstance(layer.layer, Blend) else layer.layer for layer in left_out)
+    without = [f'{layer.name} ({type(kind).__name__})' for layer, kind in zip(left_out, kinds, strict=True)]
     if not gates:
         raise SeMmError(f'the model has no gates to analyse; {_why_none(model, without)}')
     if without:
@@ -93,8 +84,7 @@ def has_gate(layer: nn.Module) -> bool:
         >>> has_gate(SELayer(16)), has_gate(ContextBlock(16)), has_gate(Blend(SELayer(16)))
         (True, False, True)
     """
-    if isinstance(layer, Blend):
-        return has_gate(layer.layer)
+    layer = layer.layer if isinstance(layer, Blend) else layer
     return isinstance(layer, Attention) and type(layer).gate is not Attention.gate
 
 
@@ -103,10 +93,6 @@ def short_names(gates: Sequence[Gate]) -> dict[str, str]:
     hosts = {gate.host for gate in gates}
     prefix = f'{hosts.pop()}.' if len(hosts) == 1 else ''
     return {gate.name: gate.name.removeprefix(prefix) for gate in gates}
-
-
-def _attention_of(layer: nn.Module) -> str:
-    return type(layer.layer if isinstance(layer, Blend) else layer).__name__
 
 
 def _why_none(model: nn.Module, without: Sequence[str]) -> str:

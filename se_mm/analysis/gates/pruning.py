@@ -29,25 +29,20 @@ from ...weights.files import read_checkpoint
 from .find import Gate
 from .record import run_backbone
 from .removal import replaced
-from .study import Study
+from .study import Metric, Study
 
 
 @dataclass(frozen=True)
 class Step:
-    """A gate that was tried.
-
-    Attributes:
-        gate: the name.
-        parameters: of its layer.
-        alone: what the metric loses where this gate alone is frozen, as a share.
-        together: what it loses where those that were kept before are frozen too; ``None``: not tried.
-        frozen: whether it is kept frozen.
-    """
+    """A gate that was tried: what the metric loses, as a share."""
 
     gate: str
     parameters: int
+    #: Where this gate alone is frozen.
     alone: float
+    #: Where those that were kept before are frozen too; ``None``: not tried.
     together: float | None
+    #: Whether it is kept frozen.
     frozen: bool
 
 
@@ -62,7 +57,7 @@ def choose_frozen(
     Args:
         gates: that can be folded.
         means: of :func:`~.removal.mean_gates`.
-        loss: what the metric loses with the model as it is at the moment, as a share.
+        loss: measures what the metric loses with the model as it is at the moment, as a share.
         budget: the largest loss.
 
     Returns:
@@ -90,20 +85,9 @@ def choose_frozen(
 
 
 def freeze_within(
-    study: Study,
-    gates: Sequence[Gate],
-    means: Mapping[str, Tensor],
-    budget: float,
-    tested: tuple[Callable[[Any], float], str, float],
+    study: Study, gates: Sequence[Gate], means: Mapping[str, Tensor], budget: float, tested: Metric
 ) -> tuple[list[Gate], list[Step]]:
-    """:func:`choose_frozen` by the metric on the validation set.
-
-    Args:
-        study: of the model.
-        gates: that can be folded.
-        means: of :func:`~.removal.mean_gates`.
-        budget: the largest loss, as a share.
-        tested: what :meth:`~.study.Study.metric` gives for the test set.
+    """:func:`choose_frozen` by the metric on the validation set, which the test set's stands for where they are one.
 
     Raises:
         SeMmError: if each gate alone loses more.
@@ -125,12 +109,7 @@ def freeze_within(
 def gates_named(
     gates: Sequence[Gate], stages: Sequence[int] | None = None, blocks: Sequence[str] | None = None
 ) -> list[Gate]:
-    """The gates of some stages, or of some units; all of them where neither is given.
-
-    Args:
-        gates: of :func:`~.find.find_gates`.
-        stages: indices from 0, as in ``attention_stages``.
-        blocks: names of units, with or without the host's before them (``'layer4.0'``).
+    """The gates of some stages (from 0), or of units by name (``'layer4.0'``); all of them where neither is given.
 
     Raises:
         SeMmError: if a stage or a unit has no gate.
@@ -157,16 +136,17 @@ def gates_named(
 
 
 def foldable(gates: Sequence[Gate], some_may_stay: bool = False) -> list[Gate]:
-    """The gates whose means can become part of the weights beside them.
-
-    Args:
-        gates: that were chosen.
-        some_may_stay: whether those that cannot are left out, with a line for the user.
+    """The gates whose means can become part of the weights beside them; a line for the user says which stay.
 
     Raises:
         SeMmError: if one cannot and none may stay, or none can.
     """
-    reasons = {gate.name: _obstacle(gate) for gate in gates if _obstacle(gate)}
+    reasons = {}
+    for gate in gates:
+        if gate.site is None:
+            reasons[gate.name] = 'it is a plugin, which no argument of a backbone leaves out'
+        elif not gate.site.compensation:
+            reasons[gate.name] = gate.site.obstacle or 'there are no weights that a constant could go into'
     found = [gate for gate in gates if gate.name not in reasons]
     if reasons:
         text = f'{len(reasons)} gates cannot be folded ({listed(list(reasons), 3)}): {next(iter(reasons.values()))}'
@@ -176,23 +156,8 @@ def foldable(gates: Sequence[Gate], some_may_stay: bool = False) -> list[Gate]:
     return found
 
 
-def _obstacle(gate: Gate) -> str:
-    if gate.site is None:
-        return 'it is a plugin, which no argument of a backbone leaves out'
-    return '' if gate.site.compensation else gate.site.obstacle or 'there are no weights that a constant could go into'
-
-
 def fold_mean(site: Site, mean: Tensor, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of a host with a constant gate in them: ``s * (a x + b) = (s a) x + s b``.
-
-    Args:
-        site: where the gate stands.
-        mean: s, (C,).
-        weights: of the host.
-
-    Returns:
-        Those that change, see :attr:`~se_mm.models.hosts.sites.Site.compensation`.
-    """
+    """The weights of a host that change with a constant gate s, (C,), in them: ``s * (a x + b) = (s a) x + s b``."""
     changed: dict[str, Tensor] = {}
     for part in site.compensation:
         value = changed.get(part.name, weights[part.name])
@@ -201,13 +166,7 @@ def fold_mean(site: Site, mean: Tensor, weights: Mapping[str, Tensor]) -> dict[s
 
 
 def folded_state(model: nn.Module, frozen: Iterable[Gate], means: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A model's state dict without some gates, their means folded into what stands beside them.
-
-    Args:
-        model: is not changed.
-        frozen: gates in its hosts.
-        means: s by the name of the gate, (C,).
-    """
+    """A model's state dict without some gates, their means folded into what stands beside them."""
     state = model.state_dict()  # torch keeps the version and style of the network as an attribute of it
     for gate in frozen:
         prefix = f'{gate.host}.' if gate.host else ''
@@ -244,17 +203,7 @@ def blocks_left(host: AttentionHost, frozen: Iterable[Gate]) -> list[list[int] |
 
 @torch.no_grad()
 def write_pruned(study: Study, frozen: Sequence[Gate], means: Mapping[str, Tensor], batch: Any, out: Path) -> nn.Module:
-    """Writes the network without some gates as ``pruned.pth`` and ``pruned.py``.
-
-    Args:
-        study: of the network with all of them.
-        frozen: of its gates.
-        means: of :func:`~.removal.mean_gates`.
-        batch: on which both networks are compared.
-        out: a folder.
-
-    Returns:
-        The network, in evaluation.
+    """Writes the network without some gates as ``pruned.pth`` and ``pruned.py``, and returns it, in evaluation.
 
     Raises:
         SeMmError: if the config does not name a host, or the network is not the one with frozen gates: a negative

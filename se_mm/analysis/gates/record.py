@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,30 +19,17 @@ from .samples import SIZES, Pictures
 
 
 def channel_gate(layer: nn.Module, u: Tensor) -> Tensor:
-    """The gate of each channel for a map, (N, C), float32: the mean over positions where it differs between them.
-
-    Args:
-        layer: one that :func:`~.find.has_gate`.
-        u: its input, (N, C, H, W).
-    """
+    """The gate of each channel, (N, C), float32, for a map u, (N, C, H, W): the mean where positions differ in it."""
     gate = layer.gate(u).detach()
     return gate.float().mean((2, 3)).expand(u.shape[0], u.shape[1])
 
 
 @torch.no_grad()
 def gates_on(model: nn.Module, batches: Iterable[Any], gates: Sequence[Gate]) -> Iterator[dict[str, Tensor]]:
-    """The gates on each batch of pictures.
+    """The gates on each batch of N pictures of the model's data loader, (N, C) float32 by the name of the gate.
 
     Only the backbone (and the neck behind it) runs, in inference. A layer that is called several times
     for a picture gives the mean of its calls.
-
-    Args:
-        model: a detector of mmdet or a classifier of mmpretrain.
-        batches: as the data loader of its config gives them.
-        gates: of :func:`~.find.find_gates`.
-
-    Yields:
-        (N, C) float32 by the name of the gate, for the N pictures of the batch.
 
     Raises:
         SeMmError: if a layer is not called, as in the last stages of a backbone that are not used.
@@ -50,14 +38,11 @@ def gates_on(model: nn.Module, batches: Iterable[Any], gates: Sequence[Gate]) ->
     model.eval()
     for batch in batches:
         calls: dict[str, list[Tensor]] = {gate.name: [] for gate in gates}
-        # A hook on the layer also keeps its unit from taking a fused form in which the layer is not called.
-        handles = [gate.layer.register_forward_pre_hook(partial(_record, calls[gate.name])) for gate in gates]
-        try:
-            with eager(model):
-                run_backbone(model, batch)
-        finally:
-            for handle in handles:
-                handle.remove()
+        with eager(model), ExitStack() as hooks:
+            for gate in gates:  # a hook also keeps a unit from taking a fused form in which the layer is not called
+                handle = gate.layer.register_forward_pre_hook(partial(_record, calls[gate.name]))
+                hooks.callback(handle.remove)
+            run_backbone(model, batch)
         idle = [name for name, values in calls.items() if not values]
         if idle:
             raise SeMmError(f'these layers take no part in the model, and have no gates to analyse: {listed(idle)}')
@@ -76,18 +61,7 @@ def run_backbone(model: nn.Module, batch: Any) -> Any:
 def record_gates(
     model: nn.Module, batches: Iterable[Any], gates: Sequence[Gate], count: int, folder: Path
 ) -> dict[str, np.ndarray]:
-    """The gates on all pictures of a data set, in files: memory does not grow with the pictures.
-
-    Args:
-        model: as for :func:`gates_on`.
-        batches: as for :func:`gates_on`.
-        gates: of :func:`~.find.find_gates`.
-        count: of the pictures.
-        folder: for the files; the arrays are read from there as they are used.
-
-    Returns:
-        (pictures, C) float32 by the name of the gate.
-    """
+    """The gates on so many pictures, (pictures, C) float32 by name, in files of a folder: memory does not grow."""
     arrays = {
         gate.name: np.lib.format.open_memmap(folder / f'{i}.npy', 'w+', np.float32, (count, gate.channels))
         for i, gate in enumerate(gates)
@@ -102,13 +76,7 @@ def record_gates(
 
 
 def save_gates(values: Mapping[str, np.ndarray], pictures: Pictures, path: Path) -> Path:
-    """Writes an archive that ``numpy.load`` reads array by array.
-
-    Args:
-        values: of :func:`record_gates`.
-        pictures: their files, classes and sizes of boxes are saved beside the gates.
-        path: ``*.npz``.
-    """
+    """Writes the gates and what is known of the pictures as an ``.npz``, which ``numpy.load`` reads array by array."""
     arrays = {f'gates/{name}': array for name, array in values.items()}
     arrays |= dict(files=pictures.files, class_names=pictures.class_names, classes=pictures.classes)
     if pictures.sizes is not None:

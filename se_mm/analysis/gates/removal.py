@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -31,11 +31,6 @@ class Removal:
 def mean_gates(model: nn.Module, batches: Iterable[Any], gates: Sequence[Gate]) -> dict[str, Tensor]:
     """The mean of each channel's gate over pictures, (C,) float64 on the CPU, by the name of the gate.
 
-    Args:
-        model: as for :func:`~.record.gates_on`.
-        batches: of the calibration set.
-        gates: of :func:`~.find.find_gates`.
-
     Raises:
         SeMmError: if there is no batch.
     """
@@ -58,15 +53,11 @@ def replaced(gates: Iterable[Gate], means: Mapping[str, Tensor] | None) -> Itera
         gates: that are replaced.
         means: by the name of the gate s for each channel, (C,); ``None``: 1, the layers do nothing.
     """
-    handles = []
-    for gate in gates:
-        hook = partial(_multiply, None if means is None else means[gate.name])
-        handles.append(gate.layer.register_forward_hook(hook))
-    try:
+    with ExitStack() as hooks:
+        for gate in gates:
+            hook = partial(_multiply, None if means is None else means[gate.name])
+            hooks.callback(gate.layer.register_forward_hook(hook).remove)
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _multiply(s: Tensor | None, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
@@ -75,13 +66,7 @@ def _multiply(s: Tensor | None, layer: nn.Module, inputs: tuple[Tensor, ...], ou
 
 
 def study_removal(gates: Sequence[Gate], means: Mapping[str, Tensor], metric: Callable[[], float]) -> list[Removal]:
-    """The metric without the gates of each unit, of each stage, and without all.
-
-    Args:
-        gates: of :func:`~.find.find_gates`.
-        means: of :func:`mean_gates`.
-        metric: evaluates the model.
-    """
+    """The metric, which is measured anew, without the gates of each unit, of each stage, and without all."""
     found = []
     for what, members in tqdm(removal_groups(gates).items(), 'removal', disable=None):
         with replaced(members, None):

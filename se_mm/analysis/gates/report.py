@@ -60,15 +60,8 @@ def write_report(
 ) -> None:
     """Prints the tables, and writes ``gates.json`` and ``report.html``.
 
-    Args:
-        study: of the model.
-        pictures: that were analysed.
-        notes: what the reader should know of them.
-        found: the statistics by the name of the gate.
-        figures: heading and PNG of each.
-        removal: of :func:`~.removal.study_removal`, with the untouched network first; empty: none was made.
-        about_removal: the metric and the calibration set of that study.
-        out: a folder.
+    The rows of ``removal``, with the untouched network first, are about a metric and a calibration set, which
+    ``about_removal`` names; there are none where it was not studied.
     """
     gates, names = study.gates, short_names(study.gates)
     kinds = ', '.join(sorted({type(gate.layer).__name__ for gate in gates}))
@@ -94,7 +87,10 @@ def write_report(
     content = {
         'checkpoint': str(study.checkpoint),
         'pictures': len(pictures),
-        'blocks': {gate.name: _numbers(gate, found[gate.name]) for gate in gates},
+        'blocks': {
+            gate.name: {'channels': gate.channels, 'parameters': gate.parameters, **_numbers(found[gate.name])}
+            for gate in gates
+        },
         'removal': {'about': about_removal, 'groups': [dataclasses.asdict(entry) for entry in removal]},
     }
     write_atomic(out / 'gates.json', json.dumps(content, indent=1))
@@ -127,10 +123,9 @@ def _removal_table(removal: Sequence[Removal], names: Mapping[str, str]) -> tupl
     return ['without the gates of', 'parameters', 's := 1', 's := mean'], rows
 
 
-def _numbers(gate: Gate, entry: GateStatistics) -> dict[str, float | None]:
+def _numbers(entry: GateStatistics) -> dict[str, float | None]:
     values = {name: getattr(entry, name) for name in COLUMNS}
-    known = {name: None if value is None or math.isnan(value) else value for name, value in values.items()}
-    return {'channels': gate.channels, 'parameters': gate.parameters, **known}
+    return {name: None if value is None or math.isnan(value) else value for name, value in values.items()}
 
 
 def _paragraph(text: str) -> str:
@@ -138,8 +133,8 @@ def _paragraph(text: str) -> str:
 
 
 def _html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [''.join(f'<th>{html.escape(cell)}</th>' for cell in header)]
-    lines += [''.join(f'<td>{html.escape(cell)}</td>' for cell in row) for row in rows]
+    tagged = [(header, 'th'), *((row, 'td') for row in rows)]
+    lines = [''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in row) for row, tag in tagged]
     return f'<table>\n{"".join(f"<tr>{line}</tr>" for line in lines)}\n</table>'
 
 
@@ -151,16 +146,7 @@ def report_pruning(
     numbers: Mapping[str, tuple[float, float]],
     out: Path,
 ) -> None:
-    """Prints what was pruned, and writes ``pruning.json``.
-
-    Args:
-        gates: of the whole network.
-        frozen: those that are gone.
-        source: of the mean gates.
-        steps: what was tried; empty where the gates were named.
-        numbers: before and after, by what was measured.
-        out: a folder.
-    """
+    """Prints which gates are frozen, what was tried, and the numbers before and after; writes ``pruning.json``."""
     names = short_names(gates)
     print(f'frozen at the mean over {source}, and folded: {", ".join(names[gate.name] for gate in frozen)}')
     if steps:

@@ -17,20 +17,16 @@ _AREAS = (32**2, 96**2)
 
 @dataclass(frozen=True)
 class Pictures:
-    """Pictures of a data set and what is annotated in them.
+    """N pictures of a data set and what is annotated in them."""
 
-    Attributes:
-        indices: in the data set, (N,).
-        files: their names.
-        class_names: of the K classes.
-        classes: (N, K) bool: the class of each picture, or which classes it has boxes of.
-        sizes: (N, 3) bool, which of :data:`SIZES` its boxes have; ``None`` for a classifier.
-    """
-
+    #: In the data set, (N,).
     indices: np.ndarray
     files: list[str]
+    #: Of the K classes.
     class_names: list[str]
+    #: (N, K) bool: the class of each picture, or which classes it has boxes of.
     classes: np.ndarray
+    #: (N, 3) bool, which of :data:`SIZES` its boxes have; ``None`` for a classifier.
     sizes: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -38,10 +34,7 @@ class Pictures:
 
 
 def pictures_of(dataset: Any) -> Pictures:
-    """All pictures of a data set, from its annotations; no picture is read.
-
-    Args:
-        dataset: of mmdet or mmpretrain, with ``metainfo['classes']``.
+    """All pictures of a data set of mmdet or mmpretrain, from its annotations; no picture is read.
 
     Raises:
         SeMmError: if it is empty, has no classes, or its pictures have no labels.
@@ -75,11 +68,6 @@ def pictures_of(dataset: Any) -> Pictures:
 
 def choose_pictures(pictures: Pictures, per_class: int, seed: int) -> tuple[Pictures, list[str]]:
     """So many pictures of each class, at random; a picture with several classes counts for each of them.
-
-    Args:
-        pictures: of :func:`pictures_of`.
-        per_class: how many, 1 or more.
-        seed: of the choice.
 
     Returns:
         The pictures, in the order of the data set, and what the user should know of them.

@@ -16,40 +16,30 @@ BINS = 50
 
 @dataclass(frozen=True)
 class GateStatistics:
-    """The gates of one block over a set of pictures.
-
-    With s(i, c) the gate of channel c for picture i:
-
-    Attributes:
-        mean: of s.
-        spread: standard deviation over the pictures, averaged over the channels.
-        open: share of s above 0.9.
-        closed: share of s below 0.1.
-        class_share: share of the variance over pictures that the classes explain, see
-            :func:`explained_share`, averaged over the channels that vary.
-        selectivity: class selectivity index, see :func:`class_selectivity`, averaged over the channels.
-        distance: mean of ``|s(i, c) - mean of channel c|``: what is lost where the gate is frozen at its mean.
-        size_share: as ``class_share``, for the sizes of the boxes; ``None`` for a classifier.
-        class_means: (K, C), over the pictures of each class.
-        class_spreads: (K, C), standard deviations over the same.
-        channel_means: (C,), over all pictures.
-        size_means: (S, C); ``None`` for a classifier.
-        histogram: counts of s in bins of equal width, between 0 and 1 or wider.
-        edges: of the bins.
-    """
+    """The gates s(i, c) of one block, of channel c for picture i."""
 
     mean: float
+    #: Standard deviation over the pictures, averaged over the channels.
     spread: float
+    #: Shares of s above 0.9 and below 0.1.
     open: float
     closed: float
+    #: :func:`explained_share` of the classes, averaged over the channels that vary.
     class_share: float
+    #: :func:`class_selectivity`, averaged over the channels.
     selectivity: float
+    #: Mean of ``|s(i, c) - mean of channel c|``: what is lost where the gate is frozen at its mean.
     distance: float
+    #: As ``class_share``, for the sizes of the boxes; ``None`` for a classifier.
     size_share: float | None
+    #: (K, C): means and standard deviations over the pictures of each class.
     class_means: np.ndarray
     class_spreads: np.ndarray
+    #: (C,), over all pictures.
     channel_means: np.ndarray
+    #: (S, C); ``None`` for a classifier.
     size_means: np.ndarray | None
+    #: Counts of s in bins of equal width, between 0 and 1 or wider, and their edges.
     histogram: np.ndarray
     edges: np.ndarray
 
@@ -99,15 +89,7 @@ def gate_statistics(values: np.ndarray, classes: np.ndarray, sizes: np.ndarray |
 
 
 def group_moments(values: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation over the pictures of each group; NaN for a group without pictures.
-
-    Args:
-        values: (N, C).
-        groups: (N, K) bool; a picture may be in several.
-
-    Returns:
-        (K, C) each.
-    """
+    """Mean and standard deviation, (K, C) each, of values, (N, C), in each group, (N, K) bool; NaN in an empty one."""
     means = np.full((groups.shape[1], values.shape[1]), np.nan)
     spreads = means.copy()
     for group, members in enumerate(groups.T):

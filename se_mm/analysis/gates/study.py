@@ -28,15 +28,12 @@ from .removal import mean_gates
 #: Batches are kept in memory between evaluations while their pictures are smaller than this, in bytes.
 KEPT_BYTES = 1 << 30
 
+#: What evaluates a model, the name of the metric that it gives, and the metric of the model as it was trained.
+Metric = tuple[Callable[[Any], float], str, float]
+
 
 class Study:
-    """A model with its weights, its gates, and loaders of its data.
-
-    Args:
-        cfg: that the checkpoint was trained with; it is not changed.
-        checkpoint: a file that a training wrote.
-        work_dir: for the log.
-        splits: the splits that are read and have to be there, of ``'val'`` and ``'test'``.
+    """A model with its weights, its gates, and loaders of its data; of these the ``splits`` have to be there.
 
     Raises:
         SeMmError: if the data or the checkpoint do not fit the config, or the model has no gates.
@@ -55,15 +52,12 @@ class Study:
         self.model.eval()
         self.gates = find_gates(self.model)
 
-    def loader(self, split: str) -> DataLoader:
-        """The loader of ``'val'`` or ``'test'`` as the config describes it."""
-        config = self.cfg.get(f'{split}_dataloader')
+    def loader(self, split: str, config: ConfigDict | None = None) -> DataLoader:
+        """The loader of ``'val'`` or ``'test'`` as the config describes it, or another config of a loader."""
+        config = config or self.cfg.get(f'{split}_dataloader')
         if not config:
             raise SeMmError(f'the config has no {split}_dataloader to analyse the model on')
-        return self._built(config)
-
-    def _built(self, loader: ConfigDict) -> DataLoader:
-        guarded = Config(dict(test_dataloader=copy.deepcopy(loader), work_dir=self.cfg.work_dir))
+        guarded = Config(dict(test_dataloader=copy.deepcopy(config), work_dir=self.cfg.work_dir))
         switches.guard_data(guarded)
         return self.runner.build_dataloader(guarded.test_dataloader)
 
@@ -78,14 +72,10 @@ class Study:
         return tqdm(part, bar, unit='batch', disable=None)
 
     def mean_gates(self, count: int, seed: int) -> tuple[dict[str, Tensor], str]:
-        """The mean of each gate over a calibration set: training pictures through the test pipeline, else the test set.
-
-        Args:
-            count: at most so many pictures.
-            seed: of their choice.
+        """The mean of each gate over training pictures through the test pipeline, else over test pictures.
 
         Returns:
-            The means (C,) by the name of the gate, and what the calibration set was, in words.
+            The means (C,) by the name of the gate, and over what they are, in words.
         """
         if count < 1:
             raise SeMmError(f'--calibration is {count}; expected the number of pictures for the mean gates, 1 or more')
@@ -105,18 +95,13 @@ class Study:
         loader.dataset = copy.deepcopy(trained_on)
         loader.dataset.update(pipeline=tested_on.pipeline, test_mode=True)
         try:
-            built = self._built(loader)
+            built = self.loader('train', loader)
         except (OSError, SeMmError):  # a machine that has the test set alone
             return None
         return built if len(built.dataset) else None
 
-    def metric(self, split: str, wanted: str | None) -> tuple[Callable[[Any], float], str, float]:
-        """A function that evaluates a model on a split, the name of the metric that it gives, and its value now.
-
-        Args:
-            split: ``'val'`` or ``'test'``.
-            wanted: the name of a metric; ``None``: mAP or top-1.
-        """
+    def metric(self, split: str, wanted: str | None) -> Metric:
+        """A metric of a split; ``None``: mAP or top-1."""
         loader = self.loader(split)
         config = copy.deepcopy(self.cfg.get(f'{split}_evaluator'))
         if not config:
