@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from pytorchcv.models.preresnet_cifar import preresnet20_cifar10, preresnet110_cifar10, preresnet164bn_cifar10
+from pytorchcv.models.preresnet_cifar import preresnet20_cifar10, preresnet164bn_cifar10
 from pytorchcv.models.resnext import ResNeXtBottleneck
 from pytorchcv.models.shakeshakeresnet_cifar import ShakeShakeShortcut
 from pytorchcv.models.wrn_cifar import get_wrn_cifar
@@ -13,14 +13,13 @@ from timm.layers import SEModule
 from torch import nn
 from torch.nn import functional
 
-from se_mm import SeMmError, SETwin
+from se_mm import SETwin
 from se_mm.models import backbones
 from se_mm.models.backbones.shake_resnet import ShiftedShortcut, shake
 
 PREACT = {
-    'PreResNet-20': ('PreActResNetCIFAR', dict(depth=20), lambda: preresnet20_cifar10()),
-    'PreResNet-110': ('PreActResNetCIFAR', dict(depth=110), lambda: preresnet110_cifar10()),
-    'PreResNet-164': ('PreActResNetCIFAR', dict(depth=164, bottleneck=True), lambda: preresnet164bn_cifar10()),
+    'PreResNet-20': ('PreActResNetCIFAR', dict(depth=20), preresnet20_cifar10),
+    'PreResNet-164': ('PreActResNetCIFAR', dict(depth=164, bottleneck=True), preresnet164bn_cifar10),
     'WRN-16-8': ('WideResNetCIFAR', dict(depth=16), lambda: get_wrn_cifar(num_classes=10, blocks=16, width_factor=8)),
 }
 SMALL = {
@@ -69,7 +68,7 @@ def test_preactivation_networks_are_those_of_pytorchcv(name, with_se):
 
 #: Parameters with the classifier (10 classes, 100 for the last), and what SE adds.
 COUNTS = {
-    'PreResNet-110': (PREACT['PreResNet-110'], 64, 1_730_522, 14_238, {}),
+    'PreResNet-110': (('PreActResNetCIFAR', dict(depth=110)), 64, 1_730_522, 14_238, {}),
     'PreResNet-164': (PREACT['PreResNet-164'], 256, 1_703_258, 202_104, {}),
     'WRN-16-8': (PREACT['WRN-16-8'], 512, 10_961_370, 87_920, {}),
     'Shake-26': (('ShakeResNetCIFAR', {}), 384, 26_192_922, 199_248, {}),
@@ -110,20 +109,7 @@ def test_a_twin_starts_as_the_plain_network_bit_for_bit(name, training, tmp_path
     assert all(site.parent.se.fc2.bias.grad.abs().sum() > 0 for site in twin.attention_sites())
 
 
-@pytest.mark.parametrize('name', SMALL)
-def test_an_identity_start_from_nothing_doubles_what_precedes_the_gate(name):
-    host, arguments = SMALL[name]
-    twin = SETwin(f'se_mm.{host}', **arguments, se_init='identity')
-    twin.init_weights()
-    doubled = {part.name for site in twin.attention_sites() for part in site.compensation}
-    state = {key: value / 2 if key in doubled else value for key, value in twin.state_dict().items()}
-    source = plain(host, **arguments)
-    source.load_state_dict({key: value for key, value in state.items() if '.se.' not in key})
-    x = torch.rand(2, 3, 32, 32)
-    assert torch.equal(*(network.eval()(x)[0] for network in (source, twin)))
-
-
-@pytest.mark.parametrize('name', SMALL)
+@pytest.mark.parametrize('name', ['PreResNet', 'Shake'])
 def test_other_layers_and_stages(name):
     host, arguments = SMALL[name]
     twin = SETwin(f'se_mm.{host}', **arguments, attention=dict(type='se_mm.ECALayer'), attention_stages=(2,))
@@ -131,17 +117,6 @@ def test_other_layers_and_stages(name):
     assert all(type(site.parent.se).__name__ == 'ECALayer' for site in twin.attention_sites())
     [features] = twin(torch.rand(2, 3, 32, 32))
     assert features.shape[2:] == (8, 8)
-
-
-def test_a_deployed_network_gives_the_same():
-    for name in SMALL:
-        host, arguments = SMALL[name]
-        twin = randomize(SETwin(f'se_mm.{host}', **arguments)).eval()
-        x = torch.rand(2, 3, 32, 32)
-        with torch.no_grad():
-            [before] = twin(x)
-            [after] = twin.deploy()(x)
-        torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-4 * before.abs().max().item())
 
 
 def test_a_shake_is_uniform_for_each_picture_and_its_gradient_is_drawn_anew():
@@ -163,16 +138,11 @@ def test_a_shake_is_uniform_for_each_picture_and_its_gradient_is_drawn_anew():
     assert abs(torch.corrcoef(torch.stack([alpha, beta]))[0, 1]) < 5 / n**0.5
 
 
-def test_shake_even_divides_the_gradient_evenly():
+def test_shake_even_divides_the_gradient_evenly_and_inference_takes_the_mean():
     a, b = (torch.rand(8, 3, 2, 2, requires_grad=True) for _ in range(2))
     shake(a, b, training=True, backward='even').sum().backward()
-    assert torch.equal(a.grad, torch.full_like(a, 0.5))
-    assert torch.equal(b.grad, torch.full_like(b, 0.5))
-
-
-def test_inference_takes_the_mean():
-    a, b = torch.rand(2, 3, 2, 2), torch.rand(2, 3, 2, 2)
-    torch.testing.assert_close(shake(a, b, training=False), torch.stack([a, b]).mean(0))
+    assert all(torch.equal(x.grad, torch.full_like(x, 0.5)) for x in (a, b))
+    torch.testing.assert_close(shake(a, b, training=False), (a + b) / 2)
 
 
 @pytest.mark.parametrize('stride', [1, 2])
@@ -227,28 +197,3 @@ def test_a_unit_of_shake_even_has_two_bottlenecks_of_resnext(stage):
     conv, norm = unit.downsample
     expected = functional.relu(mixed + norm(functional.conv2d(x, conv.weight, stride=stride)))
     assert (unit(x) - expected).abs().max() <= 1e-9 * expected.abs().max()
-
-
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        (dict(host='se_mm.PreActResNetCIFAR', depth=21), r'no depth 21: it is 6n \+ 2'),
-        (dict(host='se_mm.PreActResNetCIFAR', depth=110, bottleneck=True, out_indices=(3,)), 'out_indices'),
-        (dict(host='se_mm.WideResNetCIFAR', depth=20), r'no depth 20: it is 6n \+ 4'),
-        (dict(host='se_mm.ShakeResNetCIFAR', backward='keep'), 'backward must be one of shake, even'),
-        (dict(host='se_mm.PreActResNetCIFAR', depth=20, attention_position='sum'), 'has no attention_position'),
-        (dict(host='se_mm.PreActResNetCIFAR', depth=20, frozen_stages=4), 'frozen_stages of'),
-    ],
-)
-def test_what_does_not_exist_is_refused(arguments, message):
-    with pytest.raises(SeMmError, match=message):
-        SETwin(**arguments)
-
-
-def test_frozen_stages_and_norms_stay():
-    twin = SETwin('se_mm.PreActResNetCIFAR', depth=20, frozen_stages=1, norm_eval=True)
-    twin.train()
-    assert not any(parameter.requires_grad for parameter in twin.layer1.parameters())
-    assert not any(module.training for module in twin.modules() if isinstance(module, nn.BatchNorm2d))
-    assert all(parameter.requires_grad for parameter in twin.layer2.parameters())
-    assert twin.eval() is twin

@@ -11,6 +11,7 @@ import torch
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS
 from support.helpers import REPOSITORY, randomize
+from test_twin import TRIDENT
 from torch import nn
 
 from se_mm import SeMmError, SETwin
@@ -27,13 +28,18 @@ SHORT = {
     'Inception-ResNet-v2': dict(host='timm.inception_resnet_v2'),
     'MobileNet': dict(host='timm.mobilenetv1_100'),
     'ShuffleNet': dict(host='mmpretrain.ShuffleNetV1'),
+    'PreResNet': dict(host='se_mm.PreActResNetCIFAR', depth=20),
 }
-every_host = pytest.mark.parametrize('name', SHORT)
+OWN_FORWARD = {
+    'Res2Net': dict(host='mmdet.Res2Net', depth=50),
+    'TridentNet': dict(host='mmdet.TridentResNet', **TRIDENT),
+    'ResNeSt': dict(host='mmpretrain.ResNeSt', depth=50),
+}
 DETECTORS = ('vgg16_bn', 'bninception', 'inception_v3', 'inception_resnet_v2', 'mobilenet_v1', 'shufflenet_v1')
 
 
 def short(name: str, **arguments) -> nn.Module:
-    return randomize(SETwin(**copy.deepcopy(SHORT[name]), **{'out_indices': (2,), **arguments})).eval()
+    return randomize(SETwin(**copy.deepcopy({'out_indices': (2,), **(SHORT | OWN_FORWARD)[name], **arguments}))).eval()
 
 
 def image(height: int = 96, width: int = 128) -> torch.Tensor:
@@ -75,21 +81,22 @@ def test_same_padding_is_the_padding_of_each_window():
     torch.testing.assert_close(ours, seen[0], rtol=1e-9, atol=1e-9 * seen[0].abs().max().item())
 
 
-@pytest.mark.parametrize('size', [(64, 96), (65, 97), (91, 51), (224, 224)])
-def test_bninception_takes_any_size(size):
-    with torch.no_grad():
-        features = short('BN-Inception', out_indices=(0, 1, 2, 3, 4))(image(*size))
-    assert [feature.shape[1] for feature in features] == [64, 192, 320, 608, 1024]
-    assert all(feature.isfinite().all() for feature in features)
+@torch.no_grad()
+def test_bninception_takes_any_size():
+    network = short('BN-Inception', out_indices=(0, 1, 2, 3, 4))
+    for size in ((65, 97), (91, 51)):
+        features = network(image(*size))
+        assert [feature.shape[1] for feature in features] == [64, 192, 320, 608, 1024]
+        assert all(feature.isfinite().all() for feature in features)
 
 
-@every_host
+@pytest.mark.parametrize('name', [*SHORT, 'Res2Net'])
 def test_frozen_stages_freeze_their_gates_and_norms_keep_their_statistics(name):
     network = short(name, frozen_stages=2, norm_eval=True, **({'out_indices': (3,)} if 'Inc' in name else {}))
     network.train()
     assert all(not module.training for module in network.modules() if isinstance(module, nn.BatchNorm2d))
     gates = {site.stage: [p.requires_grad for p in site.parent.se.parameters()] for site in network.attention_sites()}
-    last = 2 if name in ('VGG', 'ShuffleNet') else 3  # mmpretrain counts stages, the others feature maps
+    last = 2 if name in ('VGG', 'ShuffleNet', 'PreResNet', 'Res2Net') else 3  # these count stages, the others maps
     assert all(any(learns) is (stage >= last) for stage, learns in gates.items())
     before = copy.deepcopy(network.state_dict())
     network(image())
@@ -109,7 +116,7 @@ def test_a_plain_network_is_frozen_before_it_trains_as_a_wrapper_for_several_pro
     assert all(parameter.requires_grad for parameter in open_ones.values())
 
 
-@every_host
+@pytest.mark.parametrize('name', SHORT | OWN_FORWARD)
 def test_a_copy_and_a_pickled_one_have_gates_of_their_own(name):
     network = short(name)
     file = io.BytesIO()
@@ -126,17 +133,7 @@ def test_a_copy_and_a_pickled_one_have_gates_of_their_own(name):
         assert torch.equal(network(image())[0], expected)
 
 
-@every_host
-def test_it_is_deployed(name):
-    network = short(name).double()
-    with torch.no_grad():
-        (expected,) = network(image().double())
-        (deployed,) = network.deploy()(image().double())
-    assert not [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    torch.testing.assert_close(deployed, expected, rtol=1e-9, atol=1e-9 * expected.abs().max().item())
-
-
-@pytest.mark.parametrize('name', ['VGG', 'BN-Inception', 'ShuffleNet'])
+@pytest.mark.parametrize('name', ['VGG', 'BN-Inception', 'ShuffleNet', *OWN_FORWARD])
 def test_converted_norms_keep_the_gates(name):
     network = short(name)
     converted = revert_sync_batchnorm(nn.SyncBatchNorm.convert_sync_batchnorm(copy.deepcopy(network))).eval()
@@ -148,31 +145,6 @@ def test_norms_of_timm_that_lost_their_activation_are_refused():
     network = nn.SyncBatchNorm.convert_sync_batchnorm(short('MobileNet'))
     with pytest.raises(SeMmError, match=r'bn1 has become a SyncBatchNorm, .*timm.layers.convert_sync_batchnorm'):
         network.train()
-
-
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        (dict(host='timm.resnet50'), 'of timm it takes inception_v3'),
-        (dict(host='timm.inception_v3', out_indices=(5,)), r'out_indices of inception_v3: 0 to 4, got \(5,\)'),
-        (dict(host='timm.inception_v3', aux_logits=True), 'leave aux_logits out'),
-        (dict(host='timm.mobilenetv1_100', frozen_stages=7), 'frozen_stages of mobilenetv1_100: -1 to 4'),
-        (dict(host='se_mm.BNInception', out_indices=()), 'out_indices of BNInception'),
-        (dict(host='se_mm.BNInception', out_indices=4), 'out_indices of BNInception must be a list'),
-        (dict(host='timm.inception_v3', out_indices=4), 'out_indices of inception_v3 must be a list'),
-        (dict(host='se_mm.PreActResNetCIFAR', depth=20, out_indices=2), 'must be a list'),
-        (dict(host='mmpretrain.VGG', depth=11, attention_position='pre'), "no attention_position 'pre'"),
-        (dict(host='mmpretrain.VGG', depth=11, stem_pool='caffe'), "has no stem_pool 'caffe'"),
-    ],
-)
-def test_mistakes_name_what_there_is(arguments, message):
-    with torch.device('meta'), pytest.raises(SeMmError, match=message):
-        SETwin(**arguments)
-
-
-def test_an_activation_that_lets_no_factor_through_is_no_identity_start():
-    with torch.device('meta'), pytest.raises(SeMmError, match='impossible: features.0 .*Sigmoid is not twice'):
-        SETwin('mmpretrain.VGG', depth=11, act_cfg=dict(type='Sigmoid'), se_init='identity')
 
 
 @pytest.mark.parametrize('name', DETECTORS)

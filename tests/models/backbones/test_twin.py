@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import copy
-import io
 
 import pytest
 import torch
 from mmdet.models.backbones.resnet import BasicBlock, ResNet
-from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS
 from support.helpers import as_tuple, randomize
 from torch import nn
 from torch.nn import functional
 
-from se_mm import SeMmError, SETwin
+from se_mm import SETwin
 
 TRIDENT = dict(
     depth=50,
@@ -48,7 +46,7 @@ own_forward = pytest.mark.parametrize('name', OWN_FORWARD)
 
 
 def image() -> torch.Tensor:
-    return torch.randn(2, 3, 96, 128, generator=torch.Generator().manual_seed(0))
+    return torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
 
 
 def twin(name: str, **arguments) -> nn.Module:
@@ -99,15 +97,6 @@ def test_scaling_each_gate_scales_its_branch(name):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
 
 
-@own_forward
-def test_converted_norms_keep_the_gates(name):
-    se = twin(name)
-    expected = features(se)
-    converted = revert_sync_batchnorm(nn.SyncBatchNorm.convert_sync_batchnorm(copy.deepcopy(se))).eval()
-    for a, b in zip(features(converted), expected, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
-
-
 @pytest.mark.parametrize('name', ['mmdet.Res2Net', 'mmpretrain.ResNeSt'])  # TridentNet's cannot be checkpointed
 def test_checkpointed_blocks_recompute_with_their_gates(name):
     gradients = []
@@ -118,22 +107,6 @@ def test_checkpointed_blocks_recompute_with_their_gates(name):
         gradients.append([p.grad for site in se.attention_sites() for p in site.parent.se.parameters()])
     for a, b in zip(*gradients, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-6)
-
-
-@own_forward
-def test_a_copy_and_a_pickled_one_have_gates_of_their_own(name):
-    se = twin(name)
-    expected = features(se)
-    file = io.BytesIO()
-    torch.save(se, file)
-    file.seek(0)
-    for other in (copy.deepcopy(se), torch.load(file, weights_only=False)):
-        assert type(other) is type(se)
-        assert all_equal(features(other), expected)
-        for site in other.attention_sites():
-            nn.init.constant_(site.parent.se.fc2.bias, -100)  # its gates close
-        assert not all_equal(features(other), expected)
-        assert all_equal(features(se), expected)
 
 
 def test_stochastic_depth_drops_the_branch_as_in_the_host():
@@ -149,14 +122,6 @@ def test_stochastic_depth_drops_the_branch_as_in_the_host():
     torch.testing.assert_close(*outputs, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize('frozen_stages', [0, 2])
-def test_frozen_stages_freeze_their_gates(frozen_stages):
-    se = SETwin('mmdet.Res2Net', depth=50, frozen_stages=frozen_stages)
-    for site in se.attention_sites():
-        frozen = site.stage < frozen_stages
-        assert all(parameter.requires_grad is not frozen for parameter in site.parent.se.parameters())
-
-
 def test_detectors_start_from_a_plain_classifier_with_what_they_add_as_it_is(tmp_path):
     torch.save(randomize(ResNet(50)).state_dict(), tmp_path / 'plain.pth')
     init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'plain.pth'))
@@ -165,13 +130,6 @@ def test_detectors_start_from_a_plain_classifier_with_what_they_add_as_it_is(tmp
     plain.init_weights(), se.init_weights()
     plain.eval(), se.eval()
     assert all_equal(features(se), features(plain))
-
-
-@pytest.mark.parametrize('host', ['mmpretrain.Res2Net', 'mmpretrain.ResNeSt'])
-def test_zero_init_residual_reaches_the_norm_before_the_gate(host):
-    se = SETwin(host, depth=50)
-    se.init_weights()
-    assert not se.layer1[0].bn3.weight.any()
 
 
 class ScaledBlock(BasicBlock):
@@ -198,20 +156,3 @@ def test_a_host_of_the_user_gets_gates_behind_its_last_norms():
     s = block.se.fc2(block.se.fc1(z).relu()).sigmoid()
     shortcut = norm(block.downsample[1], block.downsample[0](x))
     torch.testing.assert_close(block(x), (0.5 * s * u + shortcut).relu(), rtol=1e-10, atol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ('host', 'message'),
-    [
-        ('mmdet.Nope', "no backbone is registered as 'mmdet.Nope'"),
-        (nn.Identity, 'knows no insertion sites'),
-        (3, '3 is no backbone'),
-        ('se_mm.SEResNet', 'SEResNet has attention already; use it as it is'),
-        ('mmpretrain.SEResNet', 'SEResNet has attention already; use it as it is'),
-        ('mmpretrain.SEResNeXt', 'SEResNeXt has attention already; use it as it is'),
-        ('mmdet.FasterRCNN', 'FasterRCNN cannot be a host'),
-    ],
-)
-def test_what_is_no_host_is_refused(host, message):
-    with pytest.raises(SeMmError, match=message):
-        SETwin(host)

@@ -8,7 +8,7 @@ from mmdet.models import ResNet
 from support.helpers import randomize
 from torch import nn
 
-from se_mm import SeMmError, SEResNet, SETwin
+from se_mm import SEResNet, SETwin
 from se_mm.models.attention import LAYERS, Blend
 
 WITHOUT_START = ('ge', 'simam')
@@ -37,13 +37,12 @@ def started(name: str, position: str = 'standard', depth: int = 18, **given: obj
 
 @every
 @pytest.mark.parametrize('mode', [True, False])
-@pytest.mark.parametrize('recorded', [True, False])
-def test_it_starts_as_the_plain_network_in_every_bit(name, mode, recorded):
+def test_it_starts_as_the_plain_network_in_every_bit(name, mode):
     network, plain = started(name)
     network.train(mode), plain.train(mode)
-    with torch.set_grad_enabled(recorded):
-        for ours, theirs in zip(network(images()), plain(images()), strict=True):
-            assert torch.equal(ours, theirs)
+    for recorded in (True, False):
+        with torch.set_grad_enabled(recorded):
+            assert all(torch.equal(a, b) for a, b in zip(network(images()), plain(images()), strict=True))
 
 
 @pytest.mark.parametrize('position', ['standard', 'pre', 'post', 'identity', 'conv2'])
@@ -72,27 +71,15 @@ def test_every_layer_learns_from_there(name):
 
 
 @every
-def test_what_is_saved_reads_back(name):
+def test_what_is_saved_reads_back_and_is_deployed(name):
     network, _ = started(name)
     other = SEResNet(depth=18, base_channels=32, stem_channels=32, attention=config(name)).double()
     other.load_state_dict(randomize(network).state_dict())
     network.eval(), other.eval()
-    for key, value in network.state_dict().items():
-        assert torch.equal(value, other.state_dict()[key])
-    for ours, theirs in zip(network(images()), other(images()), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
-
-
-@pytest.mark.parametrize('name', WITHOUT_START)
-def test_without_a_start_it_is_refused_with_the_way_out(name):
-    with pytest.raises(SeMmError, match="layer1.0.*start='blend'"):
-        SEResNet(depth=18, attention=dict(type=LAYERS[name].__name__), se_init='identity')
-
-
-@pytest.mark.parametrize('gate', ['tanh', 'relu'])
-def test_gates_that_are_zero_at_zero_are_refused_too(gate):
-    with pytest.raises(SeMmError, match="zero weights.*start='blend'"):
-        SEResNet(depth=18, attention=dict(type='SELayer', gate=gate), se_init='identity')
+    with torch.no_grad():
+        for ours, read, deployed in zip(network(images()), other(images()), other.deploy()(images()), strict=True):
+            torch.testing.assert_close(read, ours, rtol=1e-10, atol=1e-10)
+            torch.testing.assert_close(deployed, ours, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -150,26 +137,6 @@ def test_a_layer_that_does_not_know_its_channels_is_blended_in():
     torch.testing.assert_close(blend(u), u * u)
 
 
-@pytest.mark.parametrize(
-    ('attention', 'word'),
-    [
-        (dict(type='ECALayer', ksize=3), 'k_size'),
-        (dict(type='ECALayer', start='zero'), 'blend'),
-        (dict(type='Nothing'), 'Nothing'),
-        (dict(type='ECALayer', k_size=(3, 5)), '4 stages'),
-        (dict(type='CoordAtt', reduction=-32), 'reduction must be a positive integer, got -32'),
-        (dict(type='GlobalContext', reduction=-8), 'reduction must be a positive integer, got -8'),
-        (dict(type='ContextBlock', ratio='x'), "ratio must be a number, got 'x'"),
-        (dict(type='CBAM', kernel_size=-1), 'kernel_size must be a positive integer, got -1'),
-        (dict(type='GatherExcite', extent='2'), "positive even integer, got '2'"),
-        (dict(type='FcaLayer', dct_size='7'), "multiple of 7, got '7'"),
-    ],
-)
-def test_mistakes_name_what_there_is(attention, word):
-    with pytest.raises(SeMmError, match=word):
-        SEResNet(depth=18, attention=attention)
-
-
 @every
 def test_any_host_takes_it(name):
     twin = SETwin('mmdet.RegNet', arch='regnetx_400mf', attention=config(name, **(
@@ -177,14 +144,3 @@ def test_any_host_takes_it(name):
     assert isinstance(twin.layer1[0].se, Blend if name in WITHOUT_START else LAYERS[name])
     twin.eval()
     assert [feature.shape[1] for feature in twin(torch.randn(1, 3, 64, 64))] == [32, 64, 160, 384]
-
-
-@every
-def test_it_is_deployed(name):
-    network = randomize(SEResNet(depth=18, base_channels=32, stem_channels=32, attention=config(name)).double())
-    network.eval()
-    with torch.no_grad():
-        before = network(images())
-        after = network.deploy()(images())
-    for ours, theirs in zip(after, before, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)

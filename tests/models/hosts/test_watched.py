@@ -6,7 +6,6 @@ import copy
 
 import pytest
 import torch
-from mmdet.models import ResNet
 from support.helpers import randomize
 from torch import nn
 from torch.nn.utils import parametrizations, prune
@@ -23,17 +22,15 @@ def image(side=33):
     return torch.randn(2, 3, side, side, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize('recorded', [False, True])
 @pytest.mark.parametrize('name', ['se', 'se.fc1', 'se.fc2', 'bn3', 'conv3', 'conv1', 'bn1'])
-def test_hooks_are_called_and_see_what_they_change(name, recorded):
-    model = network()
-    seen = []
+def test_hooks_are_called_and_see_what_they_change(name):
+    model, seen = network(), []
     module = model.layer1[1].get_submodule(name)
     module.register_forward_hook(lambda _, __, output: seen.append(output) or output * 0)
-    with torch.set_grad_enabled(recorded):
-        changed = model(image())[0]
-        assert len(seen) == 1
-        assert not torch.equal(changed, network()(image())[0])
+    for recorded in (False, True):
+        with torch.set_grad_enabled(recorded):
+            assert not torch.equal(model(image())[0], network()(image())[0])
+        assert len(seen) == 1 + recorded
 
 
 @pytest.mark.parametrize('recorded', [False, True])
@@ -87,40 +84,35 @@ def test_a_forward_that_was_replaced_on_a_module_is_called(name, training):
     assert len(calls) == (3 if name == 'relu' else 1)
 
 
-def test_a_norm_of_a_users_own_is_called():
-    class Shifted(nn.BatchNorm2d):
-        def forward(self, v):
-            return super().forward(v) + 1
-
-    model = network(norm_eval=True)
-    for unit in model.layer1:
-        unit.bn2.__class__ = unit.bn3.__class__ = Shifted
-    reference = by_operators(copy.deepcopy(model))
-    for training in (False, True):
-        with torch.set_grad_enabled(training):
-            ours, theirs = (each.train(training)(image())[0] for each in (model, reference))
-        torch.testing.assert_close(ours, theirs)
+class Shifted(nn.BatchNorm2d):
+    def forward(self, v):
+        return super().forward(v) + 1
 
 
-def test_a_convolution_that_was_taken_out_does_not_cost_the_shortcut():
-    model = network()
-    model.layer1[1].conv1 = nn.Identity()
-    model.layer1[1].bn1 = nn.BatchNorm2d(32).double().eval()
-    model.layer1[1].bn1.running_mean.fill_(0.5)
-    model.layer1[1].conv2 = nn.Conv2d(32, 8, 3, padding=1).double()
-    model.layer1[1].bn2 = nn.BatchNorm2d(8).double().eval()
-    reference = by_operators(copy.deepcopy(model))
-    with torch.no_grad():
-        torch.testing.assert_close(model(image())[0], reference(image())[0])
+def norms_of_a_users_own(unit):
+    unit.bn2.__class__ = unit.bn3.__class__ = Shifted
+
+
+def norms_without_a_shift(unit):
+    unit.bn2.bias = unit.bn3.bias = None
+
+
+def without_its_first_convolution(unit):
+    unit.conv1 = nn.Identity()
+    unit.bn1 = nn.BatchNorm2d(unit.conv2.in_channels * 4).double()
+    unit.bn1.running_mean.fill_(0.5)
+    unit.conv2 = nn.Conv2d(unit.bn1.num_features, 8, 3, padding=1).double()
 
 
 @pytest.mark.parametrize('norm_eval', [True, False])
-def test_norms_without_a_shift_train(norm_eval):
-    model = network(norm_eval=norm_eval).train()
-    for unit in model.layer1:
-        unit.bn2.bias = unit.bn3.bias = None
+@pytest.mark.parametrize('change', [norms_of_a_users_own, norms_without_a_shift, without_its_first_convolution])
+def test_a_unit_that_was_changed_computes_what_its_modules_do(change, norm_eval):
+    model = network(norm_eval=norm_eval)
+    change(model.layer1[1])
     reference = by_operators(copy.deepcopy(model))
-    ours, theirs = model(image())[0], reference(image())[0]
+    with torch.no_grad():
+        torch.testing.assert_close(model.eval()(image())[0], reference.eval()(image())[0])
+    ours, theirs = (each.train()(image())[0] for each in (model, reference))
     torch.testing.assert_close(ours, theirs)
     ours.sum().backward(), theirs.sum().backward()
     for (name, a), b in zip(model.named_parameters(), reference.parameters(), strict=True):
@@ -142,50 +134,27 @@ def test_an_empty_batch_gives_empty_maps():
         assert network(norm_eval=norm_eval).train()(image()[:0])[0].shape == (0, 32, 9, 9)
 
 
-@pytest.mark.parametrize('recorded', [False, True])
-def test_pruning_a_gate_closes_its_weights(recorded):
-    model = network()
-    prune.ln_structured(model.layer1[0].se.fc2, 'weight', amount=0.999, n=2, dim=0)
-    with torch.set_grad_enabled(recorded):
-        pruned = model(image())[0]
-    by_hand = network()
-    by_hand.layer1[0].se.fc2.weight.data.mul_(model.layer1[0].se.fc2.weight_mask)
-    torch.testing.assert_close(pruned, by_hand(image())[0], rtol=1e-10, atol=1e-10)
-
-
-def test_spectral_norm_of_a_gate_is_applied():
-    model = network()
-    parametrizations.spectral_norm(model.layer1[0].se.fc1)
-    by_hand = network()
-    by_hand.layer1[0].se.fc1.weight.data.copy_(model.layer1[0].se.fc1.weight.detach())
-    torch.testing.assert_close(model(image())[0], by_hand(image())[0], rtol=1e-10, atol=1e-10)
-
-
-def test_flop_counters_see_the_gates():
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with torch.device('meta'):
-        model, plain = SEResNet(50), ResNet(50)
-        model.eval(), plain.eval()
-        x = torch.empty(1, 3, 224, 224)
-    counts = []
-    for each in (model, plain):
-        counter = FlopCounterMode(display=False)
-        with counter, torch.no_grad():
-            each(x)
-        counts.append(counter.get_total_flops())
-    # Two products of C x C/16 for each of the 16 units, two operations a multiply-add.
-    widths = [256] * 3 + [512] * 4 + [1024] * 6 + [2048] * 3
-    assert counts[0] - counts[1] == sum(2 * 2 * c * c // 16 for c in widths)
-
-
-def functional_network():
-    model = network()
-    return model, dict(model.named_parameters()), dict(model.named_buffers())
+@pytest.mark.parametrize(
+    ('layer', 'change'),
+    [
+        ('fc2', lambda fc2: prune.ln_structured(fc2, 'weight', amount=0.999, n=2, dim=0)),
+        ('fc1', parametrizations.spectral_norm),
+    ],
+    ids=['pruned', 'spectral norm'],
+)
+def test_a_gate_computes_with_the_weights_that_it_is_given(layer, change):
+    model, by_hand = network(), network()
+    changed = getattr(model.layer1[0].se, layer)
+    change(changed)
+    getattr(by_hand.layer1[0].se, layer).weight.data.copy_(changed.weight.detach())
+    for recorded in (False, True):
+        with torch.set_grad_enabled(recorded):
+            torch.testing.assert_close(model(image())[0], by_hand(image())[0], rtol=1e-10, atol=1e-10)
 
 
 def test_torch_func_gradients_equal_autograds():
-    model, parameters, buffers = functional_network()
+    model = network()
+    parameters, buffers = dict(model.named_parameters()), dict(model.named_buffers())
 
     def loss(parameters):
         return torch.func.functional_call(model, (parameters, buffers), (image(),))[0].square().mean()
