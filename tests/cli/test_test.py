@@ -14,7 +14,6 @@ from support.helpers import REPOSITORY
 from support.small import DEMO, QUICK, SMALL_SCENES
 
 from se_mm.config.load import load_config
-from se_mm.weights.files import read_checkpoint
 
 
 def test_test_writes_predictions_and_a_sheet(trained, data, tmp_path):
@@ -31,17 +30,6 @@ def test_test_writes_predictions_and_a_sheet(trained, data, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     results = json.loads((tmp_path / 'coco.json').read_text())
     assert {'image_id', 'bbox', 'score', 'category_id'} <= results[0].keys()
-
-
-def test_a_checkpoint_of_another_model_is_refused_whole(trained, data, tmp_path):
-    state = read_checkpoint(trained / 'epoch_1.pth')
-    state['state_dict'].pop('backbone.layer1.0.se.fc1.weight')
-    torch.save(state, tmp_path / 'torn.pth')
-    done = tool(
-        'test', DEMO, tmp_path / 'torn.pth', '--data-root', data, '--work-dir', tmp_path, '--cfg-options', *QUICK
-    )
-    assert done.returncode == 2
-    assert '1 tensors are missing: layer1.0.se.fc1.weight' in done.stderr
 
 
 def test_a_plain_config_trains_as_its_twin_by_a_flag_and_deploys_without_a_change_of_map(data, tmp_path):
