@@ -6,7 +6,7 @@ import json
 
 import pytest
 from support import places_tree
-from support.commands import tool
+from support.commands import output, tool
 from support.small import NO_WORKERS, SMALL_SCENES
 
 
@@ -17,22 +17,19 @@ def test_places365_trains_resumes_and_evaluates_in_every_layout(layout, tmp_path
     root = places_tree.make(tmp_path / 'places', layout)
     config = 'configs/se_resnet152_places365.py'
     args = ('--data-root', root, '--work-dir', tmp_path / 'out', '--seed', 0, '--cfg-options', *SMALL_SCENES)
-    done = tool('train', config, *args, 'train_cfg.max_epochs=1')
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert '730 images, 730 labels, 365 classes (airfield 2' in done.stdout
-    assert 'accuracy/top1' in done.stdout
-    assert 'error/top5' in done.stdout
+    said = output(tool('train', config, *args, 'train_cfg.max_epochs=1'))
+    assert '730 images, 730 labels, 365 classes (airfield 2' in said
+    assert 'accuracy/top1' in said
+    assert 'error/top5' in said
     if layout == 'easy':
-        done = tool('train', config, '--resume', *args, 'train_cfg.max_epochs=2')
-        assert done.returncode == 0, done.stderr[-3000:]
-        assert 'resumed epoch: 1' in done.stdout
+        said = output(tool('train', config, '--resume', *args, 'train_cfg.max_epochs=2'))
+        assert 'resumed epoch: 1' in said
         validations = json.loads((tmp_path / 'out' / 'validations.json').read_text())
         assert [entry['epoch'] for entry in validations] == [1, 2]
         options = ('--data-root', root, '--work-dir', tmp_path / 'test', '--confusion', tmp_path / 'confusion.png')
-        done = tool('test', config, tmp_path / 'out/epoch_2.pth', *options, '--cfg-options', *SMALL_SCENES)
-        assert done.returncode == 0, done.stderr[-3000:]
+        said = output(tool('test', config, tmp_path / 'out/epoch_2.pth', *options, '--cfg-options', *SMALL_SCENES))
         assert (tmp_path / 'confusion.png').stat().st_size > 10_000
-        assert 'confusion_matrix/result' not in done.stdout
+        assert 'confusion_matrix/result' not in said
 
 
 def test_any_folder_per_class_runs_by_its_root_and_classes_alone(tmp_path):
@@ -45,9 +42,8 @@ def test_any_folder_per_class_runs_by_its_root_and_classes_alone(tmp_path):
     config = 'configs/demo/se_resnet18_scenes.py'
     args = ('--data-root', tmp_path / 'mine', '--work-dir', tmp_path / 'out')
     quick = ('--cfg-options', *NO_WORKERS, 'train_cfg.max_epochs=1', 'train_dataloader.batch_size=4')
-    done = tool('train', config, *args, '--classes', *quick)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert '12 images, 12 labels, 3 classes (attic 4, bar 4, cliff 4)' in done.stdout
+    said = output(tool('train', config, *args, '--classes', *quick))
+    assert '12 images, 12 labels, 3 classes (attic 4, bar 4, cliff 4)' in said
     done = tool('train', config, *args, '--classes', 'bar', 'attic', 'cliff', *quick)
     assert done.returncode == 2
     assert 'not the classes of the config (bar, attic, cliff) in the same order' in done.stderr
@@ -55,12 +51,8 @@ def test_any_folder_per_class_runs_by_its_root_and_classes_alone(tmp_path):
     assert done.returncode == 2
     assert 'subfolders (3)' in done.stderr
     assert '--classes' in done.stderr
-    done = tool('infer', config, tmp_path / 'out/epoch_1.pth', tmp_path / 'mine/val/bar', '--out', tmp_path / 'seen')
-    assert done.returncode == 0, done.stderr[-3000:]  # the config has eight classes, the checkpoint three
-    assert '3 classes as in' in done.stdout
-    options = ('--classes', 'attic', 'bar', 'cliff')
-    images = tmp_path / 'mine/val/bar'
-    done = tool('infer', config, tmp_path / 'out/epoch_1.pth', images, '--out', tmp_path / 'seen', *options)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert 'bar/0.jpg: ' in done.stdout
+    args = (config, tmp_path / 'out/epoch_1.pth', tmp_path / 'mine/val/bar', '--out', tmp_path / 'seen')
+    assert '3 classes as in' in output(tool('infer', *args))  # the config has eight classes, the checkpoint three
+    said = output(tool('infer', *args, '--classes', 'attic', 'bar', 'cliff'))
+    assert 'bar/0.jpg: ' in said
     assert (tmp_path / 'seen/vis/0.jpg').is_file()

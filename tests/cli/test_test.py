@@ -9,7 +9,7 @@ import cv2
 import torch
 from mmengine.registry import MODELS
 from support import places_tree
-from support.commands import tool
+from support.commands import output, tool
 from support.helpers import REPOSITORY
 from support.small import DEMO, QUICK, SMALL_SCENES
 
@@ -19,15 +19,13 @@ from se_mm.config.load import load_config
 def test_test_writes_predictions_and_a_sheet(trained, data, tmp_path):
     args = (DEMO, trained / 'epoch_1.pth', '--data-root', data, '--work-dir', tmp_path)
     options = ('--cfg-options', *QUICK, 'model.test_cfg.rcnn.score_thr=0.0')
-    done = tool('test', *args, '--out', tmp_path / 'all.pkl', '--sheet', tmp_path / 'sheet.png', *options)
-    assert done.returncode == 0, done.stderr[-3000:]
+    output(tool('test', *args, '--out', tmp_path / 'all.pkl', '--sheet', tmp_path / 'sheet.png', *options))
     with (tmp_path / 'all.pkl').open('rb') as file:
         assert len(pickle.load(file)) == 4
     assert cv2.imread(str(tmp_path / 'sheet.png')).std() > 5
     averaged = tmp_path / 'averaged.py'  # the checkpoint of such a training is the average
     averaged.write_text(f"_base_ = '{REPOSITORY / DEMO}'\ncustom_hooks = [dict(type='EMAHook')]\n")
-    done = tool('test', averaged, *args[1:], '--out', tmp_path / 'coco.json', *options)
-    assert done.returncode == 0, done.stderr[-3000:]
+    output(tool('test', averaged, *args[1:], '--out', tmp_path / 'coco.json', *options))
     results = json.loads((tmp_path / 'coco.json').read_text())
     assert {'image_id', 'bbox', 'score', 'category_id'} <= results[0].keys()
 
@@ -36,15 +34,13 @@ def test_a_plain_config_trains_as_its_twin_by_a_flag_and_deploys_without_a_chang
     plain = 'configs/demo/faster_rcnn_r18_shapes.py'
     args = ('--se', '--data-root', data, '--work-dir', tmp_path)
     options = ('--cfg-options', *QUICK, 'model.test_cfg.rcnn.score_thr=0.0')
-    done = tool('train', plain, *args, '--seed', 0, *options)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert 'SE twin: model.backbone: mmdet.ResNet -> se_mm.SEResNet' in done.stdout + done.stderr
+    said = output(tool('train', plain, *args, '--seed', 0, *options))
+    assert 'SE twin: model.backbone: mmdet.ResNet -> se_mm.SEResNet' in said
     predictions = []
     for deploy in ((), ('--deploy',)):
         out = tmp_path / f'{len(deploy)}.pkl'
-        done = tool('test', plain, tmp_path / 'epoch_1.pth', *args, *deploy, '--out', out, *options)
-        assert done.returncode == 0, done.stderr[-3000:]
-        assert ('deployed, with the norms in the convolutions: backbone' in done.stdout + done.stderr) == bool(deploy)
+        said = output(tool('test', plain, tmp_path / 'epoch_1.pth', *args, *deploy, '--out', out, *options))
+        assert ('deployed, with the norms in the convolutions: backbone' in said) == bool(deploy)
         with out.open('rb') as file:
             predictions.append([sample['pred_instances'] for sample in pickle.load(file)])
     for before, after in zip(*predictions, strict=True):
@@ -65,6 +61,5 @@ def test_ten_crops_average_the_scores(tmp_path):
     with MODELS.switch_scope_and_registry('mmpretrain') as registry:
         torch.save({'state_dict': registry.build(cfg.model).state_dict(), 'meta': {}}, weights)
     args = ('--data-root', root, '--work-dir', tmp_path / 'out', '--tta', '--cfg-options', *small)
-    done = tool('test', config, weights, *args)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert 'accuracy/top5' in done.stdout
+    said = output(tool('test', config, weights, *args))
+    assert 'accuracy/top5' in said
