@@ -12,10 +12,9 @@ from pathlib import Path
 import cv2
 import pytest
 import torch
-from support import places_tree
 from support.commands import output, tool
 from support.helpers import REPOSITORY, shared
-from support.small import DEMO, NO_WORKERS, QUICK, SMALL_SCENES
+from support.small import DEMO, NO_WORKERS, QUICK
 
 
 def test_training_says_what_it_reads_and_leaves_curves_and_a_table(trained):
@@ -55,18 +54,6 @@ def test_a_mistake_stops_the_training_before_anything_is_built(args, message, da
     done = tool('train', DEMO, '--data-root', data, '--work-dir', tmp_path, *args)
     assert done.returncode == 2
     assert re.search(message, done.stderr)
-
-
-def test_too_many_broken_images_stop_the_training_with_their_names(tmp_path):
-    root = places_tree.make(tmp_path / 'places', '256')
-    (root / 'data_256/b/bar/00000002.jpg').write_bytes(b'no picture')
-    options = ('--cfg-options', *SMALL_SCENES, 'train_cfg.max_epochs=1')
-    args = ('--data-root', root, '--work-dir', tmp_path / 'out', *options)
-    done = tool('train', 'configs/se_resnet18_places365.py', *args)
-    assert done.returncode == 2
-    assert 'b/bar/00000002.jpg is left out: it cannot be decoded' in done.stdout
-    assert 'error: 1 of 730 train images cannot be read, more than 0.1%' in done.stderr
-    output(tool('train', 'configs/se_resnet18_places365.py', *args, 'custom_hooks.0.most=0.01'))
 
 
 def test_the_coco_config_runs_on_real_coco_images(tmp_path):

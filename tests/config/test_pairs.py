@@ -32,7 +32,9 @@ def twins() -> dict[str, str]:
     """Names of configs with SE, and of those without it where there are any."""
     folder = REPOSITORY / 'configs'
     names = [path.relative_to(folder).with_suffix('').as_posix() for path in sorted(folder.rglob('*se_*.py'))]
-    pairs = {name: re.sub(r'(^|[/_])se_', r'\1', name) for name in names if '_base_' not in name}
+    pairs = {
+        name: re.sub(r'(^|[/_])se_', r'\1', name) for name in names if not name.startswith(('_base_', 'ablations'))
+    }
     return {se: plain for se, plain in pairs.items() if (folder / f'{plain}.py').exists()}
 
 
@@ -43,7 +45,7 @@ def test_a_twin_differs_by_its_backbone_alone(twin, plain):
     if se.model.backbone.type == 'se_mm.SETwin':
         assert se.model.backbone.pop('host') == host
     else:
-        assert se.model.backbone.type == f'se_mm.SE{host}'
+        assert se.model.backbone.type == f'se_mm.SE{host.rpartition(".")[2]}'
     for cfg in (se, plain):
         for key in ('type', 'init_cfg', 'style', 'stem_pool'):  # the last three: the weights, and what they need
             cfg.model.backbone.pop(key, None)

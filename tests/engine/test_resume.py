@@ -20,21 +20,17 @@ from support.faults import sha256_of_training
 from support.small import run, scene_config
 from support.small import train_with as train
 from support.small import trained_with as trained
+from test_data_faults import BOXES
 
 from se_mm.engine.hooks.preemption import PREEMPTED_STATUS, PreemptionHook
 from se_mm.errors import INTERRUPTED
 from se_mm.weights.files import read_checkpoint
 
-EPOCHS = """
-_base_ = '{repository}/configs/demo/faster_rcnn_se_r18_shapes.py'
+EPOCHS = f"""{BOXES}
 custom_imports = dict(imports=['se_mm', 'support.faults'], allow_failed_imports=False)
-model = dict(
-    backbone=dict(base_channels=16, stem_channels=16), neck=dict(in_channels=[16, 32, 64, 128]),
-)
-train_dataloader = dict(num_workers={workers}, persistent_workers={workers} > 0)
 train_cfg = dict(max_epochs=3, val_interval=2)
-default_hooks = dict(checkpoint=dict({checkpoint}, save_best=None))
-custom_hooks = [dict(type='LeaveState'), {fault}]
+default_hooks = dict(checkpoint=dict({{checkpoint}}, save_best=None))
+custom_hooks = [dict(type='LeaveState'), {{fault}}]
 """
 ITERATIONS = """
 _base_ = '{repository}/configs/demo/se_resnet18_scenes.py'
