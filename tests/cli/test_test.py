@@ -47,7 +47,7 @@ def test_ten_crops_average_the_scores(tmp_path):
     root = places_tree.make(tmp_path / 'places', '256', train=1)
     config = 'configs/se_resnet18_places365.py'
     small = [option for option in SMALL_SCENES if 'pipeline' not in option]
-    small += ['tta_pipeline.1.scale=(40,40)', 'test_dataloader.batch_size=50']
+    small += ['tta_pipeline.1.scale=(40,40)', 'test_dataloader.batch_size=25', 'test_dataloader.dataset.indices=50']
     small += [f'tta_pipeline.2.transforms.0.{i}.crop_size=32' for i in range(5)]
     weights = tmp_path / 'random.pth'
     cfg = load_config(str(REPOSITORY / config))
