@@ -86,7 +86,7 @@ class PictureIndex:
             f'{file.removesuffix(PREDICTIONS)}vis/' for file, _ in found if f'/{file}'.endswith(f'/{PREDICTIONS}')
         )
         pictures = ((file, real) for file, real in found if file.lower().endswith(IMAGE_SUFFIXES))
-        self.real = {file: real for file, real in pictures if not (drawn and file.startswith(drawn))}
+        self.real = {file: real for file, real in pictures if not file.startswith(drawn)}
         self.files = sorted(self.real)
         self._keys: dict[str, dict[str, list[str]]] = {}
 
