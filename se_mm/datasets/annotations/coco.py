@@ -282,12 +282,12 @@ def drop_groupings(reading: Reading, wanted: Collection[str] = ()) -> None:
     records, parents = reading.records, reading.parents
     counts = np.bincount(records.label[records.label >= 0], minlength=len(records.classes))
     names = records.classes
-    groups = {
-        i
-        for i, name in enumerate(names)
-        if not counts[i] and parents[i] != name and any(name == parent for j, parent in enumerate(parents) if j != i)
-    }
-    groups = {i for i in groups if names[i] not in wanted or names.count(names[i]) > 1}
+    groups = set()
+    for i, name in enumerate(names):
+        twice = names.count(name) > 1  # a class that is called as its group is its own supercategory
+        over_others = any(name == parent for j, parent in enumerate(parents) if j != i)
+        if not counts[i] and over_others and (parents[i] != name if twice else name not in wanted):
+            groups.add(i)
     if groups and len(groups) < len(names):
         where = [f'{names[i]} (id {records.class_ids[i]})' for i in sorted(groups)]
         reading.findings.append(Finding('left out', 'that only groups others', where, 'category'))

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from PIL import Image
 
@@ -19,6 +20,8 @@ from .splits import split_of
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm', '.pbm')
 #: Pictures that it does not decode.
 _OTHER_PICTURES = ('.gif', '.heic', '.heif', '.avif', '.svg', '.psd', '.jxl', '.cr2', '.nef', '.arw', '.dng')
+#: The name of the file that ``tools/infer.py`` writes into a folder.
+PREDICTIONS = 'predictions.json'
 _EXIF_ORIENTATION = 0x0112
 #: The formats, as Pillow names them, that OpenCV turns as their EXIF data say.
 _TURNED = ('JPEG', 'MPO', 'PNG')
@@ -77,7 +80,13 @@ class PictureIndex:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.real = {file: real for file, real in walk(root) if file.lower().endswith(IMAGE_SUFFIXES)}
+        found = list(walk(root))
+        # What tools/infer.py drew lies beside its predictions.
+        drawn = tuple(
+            f'{file.removesuffix(PREDICTIONS)}vis/' for file, _ in found if f'/{file}'.endswith(f'/{PREDICTIONS}')
+        )
+        pictures = ((file, real) for file, real in found if file.lower().endswith(IMAGE_SUFFIXES))
+        self.real = {file: real for file, real in pictures if not file.startswith(drawn)}
         self.files = sorted(self.real)
         self._keys: dict[str, dict[str, list[str]]] = {}
 
@@ -97,7 +106,7 @@ class PictureIndex:
         path, folder = _path(name), PurePosixPath(near).parent
         if str(path) in self.real and (split is None or split_of(str(path)) in (split, None)):
             return str(path)
-        found = self._named(path)
+        found = self._named(path) or self._named(_path(unquote(name)))
         if len(path.parts) > 1:  # the folders of a relative path have to be right; others' machines have theirs
             same = [file for file in found if _ends_alike(PurePosixPath(file).parts, path.parts)]
             found = same or (found if _is_absolute(path) else [])

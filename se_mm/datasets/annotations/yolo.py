@@ -148,39 +148,32 @@ def _names(root: Path) -> tuple[dict[str, Any], list[str], str]:
     Raises:
         SeMmError: if the file is no YAML, no mapping, or its names cannot be used.
     """
-    usual = [name for name in _YAMLS if (root / name).is_file()]
-    others = [name for name in files_below(root, ('.yaml', '.yml')) if name.count('/') < 2]
-    for name in [*usual, *(other for other in others if other not in usual)]:
-        content = _content(root / name, name in usual)
-        if content.get('names') or name in usual:
-            names = _checked(_listed_names(root / name, content.get('names') or []), root / name)
-            if names:
-                return content, names, f'classes of {name}'
-    content = _content(root / usual[0], True) if usual else {}
+    content: dict[str, Any] = {}
+    names = [name for name in files_below(root, ('.yaml', '.yml')) if name.count('/') < 2]
+    for name in sorted(names, key=lambda name: (name not in _YAMLS, name)):
+        found = _content(root / name, needed=name in _YAMLS)
+        if found.get('names'):
+            return found, _checked(_listed_names(root / name, found['names']), root / name), f'classes of {name}'
+        content = content or (found if name in _YAMLS else {})
     for name in _TEXTS:
         if (root / name).is_file():
             lines = (root / name).read_text(encoding='utf-8-sig').splitlines()
             names = _checked([line.strip() for line in lines if line.strip()], root / name)
             return content, names, f'classes of {name}'
-    return (
-        content,
-        [],
-        'warning: nothing names the classes (a YAML with names:, or classes.txt); --names does',
-    )
+    return content, [], 'warning: nothing names the classes (a YAML with names:, or classes.txt); --names does'
 
 
 def _content(file: Path, needed: bool) -> dict[str, Any]:
+    """Of a YAML; empty for one that is of something else and not ``needed``."""
     try:
         content = yaml.safe_load(file.read_text(encoding='utf-8-sig')) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        if not needed:
-            return {}
-        raise SeMmError(f'{file} cannot be read: {error}') from error
-    if isinstance(content, dict):
-        return content
-    if needed:
-        raise SeMmError(f'{file} is a {type(content).__name__}; expected a mapping with names, train and val')
-    return {}
+        if not isinstance(content, dict):
+            raise ValueError(f'it is a {type(content).__name__}; expected a mapping with names, train and val')
+    except (yaml.YAMLError, ValueError) as error:
+        if needed:
+            raise SeMmError(f'{file} cannot be read: {error}') from error
+        return {}
+    return content
 
 
 def _listed_names(file: Path, names: Any) -> list[str]:

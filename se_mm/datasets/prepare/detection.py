@@ -121,17 +121,18 @@ def prepare_detection(
     lines += passed_over(root)
     reading.findings += records.merge([index.real[file] for file in records.files])
     _check(root, reading, rescale, skip_missing)
-    broken = reading.broken
-    lines += map(str, reading.findings)
-    if broken:
-        shown = f' ({SHOWN} shown)' if len(broken) > SHOWN else ''
-        lines.append(f'left out: {_counted(len(broken), "file")} that cannot be used{shown}:')
-        lines += [f'  {name} {why}' for name, why in broken[:SHOWN]]
+    lines += [*map(str, reading.findings), *_listed_broken(reading.broken)]
     declared = {'train', 'val'} <= set(records.splits) and None not in records.splits
-    if reading.what == 'COCO JSON' and declared and not (reading.findings or broken or asked or kind):
+    if reading.what == 'COCO JSON' and declared and not (reading.findings or reading.broken or asked or kind):
         return [*lines, 'split, and nothing to mend: nothing to convert', how_to_train(root)]
     assigned, said = splits.assign(records.files, records.splits, val, seed)
     return [*lines, *said, *_written(reading, assigned, targets), how_to_train(root)]
+
+
+def _listed_broken(broken: Sequence[tuple[str, str]]) -> list[str]:
+    shown = f' ({SHOWN} shown)' if len(broken) > SHOWN else ''
+    first = f'left out: {_counted(len(broken), "file")} that cannot be used{shown}:'
+    return [first, *(f'  {name} {why}' for name, why in broken[:SHOWN])] if broken else []
 
 
 def _written(reading: Reading, assigned: Sequence[str], targets: dict[str, Path]) -> list[str]:

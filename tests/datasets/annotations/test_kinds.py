@@ -10,8 +10,10 @@ import math
 import os
 import re
 import shlex
+import shutil
 import unicodedata
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pycocotools.mask
@@ -24,6 +26,7 @@ from support.helpers import REPOSITORY
 from se_mm import SeMmError, cli
 from se_mm.config.loaders import datasets_of
 from se_mm.config.tree import nodes
+from se_mm.datasets.annotations.coco import PREDICTIONS
 from se_mm.datasets.own_data import config_with_data
 from se_mm.datasets.prepare.detection import prepare_detection
 from se_mm.datasets.prepare.scenes import prepare_scenes
@@ -238,6 +241,20 @@ def turned_around_once(entry):
     entry['attributes'] = {'rotation': 360.0}
 
 
+def inferred_into_the_folder(root, contents):
+    (root / 'seen/vis').mkdir(parents=True)
+    for image in contents['train']['images']:
+        shutil.copy(root / 'train' / image['file_name'], root / 'seen/vis')
+        image['file_name'] = f'/elsewhere/{image["file_name"]}'
+    (root / 'seen/predictions.json').write_text(json.dumps({'info': {'description': PREDICTIONS}, 'annotations': []}))
+
+
+def grouped_by_its_own_group(root, contents):
+    grouped('animal')(root, contents)
+    for content in contents.values():
+        content['categories'][0]['supercategory'] = 'animal'
+
+
 SAME = [
     reversed_val,
     renumbered_train,
@@ -264,6 +281,9 @@ SAME = [
     no_boxes_but_masks,
     no_area_no_crowd_no_id,
     turned_around_once,
+    inferred_into_the_folder,
+    grouped_by_its_own_group,
+    pytest.param(renamed(lambda name, split: quote(name)), id='escaped'),
 ]
 
 
@@ -703,3 +723,34 @@ def test_what_the_check_of_voc_proposes_works(fault, tmp_path):
     cli.run('prepare_data', shlex.split(command))
     found = seen(tmp_path, (), config)
     assert sum(map(len, found.values())) == (20 if fault == 'resized' else 19)
+
+
+def test_other_ways_that_messages_name_work_too(tmp_path):
+    contents = draw(tmp_path)
+    for content in contents.values():
+        for entry in content['annotations']:
+            del entry['segmentation']
+    write(tmp_path, contents)
+    with pytest.raises(SeMmError, match='does not exist') as error:
+        seen(tmp_path / 'elsewhere')
+    assert '--data-root' in str(error.value)
+    with pytest.raises(SeMmError, match='has boxes alone') as error:
+        seen(tmp_path, options=MASKS)
+    assert seen(tmp_path, config=re.search(r'as (se_mm::\S+\.py)', str(error.value)).group(1))
+    cfg = config_with_data(BOXES, None, str(tmp_path), list(CLASSES))
+    cfg.model.bbox_head.num_classes = 7
+    cfg.work_dir = str(tmp_path / 'work')
+    with pytest.raises(SeMmError, match='num_classes is 7') as error:
+        preflight.check(cfg, ('train',))
+    key, value = re.search(r'set (\S+)=(\d+)', str(error.value)).groups()
+    cfg.merge_from_dict({key: int(value)})
+    preflight.check(cfg, ('train',))
+
+
+def test_scenes_are_prepared_by_the_command_that_the_message_names(tmp_path):
+    for name in ('beach', 'forest'):
+        pictures_into(tmp_path / name, [Sample(f'{i}.png', 32, 24, []) for i in range(5)])
+    with pytest.raises(SeMmError) as error:
+        config_with_data('se_mm::demo/se_resnet18_scenes.py', data_root=str(tmp_path), classes=[])
+    cli.run('prepare_data', shlex.split(re.search(r'prepare_data.py (scenes \S+)', str(error.value)).group(1)))
+    assert config_with_data('se_mm::demo/se_resnet18_scenes.py', data_root=str(tmp_path), classes=[])
