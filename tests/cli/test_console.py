@@ -22,7 +22,7 @@ def quiet_training(data, tmp_path_factory):
     return tool('train', *args, **QUIET), work_dir
 
 
-def test_a_training_prints_a_screen_and_not_the_log(quiet_training):
+def test_a_training_prints_a_screen_its_progress_and_not_the_log(quiet_training):
     done, work_dir = quiet_training
     assert done.returncode == 0, done.stderr[-3000:]
     lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
@@ -31,7 +31,8 @@ def test_a_training_prints_a_screen_and_not_the_log(quiet_training):
     for word in ('train.json: 8 images', 'model:', 'backbone SEResNet (', 'weights:', 'schedule:', 'device:'):
         assert sum(word in line for line in before) == 1, word
     assert any(line.startswith('written to:') and str(work_dir) in line for line in before)
-    assert len(before) <= 24
+    [last] = [line for line in lines if line.startswith('epoch 1/1, iteration 2/2')]
+    assert all(word in last for word in ('loss', '0:00:00 left', 'GiB'))
     (log,) = work_dir.glob('*/*.log')
     text = log.read_text()
     assert 'System environment' in text
@@ -39,14 +40,6 @@ def test_a_training_prints_a_screen_and_not_the_log(quiet_training):
     assert 'Average Precision' in text
     for chatter in ('System environment', 'creating index', 'Average Precision', 'faster_coco_eval', 'mmengine - INFO'):
         assert chatter not in done.stdout + done.stderr
-
-
-def test_progress_says_how_long_and_how_much_memory(quiet_training):
-    done, _ = quiet_training
-    [last] = [line for line in done.stdout.splitlines() if line.startswith('epoch 1/1, iteration 2/2')]
-    assert 'loss' in last
-    assert '0:00:00 left' in last
-    assert 'GiB' in last
 
 
 def test_a_training_by_iterations_counts_no_epochs(tmp_path, capsys):
@@ -76,8 +69,8 @@ def test_a_log_whose_package_is_missing_says_how_to_install_it(name, data, tmp_p
         pytest.skip(f'{name} is installed')
     done = tool('train', DEMO, '--data-root', data, '--work-dir', tmp_path, '--log', name)
     assert done.returncode == 2
-    said = f"error: --log {name}: {name} is not installed; in the clone of se_mm: pip install '.[{name}]'"
-    assert said in done.stderr
+    assert f'--log {name}: {name} is not installed' in done.stderr
+    assert f"pip install '.[{name}]'" in done.stderr
 
 
 def test_a_quiet_logger_shows_what_is_said_and_what_is_odd(tmp_path, capsys):

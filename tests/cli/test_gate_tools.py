@@ -62,17 +62,6 @@ def test_a_detectors_gates_are_kept_and_one_page_shows_them(analysed):
     assert not list(analysed.glob('.gates-*'))
 
 
-def test_prefixes_of_wrappers_are_no_matter(trained, options, analysed, tmp_path):
-    content = read_checkpoint(trained / 'epoch_1.pth')
-    names = {key: f'module.{key.replace("backbone.", "backbone._orig_mod.")}' for key in content['state_dict']}
-    wrapped = {new: content['state_dict'][old] for old, new in names.items()}
-    torch.save({'state_dict': wrapped, 'meta': content['meta']}, tmp_path / 'wrapped.pth')
-    args = ('--per-class', 3, *options)
-    output(tool('analyze_gates', DEMO, tmp_path / 'wrapped.pth', '--out', tmp_path / 'out', *args))
-    for name, values in gates_in(analysed).items():
-        assert np.array_equal(values, gates_in(tmp_path / 'out')[name])
-
-
 def test_mistakes_are_one_line(trained, options, tmp_path):
     def refusal(*args) -> str:
         done = tool('analyze_gates', *args, '--out', tmp_path / 'out')

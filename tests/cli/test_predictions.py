@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from mmdet.structures import DetDataSample
+from mmengine.config import Config
 from mmengine.registry import MODELS
 from mmengine.structures import InstanceData
 from pycocotools import mask
@@ -28,31 +29,16 @@ from se_mm.evaluation.predictions import coco_results
 
 DETECTOR = str(REPOSITORY / 'configs/demo/faster_rcnn_se_r18_shapes.py')
 CLASSIFIER = str(REPOSITORY / 'configs/demo/se_resnet18_scenes.py')
-SMALL = ['model.backbone.base_channels=16', 'model.backbone.stem_channels=16']
-SMALL_DETECTOR = [*SMALL, 'model.neck.in_channels=[16,32,64,128]', 'model.test_cfg.rcnn.score_thr=0.0']
-SMALL_CLASSIFIER = [*SMALL, 'model.head.in_channels=128']
+SMALL = {'model.backbone.base_channels': 16, 'model.backbone.stem_channels': 16}
+SMALL_DETECTOR = SMALL | {'model.neck.in_channels': [16, 32, 64, 128], 'model.test_cfg.rcnn.score_thr': 0.0}
 
 
-def write_config(file: Path, base: str, options: list[str], data_root: Path, more: str = '') -> Path:
-    """A config that inherits another with some options, and reads its data in this process."""
-    loaders = [f'{split}_dataloader' for split in ('train', 'val', 'test')]
-    text = [f'_base_ = {base!r}', more]
-    text += [f'{key} = {value}' for key, value in _nested(options).items()]
-    text += [f'{loader} = dict(num_workers=0, persistent_workers=False, batch_size=2)' for loader in loaders]
-    file.write_text('\n'.join(text))
-    return file
-
-
-def _nested(options: list[str]) -> dict:
-    tree: dict = {}
-    for option in options:
-        key, value = option.split('=', 1)
-        node = tree
-        *parents, last = key.split('.')
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[last] = json.loads(value)
-    return tree
+def small_config(base: str, options: dict) -> Config:
+    """A config that reads its data in this process."""
+    cfg = Config.fromfile(base)
+    loader = dict(num_workers=0, persistent_workers=False, batch_size=2)
+    cfg.merge_from_dict(options | {f'{split}_dataloader': loader for split in ('train', 'val', 'test')})
+    return cfg
 
 
 def write_weights(config: Path, file: Path, classes: tuple[str, ...], **model) -> Path:
@@ -71,20 +57,21 @@ def detector(tmp_path_factory) -> tuple[Path, Path, Path]:
     """Config, checkpoint, data."""
     root = tmp_path_factory.mktemp('detector')
     draw_shapes(root / 'data', train=2, val=4)
-    config = write_config(root / 'config.py', DETECTOR, SMALL_DETECTOR, root / 'data')
-    return config, write_weights(config, root / 'epoch_1.pth', shapes.CLASSES), root / 'data'
+    small_config(DETECTOR, SMALL_DETECTOR).dump(root / 'config.py')
+    return root / 'config.py', write_weights(root / 'config.py', root / 'epoch_1.pth', shapes.CLASSES), root / 'data'
 
 
 @pytest.fixture(scope='module')
 def classifier(tmp_path_factory) -> tuple[Path, Path, Path]:
     root = tmp_path_factory.mktemp('classifier')
     draw_scenes(root / 'data', train=2, val=3)
-    options = [*SMALL_CLASSIFIER, 'model.head.num_classes=2', 'model.data_preprocessor.num_classes=2']
-    config = write_config(root / 'config.py', CLASSIFIER, [*options, 'model.head.topk=[1]'], root / 'data')
-    names = "metainfo=dict(classes=('left', 'right'))"
-    text = config.read_text().replace('dict(num_workers', f'dict(dataset=dict({names}), num_workers')
-    config.write_text(f"{text}\nval_evaluator = test_evaluator = dict(_delete_=True, type='Accuracy', topk=(1,))\n")
-    return config, write_weights(config, root / 'epoch_1.pth', ('left', 'right')), root / 'data'
+    head = {'model.head.in_channels': 128, 'model.head.num_classes': 2, 'model.head.topk': [1]}
+    cfg = small_config(CLASSIFIER, SMALL | head | {'model.data_preprocessor.num_classes': 2})
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        loader.dataset.metainfo = dict(classes=('left', 'right'))
+    cfg.val_evaluator = cfg.test_evaluator = dict(type='Accuracy', topk=(1,))
+    cfg.dump(root / 'config.py')
+    return root / 'config.py', write_weights(root / 'config.py', root / 'epoch_1.pth', ('left', 'right')), root / 'data'
 
 
 def evaluate(parts: tuple[Path, Path, Path], tmp_path: Path, *options: object) -> str:
@@ -109,13 +96,10 @@ def test_a_detectors_json_has_the_name_that_was_asked_for_and_its_metric(detecto
 def test_a_voc_data_set_gets_the_same_json(tmp_path):
     dataset = sets.voc(tmp_path / 'data', [])
     del dataset['pipeline']
-    options = [*SMALL_DETECTOR, 'model.roi_head.bbox_head.num_classes=2']
-    config = write_config(tmp_path / 'config.py', DETECTOR, options, tmp_path)
-    loader = f"""
-test_dataloader['dataset'] = dict(_delete_=True, pipeline={{{{_base_.test_pipeline}}}}, **{dataset!r})
-test_evaluator = dict(_delete_=True, type='VOCMetric', metric='mAP', eval_mode='11points')
-"""
-    config.write_text(config.read_text() + loader)
+    cfg = small_config(DETECTOR, SMALL_DETECTOR | {'model.roi_head.bbox_head.num_classes': 2})
+    cfg.test_dataloader.dataset = dict(pipeline=cfg.test_pipeline, **dataset)
+    cfg.test_evaluator = dict(type='VOCMetric', metric='mAP', eval_mode='11points')
+    cfg.dump(config := tmp_path / 'config.py')
     checkpoint = write_weights(config, tmp_path / 'epoch_1.pth', sets.CLASSES)
     evaluate((config, checkpoint, tmp_path / 'data'), tmp_path, '--out', tmp_path / 'results.json')
     found = json.loads((tmp_path / 'results.json').read_text())
@@ -148,20 +132,25 @@ def test_masks_are_part_of_the_json():
 def test_infer_draws_every_picture_and_skips_what_it_cannot_read(detector, tmp_path):
     config, checkpoint, data = detector
     images = shutil.copytree(data / 'val', tmp_path / 'images')
+    first = min(images.iterdir())
+    first.rename(first.with_suffix('.jfif'))  # which OpenCV does not write
     good = sorted(file.name for file in images.iterdir())
+    cv2.imwrite(str(images / 'thin.png'), np.zeros((2, 3000, 3), np.uint8))
     (images / '0.jpg').touch()
     (images / '1.png').write_bytes(b'no picture')
     whole = (images / good[0]).read_bytes()
     (images / '2.jpg').write_bytes(whole[: len(whole) // 2])
-    done = tool('infer', config, checkpoint, images, '--out', tmp_path / 'seen')
+    done = tool('infer', config, checkpoint, images, images / good[0], '--out', tmp_path / 'seen')
     assert done.returncode == 1
     assert f'skipped: image {images}/0.jpg cannot be read: empty (0 bytes)' in done.stderr
     assert f'image {images}/1.png cannot be read' in done.stderr
     assert f'image {images}/2.jpg cannot be read' in done.stderr
-    assert '3 of 7 images were skipped' in done.stderr
+    assert f'image {images}/thin.png of 2x3000 cannot be prepared' in done.stderr
+    assert '4 of 8 images were skipped' in done.stderr
     content = json.loads((tmp_path / 'seen/predictions.json').read_text())
     assert [Path(image['file_name']).name for image in content['images']] == good
-    assert sorted(file.name for file in (tmp_path / 'seen/vis').iterdir()) == good
+    assert [c['name'] for c in content['categories']] == list(shapes.CLASSES)
+    assert len(list((tmp_path / 'seen/vis').iterdir())) == 4
 
 
 def test_infer_writes_the_json_that_was_asked_for(classifier, tmp_path):
@@ -174,30 +163,20 @@ def test_infer_writes_the_json_that_was_asked_for(classifier, tmp_path):
     assert len(list((tmp_path / 'seen/vis').iterdir())) == 6  # both folders have a 0.png
 
 
-def without_attention(config: Path, folder: Path) -> Path:
-    file = folder / 'plain.py'
-    file.write_text(f"_base_ = {str(config)!r}\nmodel = dict(backbone=dict(type='ResNet'))\n")
-    return file
-
-
 @pytest.mark.parametrize(
     ('command', 'changed', 'message'),
     [
         ('test', dict(config='plain'), 'has attention layers .* and the config none: add --se'),
-        ('infer', dict(config='plain'), 'has attention layers .* and the config none: add --se'),
         ('test', dict(checkpoint='plain'), 'has no attention layers .* leave --se out, or use the config in'),
-        ('infer', dict(checkpoint='plain'), 'has no attention layers .* leave --se out, or use the config in'),
+        ('test', dict(checkpoint='torn'), '1 tensors are missing: layer1.0.se.fc1.weight'),
         ('test', dict(checkpoint='five classes'), 'classes a, b, c.* categories'),
         ('test', dict(checkpoint='wide'), r'have another shape: conv1.weight .32, 3, 7, 7. for'),
         ('test', dict(checkpoint='empty file'), 'empty_file.pth is empty .0 bytes.; fetch it again'),
         ('infer', dict(checkpoint='text'), 'text.pth cannot be read'),
-        ('test', dict(checkpoint='a list'), 'a_list.pth'),
-        ('infer', dict(checkpoint='other weights'), 'is not one that tools/train.py wrote'),
         ('test', dict(checkpoint='other weights'), 'there is no network of this kind under'),
         ('test', dict(checkpoint='a folder'), 'does not exist|is a folder'),
         ('infer', dict(options=['--score', '30']), '--score is 30.0; expected a number from 0 to 1'),
         ('infer', dict(options=['--out', 'CHECKPOINT/seen']), 'is no folder that can be written to'),
-        ('infer', dict(images='no such'), 'image .* does not exist'),
         ('infer', dict(images='only folders'), 'holds no picture .*; name its folders instead: '),
         ('infer', dict(images='empty picture'), 'cannot be read: empty .0 bytes.; expected picture files'),
         ('test', dict(options=['--out', 'results.csv']), '--out results.csv must end with .pkl .* or .json'),
@@ -209,7 +188,8 @@ def without_attention(config: Path, folder: Path) -> Path:
 )
 def test_a_mistake_is_one_line_that_says_what_to_do(command, changed, message, detector, tmp_path):
     config, checkpoint, data = detector
-    plain = without_attention(config, tmp_path)
+    plain = tmp_path / 'plain.py'
+    plain.write_text(f"_base_ = {str(config)!r}\nmodel = dict(backbone=dict(type='ResNet'))\n")
     if changed.get('config') == 'plain':
         config = plain
     if kind := changed.get('checkpoint'):
@@ -227,10 +207,14 @@ def test_a_mistake_is_one_line_that_says_what_to_do(command, changed, message, d
             checkpoint.write_text('no weights')
         elif kind == 'empty file':
             checkpoint.touch()
+        elif kind == 'torn':
+            state = torch.load(detector[1], weights_only=False)
+            del state['state_dict']['backbone.layer1.0.se.fc1.weight']
+            torch.save(state, checkpoint)
         else:
-            torch.save([1] if kind == 'a list' else {'x': torch.zeros(1)}, checkpoint)
+            torch.save({'x': torch.zeros(1)}, checkpoint)
     (tmp_path / 'd.json').mkdir()
-    images = {'no such': tmp_path / 'x.jpg', 'only folders': data, 'empty picture': tmp_path / 'empty.jpg'}
+    images = {'only folders': data, 'empty picture': tmp_path / 'empty.jpg'}
     (tmp_path / 'empty.jpg').touch()
     image = images.get(changed.get('images'), data / 'val')
     options = ' '.join(changed.get('options', [])).replace('CHECKPOINT', str(checkpoint))
@@ -240,5 +224,4 @@ def test_a_mistake_is_one_line_that_says_what_to_do(command, changed, message, d
     assert done.returncode == 2, done.stderr[-2000:]
     error = done.stderr.splitlines()[-1]
     assert re.search(f'^error: .*({message})', error), error
-    assert len(error) < 700
     assert 'Traceback' not in done.stderr

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import cv2
+import pytest
 import torch
-from support import places_tree
-from support.commands import tool
+from support.commands import output, tool
 from support.helpers import REPOSITORY, shared
-from support.small import DEMO, NO_WORKERS, QUICK, SMALL_SCENES
+from support.small import DEMO, NO_WORKERS, QUICK
 
 
 def test_training_says_what_it_reads_and_leaves_curves_and_a_table(trained):
@@ -31,51 +32,28 @@ def test_resume_goes_on_from_the_latest_checkpoint(trained, data, tmp_path):
     work_dir = shutil.copytree(trained, tmp_path / 'resumed')
     (work_dir / 'last_checkpoint').write_text(str(work_dir / 'epoch_1.pth'))
     options = [o if 'max_epochs' not in o else 'train_cfg.max_epochs=2' for o in QUICK]
-    done = tool('train', DEMO, '--data-root', data, '--work-dir', work_dir, '--resume', '--cfg-options', *options)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert 'resumed epoch: 1' in done.stdout + done.stderr
+    said = output(
+        tool('train', DEMO, '--data-root', data, '--work-dir', work_dir, '--resume', '--cfg-options', *options)
+    )
+    assert 'resumed epoch: 1' in said
     assert (work_dir / 'epoch_2.pth').is_file()
     assert [entry['epoch'] for entry in json.loads((work_dir / 'validations.json').read_text())] == [1, 2]
 
 
-def test_num_classes_that_do_not_fit_name_the_head(data):
-    done = tool('train', DEMO, '--data-root', data, '--cfg-options', 'model.roi_head.bbox_head.num_classes=80')
-    assert done.returncode == 2
-    assert 'model.roi_head.bbox_head.num_classes is 80, but the train data have 3 classes' in done.stderr
-
-
-def test_weights_that_are_missing_stop_the_training_before_anything_is_built(data, tmp_path):
-    load_from = 'load_from=/no/weights.pth'
-    done = tool('train', DEMO, '--data-root', data, '--work-dir', tmp_path, '--cfg-options', load_from)
-    assert done.returncode == 2
-    assert 'error: load_from: checkpoint /no/weights.pth does not exist' in done.stderr
-
-
-def test_resuming_from_weights_alone_is_refused(data, tmp_path):
+@pytest.mark.parametrize(
+    ('args', 'message'),
+    [
+        (['--cfg-options', 'model.roi_head.bbox_head.num_classes=80'], 'num_classes is 80, but .* have 3 classes'),
+        (['--cfg-options', 'load_from=/no/weights.pth'], 'load_from: checkpoint /no/weights.pth does not exist'),
+        (['--resume', 'weights.pth'], 'holds weights and no state of a training to resume'),
+    ],
+)
+def test_a_mistake_stops_the_training_before_anything_is_built(args, message, data, tmp_path):
     torch.save({'state_dict': {'x': torch.zeros(1)}}, tmp_path / 'weights.pth')
-    done = tool('train', DEMO, '--data-root', data, '--resume', tmp_path / 'weights.pth')
+    args = [tmp_path / arg if arg == 'weights.pth' else arg for arg in args]
+    done = tool('train', DEMO, '--data-root', data, '--work-dir', tmp_path, *args)
     assert done.returncode == 2
-    assert 'holds weights and no state of a training to resume' in done.stderr
-
-
-def test_too_many_broken_images_stop_the_training_with_their_names(tmp_path):
-    root = places_tree.make(tmp_path / 'places', '256')
-    (root / 'data_256/b/bar/00000002.jpg').write_bytes(b'no picture')
-    args = (
-        '--data-root',
-        root,
-        '--work-dir',
-        tmp_path / 'out',
-        '--cfg-options',
-        *SMALL_SCENES,
-        'train_cfg.max_epochs=1',
-    )
-    done = tool('train', 'configs/se_resnet18_places365.py', *args)
-    assert done.returncode == 2
-    assert 'b/bar/00000002.jpg is left out: it cannot be decoded' in done.stdout
-    assert 'error: 1 of 730 train images cannot be read, more than 0.1%' in done.stderr
-    done = tool('train', 'configs/se_resnet18_places365.py', *args, 'custom_hooks.0.most=0.01')
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert re.search(message, done.stderr)
 
 
 def test_the_coco_config_runs_on_real_coco_images(tmp_path):
@@ -89,21 +67,11 @@ def test_the_coco_config_runs_on_real_coco_images(tmp_path):
         f'train_dataloader.dataset.pipeline.2.{small}',
         f'val_dataloader.dataset.pipeline.1.{small}',
     ]
-    done = tool(
-        'train',
-        'configs/faster_rcnn_se_r50_coco.py',
-        '--data-root',
-        coco,
-        '--work-dir',
-        tmp_path,
-        '--no-pretrained',
-        '--cfg-options',
-        *options,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert '--no-pretrained: random weights in place of model.backbone.init_cfg' in done.stdout
-    assert 'instances_train2017.json: 4 images' in done.stdout
-    assert '80 classes (person' in done.stdout
+    args = ('--data-root', coco, '--work-dir', tmp_path, '--no-pretrained', '--cfg-options', *options)
+    said = output(tool('train', 'configs/faster_rcnn_se_r50_coco.py', *args))
+    assert '--no-pretrained: random weights in place of model.backbone.init_cfg' in said
+    assert 'instances_train2017.json: 4 images' in said
+    assert '80 classes (person' in said
     assert (tmp_path / 'epoch_1.pth').is_file()
 
 

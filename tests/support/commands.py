@@ -16,6 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 from tempfile import TemporaryFile
@@ -95,11 +96,13 @@ class Interpreter:
 
 
 class Fork:
-    """A fork of this process that runs a command as its script does, in a process group of its own."""
+    """A fork of this process that runs a command as its script does, or a function, in a process group of its own."""
 
-    def __init__(self, arguments: list[str], cwd: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self, arguments: list[str], cwd: Path, environment: dict[str, str], function: Callable[[], None] | None = None
+    ) -> None:
         _import_everything()
-        self.arguments, self.cwd, self.environment = arguments, cwd, environment
+        self.arguments, self.cwd, self.environment, self.function = arguments, cwd, environment, function
         self.stdout, self.stderr = TemporaryFile('w+'), TemporaryFile('w+')  # noqa: SIM115 (ended() closes them)
         self.process = multiprocessing.get_context('fork').Process(target=self._run)
         self.process.start()
@@ -120,7 +123,7 @@ class Fork:
         torch.set_num_threads(1)
         from se_mm.cli import main
 
-        main(Path(self.arguments[0]).stem)
+        self.function() if self.function else main(Path(self.arguments[0]).stem)
 
     def ended(self) -> CompletedProcess:
         self.process.join(TIMEOUT)
