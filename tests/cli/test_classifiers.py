@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from support import places_tree
 from support.commands import output, tool
@@ -13,23 +11,18 @@ from support.small import NO_WORKERS, SMALL_SCENES
 @pytest.mark.parametrize(
     'layout', ['easy', *(pytest.param(layout, marks=pytest.mark.soak) for layout in ('256', 'large'))]
 )
-def test_places365_trains_resumes_and_evaluates_in_every_layout(layout, tmp_path):
+def test_places365_is_trained_on_and_evaluated_in_every_layout(layout, tmp_path):
     root = places_tree.make(tmp_path / 'places', layout)
     config = 'configs/se_resnet152_places365.py'
-    args = ('--data-root', root, '--work-dir', tmp_path / 'out', '--seed', 0, '--cfg-options', *SMALL_SCENES)
-    said = output(tool('train', config, *args, 'train_cfg.max_epochs=1'))
+    options = ('--cfg-options', *SMALL_SCENES, 'train_cfg.max_epochs=1')
+    said = output(tool('train', config, '--data-root', root, '--work-dir', tmp_path / 'out', *options))
     assert '730 images, 730 labels, 365 classes (airfield 2' in said
     assert 'accuracy/top1' in said
     assert 'error/top5' in said
-    if layout == 'easy':
-        said = output(tool('train', config, '--resume', *args, 'train_cfg.max_epochs=2'))
-        assert 'resumed epoch: 1' in said
-        validations = json.loads((tmp_path / 'out' / 'validations.json').read_text())
-        assert [entry['epoch'] for entry in validations] == [1, 2]
-        options = ('--data-root', root, '--work-dir', tmp_path / 'test', '--confusion', tmp_path / 'confusion.png')
-        said = output(tool('test', config, tmp_path / 'out/epoch_2.pth', *options, '--cfg-options', *SMALL_SCENES))
-        assert (tmp_path / 'confusion.png').stat().st_size > 10_000
-        assert 'confusion_matrix/result' not in said
+    args = ('--data-root', root, '--work-dir', tmp_path / 'test', '--confusion', tmp_path / 'confusion.png')
+    said = output(tool('test', config, tmp_path / 'out/epoch_1.pth', *args, *options))
+    assert (tmp_path / 'confusion.png').stat().st_size > 10_000
+    assert 'confusion_matrix/result' not in said
 
 
 def test_any_folder_per_class_runs_by_its_root_and_classes_alone(tmp_path):

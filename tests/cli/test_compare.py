@@ -19,15 +19,10 @@ SMALL = [
     'model.backbone.base_channels=16',
     'model.backbone.stem_channels=16',
     'model.head.in_channels=128',
-    'train_dataloader.dataset.pipeline.1.scale=32',
-    'default_hooks.checkpoint.max_keep_ckpts=2',
-    'train_cfg.val_interval=1',
-    'val_dataloader.dataset.pipeline.1.scale=32',
-    'val_dataloader.dataset.pipeline.2.crop_size=32',
-    'test_dataloader.dataset.pipeline.1.scale=32',
-    'test_dataloader.dataset.pipeline.2.crop_size=32',
-    'custom_hooks=[]',
 ]
+SMALL += ['default_hooks.checkpoint.max_keep_ckpts=2', 'train_cfg.val_interval=1', 'custom_hooks=[]']
+SMALL += [f'{split}_dataloader.dataset.pipeline.1.scale=32' for split in ('train', 'val', 'test')]
+SMALL += [f'{split}_dataloader.dataset.pipeline.2.crop_size=32' for split in ('val', 'test')]
 
 
 @pytest.fixture(scope='module')

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from support import places_tree
-from support.commands import tool
+from support.commands import output, tool
 
 
 def test_prepare_data_says_what_should_be_where(tmp_path):
@@ -13,6 +13,5 @@ def test_prepare_data_says_what_should_be_where(tmp_path):
     assert 'md5 53ca1c756c3d1e7809517cc47c5561c5' in done.stdout
     root = places_tree.make(tmp_path / 'places', '256', train=1)
     assert tool('prepare_data', 'places365', root).returncode == 0
-    done = tool('prepare_data', 'places365', root, '--check')
-    assert done.returncode == 0
-    assert '730 pictures looked at, 0 missing or broken' in done.stdout
+    said = output(tool('prepare_data', 'places365', root, '--check'))
+    assert '730 pictures looked at, 0 missing or broken' in said

@@ -62,6 +62,10 @@ def test_the_coco_config_runs_on_real_coco_images(tmp_path):
     options = [
         *NO_WORKERS,
         'train_cfg.max_epochs=1',
+        'model.backbone.base_channels=16',
+        'model.backbone.stem_channels=16',
+        'model.neck.in_channels=[64,128,256,512]',
+        'model.roi_head.bbox_head.fc_out_channels=64',
         'train_dataloader.dataset.indices=4',
         'val_dataloader.dataset.indices=2',
         f'train_dataloader.dataset.pipeline.2.{small}',

@@ -60,28 +60,6 @@ def test_parameters(name):
     assert sum(p.numel() for p in model.parameters()) == PARAMETERS[name]
 
 
-@pytest.mark.parametrize('name', [name for name in PARAMETERS if name.startswith('se_')])
-def test_a_twin_differs_by_the_type_of_its_backbone(name):
-    se, plain = config(name), config(name.removeprefix('se_'))
-    for cfg in (se, plain):
-        cfg.model.backbone.pop('type')
-        cfg.model.backbone.pop('host', None)
-        cfg.pop('work_dir')
-    assert se._cfg_dict == plain._cfg_dict
-
-
-@pytest.mark.parametrize('name', ['resnet152_imagenet', 'se_resnext101_32x4d_imagenet'])
-def test_the_papers_recipe(name):
-    """Section 5.1."""
-    cfg = config(name)
-    assert cfg.optim_wrapper.optimizer == dict(type='SGD', lr=0.6, momentum=0.9, weight_decay=1e-4)
-    assert (cfg.train_cfg.max_epochs, cfg.param_scheduler.milestones) == (100, [30, 60, 90])
-    assert cfg.auto_scale_lr.base_batch_size == 8 * cfg.train_dataloader.batch_size == 1024
-    assert [step.type for step in cfg.train_dataloader.dataset.pipeline[1:3]] == ['RandomResizedCrop', 'RandomFlip']
-    resize, crop = cfg.val_dataloader.dataset.pipeline[1:3]
-    assert (cfg.train_dataloader.dataset.pipeline[1].scale, resize.scale, crop.crop_size) == (224, 256, 224)
-
-
 def test_the_norms_of_the_whole_network_learn():
     for name in ('se_resnet50_imagenet', 'senet154_imagenet', 'se_resnet50_imagenet_rsb_a3'):
         init_default_scope('mmpretrain')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from types import SimpleNamespace
@@ -30,25 +31,15 @@ from se_mm.config.tree import nodes
 from se_mm.datasets.own_data import config_with_data, pictures_in
 
 BY_EPOCH = [
-    'atss/atss_r50_fpn_1x_coco.py',
     'cascade_rcnn/cascade-mask-rcnn_r50_fpn_20e_coco.py',
-    'conditional_detr/conditional-detr_r50_8xb2-50e_coco.py',
-    'deformable_detr/deformable-detr_r50_16xb2-50e_coco.py',
     'detr/detr_r50_8xb2-150e_coco.py',
-    'dino/dino-4scale_r50_8xb2-12e_coco.py',
     'faster_rcnn/faster-rcnn_r50_fpn_2x_coco.py',
-    'fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py',
-    'gfl/gfl_r50_fpn_ms-2x_coco.py',
     'mask_rcnn/mask-rcnn_r50_fpn_ms-poly-3x_coco.py',
     'pascal_voc/faster-rcnn_r50_fpn_1x_voc0712.py',
     'retinanet/retinanet_r50_fpn_1x_coco.py',
-    'rtmdet/rtmdet-ins_tiny_8xb32-300e_coco.py',
     'rtmdet/rtmdet_s_8xb32-300e_coco.py',
-    'solov2/solov2_r50_fpn_ms-3x_coco.py',
-    'sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py',
     'ssd/ssd300_coco.py',
     'swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py',
-    'tood/tood_r50_fpn_1x_coco.py',
     'yolact/yolact_r50_1xb8-55e_coco.py',
     'yolo/yolov3_d53_8xb8-ms-416-273e_coco.py',
     'yolox/yolox_s_8xb8-300e_coco.py',
@@ -94,7 +85,7 @@ def test_schedules_of_mmdet_end_where_the_training_does(name):
     original = load_config(f'mmdet::{name}')
     old = original.train_cfg.max_epochs
     for epochs in (1, 2, 3, 7, 2 * old):
-        cfg = load_config(f'mmdet::{name}')
+        cfg = copy.deepcopy(original)
         set_length(cfg, epochs=epochs)
         assert cfg.train_cfg.max_epochs == epochs
         assert 1 <= cfg.train_cfg.get('val_interval', 1) <= epochs
@@ -143,14 +134,16 @@ def test_iterations(name):
     assert schedulers(cfg)[-1]['milestones']
 
 
-def test_an_augmentation_that_is_switched_by_epochs_needs_epochs():
-    with pytest.raises(SeMmError, match='--iters: YOLOXModeSwitchHook of this config counts epochs; use --epochs'):
-        set_length(load_config('mmdet::yolox/yolox_s_8xb8-300e_coco.py'), iters=100)
-
-
-def test_a_hook_without_a_name_is_called_by_the_one_that_holds_it():
-    with pytest.raises(SeMmError, match='--iters: SwitchRecipeHook of this config counts epochs'):
-        set_length(load_config('se_mm::demo/se_resnet18_scenes.py'), iters=2)
+@pytest.mark.parametrize(
+    ('name', 'hook'),
+    [
+        ('mmdet::yolox/yolox_s_8xb8-300e_coco.py', 'YOLOXModeSwitchHook'),
+        ('se_mm::demo/se_resnet18_scenes.py', 'SwitchRecipeHook'),  # held by a hook that has a name
+    ],
+)
+def test_an_augmentation_that_is_switched_by_epochs_needs_epochs(name, hook):
+    with pytest.raises(SeMmError, match=f'--iters: {hook} of this config counts epochs'):
+        set_length(load_config(name), iters=100)
 
 
 def test_an_interval_that_is_no_whole_number_is_shortened_too():
@@ -160,13 +153,7 @@ def test_an_interval_that_is_no_whole_number_is_shortened_too():
     assert cfg.train_cfg.val_interval <= 100
 
 
-@pytest.mark.parametrize('length', [{'epochs': 0}, {'iters': -1}])
-def test_lengths_of_nothing(length):
-    with pytest.raises(SeMmError, match='expected a whole number above 0'):
-        set_length(load_config('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'), **length)
-
-
-@pytest.mark.parametrize('name', BY_EPOCH[::3])
+@pytest.mark.parametrize('name', BY_EPOCH[::2])
 def test_size_is_that_of_the_test_pipeline_and_the_rest_in_proportion(name):
     def sizes(cfg, loader):
         keys = ('scale', 'img_scale', 'size', 'scales', 'crop_size')
@@ -186,30 +173,26 @@ def test_size_is_that_of_the_test_pipeline_and_the_rest_in_proportion(name):
 
 
 @pytest.mark.parametrize(
-    ('scope', 'step', 'loaded'),
+    ('scope', 'step'),
     [
-        ('mmdet', dict(type='RandomCrop', crop_size=(640, 640), allow_negative_crop=True), (900, 900)),
-        ('mmpretrain', dict(type='mmdet.RandomCrop', crop_size=(640, 640), allow_negative_crop=True), (900, 900)),
-        (
-            'mmdet',
-            dict(type=mmdet.datasets.transforms.RandomCrop, crop_size=(640, 640), allow_negative_crop=True),
-            (900, 900),
-        ),
-        ('mmdet', dict(type='CenterCrop', crop_size=(640, 640)), (900, 900)),
-        ('mmdet', dict(type='RandomCenterCropPad', crop_size=(640, 640), ratios=(1.0,), **CORNERNET), (900, 900)),
-        ('mmpretrain', dict(type='RandomCrop', crop_size=(640, 640)), (900, 900)),
-        ('mmdet', dict(type='mmpretrain.RandomCrop', crop_size=(640, 640)), (900, 900)),
-        ('mmpretrain', dict(type='RandomResizedCrop', scale=(640, 640)), (900, 900)),
-        ('mmpretrain', dict(type='CenterCrop', crop_size=(640, 640)), (900, 900)),
-        ('mmdet', dict(type='Resize', scale=(640, 640), keep_ratio=False), (900, 900)),
-        ('mmdet', dict(type='Pad', size=(640, 640)), (90, 90)),
+        ('mmdet', dict(type='RandomCrop', crop_size=(640, 640), allow_negative_crop=True)),
+        ('mmpretrain', dict(type='mmdet.RandomCrop', crop_size=(640, 640), allow_negative_crop=True)),
+        ('mmdet', dict(type=mmdet.datasets.transforms.RandomCrop, crop_size=(640, 640), allow_negative_crop=True)),
+        ('mmdet', dict(type='CenterCrop', crop_size=(640, 640))),
+        ('mmdet', dict(type='RandomCenterCropPad', crop_size=(640, 640), ratios=(1.0,), **CORNERNET)),
+        ('mmpretrain', dict(type='RandomCrop', crop_size=(640, 640))),
+        ('mmdet', dict(type='mmpretrain.RandomCrop', crop_size=(640, 640))),
+        ('mmpretrain', dict(type='RandomResizedCrop', scale=(640, 640))),
+        ('mmdet', dict(type='Resize', scale=(640, 640), keep_ratio=False)),
+        ('mmdet', dict(type='Pad', size=(640, 640))),
     ],
 )
-def test_height_and_width_reach_each_transform_in_its_own_order(scope, step, loaded):
+def test_height_and_width_reach_each_transform_in_its_own_order(scope, step):
     cfg = resized_from_640(384, 512, scope, step)
     transform = built(scope, 'TRANSFORMS', cfg.train_dataloader.dataset.pipeline[0])
     boxes = dict(gt_bboxes=HorizontalBoxes(torch.empty(0, 4))) if 'ratios' in step else {}
-    results = transform(dict(img=np.zeros((*loaded, 3), np.float32), **boxes))
+    side = 90 if step['type'] == 'Pad' else 900
+    results = transform(dict(img=np.zeros((side, side, 3), np.float32), **boxes))
     assert results['img'].shape[:2] == (384, 512)
 
 

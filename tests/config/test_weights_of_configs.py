@@ -43,9 +43,9 @@ def mirror(tmp_path, monkeypatch) -> Path:
     server.server_close()
 
 
-def serve(folder: Path, name: str, claimed: str | None = None) -> str:
+def serve(folder: Path, name: str) -> str:
     torch.save({'state_dict': {'weight': torch.ones(2)}}, folder / 'file')
-    digest = claimed or hashlib.sha256((folder / 'file').read_bytes()).hexdigest()[:8]
+    digest = hashlib.sha256((folder / 'file').read_bytes()).hexdigest()[:8]
     (folder / 'file').rename(folder / f'{name}-{digest}.pth')
     return f'{GONE}/{name}-{digest}.pth'
 
@@ -65,17 +65,15 @@ def test_the_mirror_of_a_host_that_is_gone_serves_what_has_the_hash_of_its_name(
     assert torch.equal(CheckpointLoader.load_checkpoint(url)['state_dict']['weight'], torch.ones(2))
 
 
-def test_another_file_in_its_place_is_refused(mirror):
-    url = serve(mirror, 'resnet50', claimed='0123abcd')
-    with pytest.raises(SeMmError, match='invalid hash value'):
-        pretrained.fetch(config(url))
+@pytest.mark.parametrize(
+    ('name', 'message'),
+    [('resnet50-0123abcd.pth', 'invalid hash value'), ('resnet50.pth', 'cannot be checked: the name has no hash')],
+)
+def test_another_file_in_its_place_or_one_without_a_hash_is_refused(name, message, mirror):
+    (mirror / name).write_bytes(b'anything')
+    with pytest.raises(SeMmError, match=message):
+        pretrained.fetch(config(f'{GONE}/{name}'))
     assert not list((mirror.parent / 'hub/checkpoints').glob('*.pth'))
-
-
-def test_a_name_without_a_hash_is_refused(mirror):
-    (mirror / 'resnet50.pth').write_bytes(b'anything')
-    with pytest.raises(SeMmError, match='cannot be checked: the name has no hash'):
-        pretrained.fetch(config(f'{GONE}/resnet50.pth'))
 
 
 def test_a_bundle_is_a_torch_home(mirror, tmp_path, monkeypatch):

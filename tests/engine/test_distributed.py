@@ -9,10 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
+from mmdet.structures import DetDataSample
+from mmdet.structures.bbox import HorizontalBoxes
+from mmengine.config import Config, ConfigDict
 from mmengine.dataset import pseudo_collate
 from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import MODELS, init_default_scope
+from mmengine.structures import InstanceData
+from mmpretrain.structures import DataSample
 from support.commands import CAN_FORK, group, output, tool, torchrun
 from support.helpers import REPOSITORY, randomize
 from support.small import draw_shapes, scene_config
@@ -23,33 +27,26 @@ from se_mm import swap_backbone
 PROCESSES = 2
 
 
-def detector() -> tuple[dict, dict]:
+def detector() -> ConfigDict:
     """FCOS: its losses are divided by the mean number of positives over all processes, and nothing is drawn."""
     cfg = Config.fromfile(Config._get_cfg_path('mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py', '')[0])
     cfg.model.backbone.update(depth=18, base_channels=16, stem_channels=16, init_cfg=None, frozen_stages=-1)
     cfg.model.neck.update(in_channels=[16, 32, 64, 128], out_channels=32)
     cfg.model.bbox_head.update(num_classes=3, in_channels=32, feat_channels=32, stacked_convs=1)
     cfg.model.data_preprocessor.pad_size_divisor = 32
-    cfg = swap_backbone(cfg)
-    return cfg.model, dict(default_scope='mmdet')
+    return swap_backbone(cfg).model
 
 
-def classifier() -> tuple[dict, dict]:
-    cfg = scene_config(Path(), Path())
-    return cfg.model, dict(default_scope='mmpretrain')
+MODELS_OF = dict(mmdet=detector, mmpretrain=lambda: scene_config(Path(), Path()).model)
 
 
-def batch(kind: str, count: int = 4) -> list[dict]:
+def batch(scope: str, count: int = 4) -> list[dict]:
     """Pictures with a different number of boxes each."""
     random = np.random.default_rng(0)
     samples = []
     for i in range(count):
         pixels = torch.from_numpy(random.integers(0, 256, (3, 96, 128), np.uint8)).double()
-        if kind == 'detector':
-            from mmdet.structures import DetDataSample
-            from mmdet.structures.bbox import HorizontalBoxes
-            from mmengine.structures import InstanceData
-
+        if scope == 'mmdet':
             sample = DetDataSample(metainfo=dict(img_shape=(96, 128), ori_shape=(96, 128), scale_factor=(1, 1)))
             corners = np.sort(random.uniform(0, 96, (i + 1, 2, 2)), 1).reshape(i + 1, 4)
             corners[:, 2:] += 8
@@ -57,19 +54,15 @@ def batch(kind: str, count: int = 4) -> list[dict]:
                 bboxes=HorizontalBoxes(torch.from_numpy(corners)), labels=torch.arange(i + 1) % 3
             )
         else:
-            from mmpretrain.structures import DataSample
-
             sample = DataSample().set_gt_label(i % 2)
         samples.append({'inputs': pixels, 'data_samples': sample})
     return samples
 
 
-def gradients(kind: str, samples: list[dict], distributed: bool) -> dict[str, torch.Tensor]:
+def gradients(scope: str, samples: list[dict], distributed: bool) -> dict[str, torch.Tensor]:
     torch.set_default_dtype(torch.float64)
-    config, scope = {'detector': detector, 'classifier': classifier}[kind]()
-    init_default_scope(scope['default_scope'])
-    model = randomize(MODELS.build(config)).double()
-    model.train()
+    init_default_scope(scope)
+    model = randomize(MODELS.build(MODELS_OF[scope]())).double().train()
     for module in model.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
             module.eval()
@@ -83,29 +76,29 @@ def gradients(kind: str, samples: list[dict], distributed: bool) -> dict[str, to
     return {name: parameter.grad for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
-def gradients_of_a_process(rank: int, kind: str, rendezvous: str, out: str) -> None:
+def gradients_of_a_process(rank: int, scope: str, rendezvous: str, out: str) -> None:
     torch.set_num_threads(1)
     torch.distributed.init_process_group('gloo', f'file://{rendezvous}', rank=rank, world_size=PROCESSES)
-    found = gradients(kind, batch(kind)[rank::PROCESSES], distributed=True)
+    found = gradients(scope, batch(scope)[rank::PROCESSES], distributed=True)
     if rank == 0:
         torch.save(found, out)
     torch.distributed.destroy_process_group()
 
 
 @pytest.mark.parametrize(
-    ('kind', 'tolerance'),
+    ('scope', 'tolerance'),
     [
-        ('classifier', 1e-12),
+        ('mmpretrain', 1e-12),
         # mmdet adds float32's eps to what each process divides its losses by, so n processes add it n times.
-        ('detector', torch.finfo(torch.float32).eps),
+        ('mmdet', torch.finfo(torch.float32).eps),
     ],
 )
-def test_gradients_of_two_processes_are_those_of_one(kind, tolerance, tmp_path):
-    args = (kind, str(tmp_path / 'rendezvous'), str(tmp_path / 'gradients.pth'))
+def test_gradients_of_two_processes_are_those_of_one(scope, tolerance, tmp_path):
+    args = (scope, str(tmp_path / 'rendezvous'), str(tmp_path / 'gradients.pth'))
     method = 'fork' if CAN_FORK else 'spawn'
     torch.multiprocessing.start_processes(gradients_of_a_process, args, nprocs=PROCESSES, start_method=method)
     try:
-        expected = gradients(kind, batch(kind), distributed=False)
+        expected = gradients(scope, batch(scope), distributed=False)
     finally:
         torch.set_default_dtype(torch.float32)
     found = torch.load(tmp_path / 'gradients.pth')

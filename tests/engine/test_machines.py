@@ -51,7 +51,7 @@ CONFIG = """
 env_cfg = dict(dist_cfg=dict(timeout=20))
 custom_imports = dict(imports=['se_mm', 'support.faults'], allow_failed_imports=False)
 custom_hooks = [dict(type='SlowDown', seconds=0.3)]
-train_cfg = dict(max_epochs={epochs}, val_interval={epochs})
+train_cfg = dict(max_epochs=6, val_interval=6)
 default_hooks = dict(checkpoint=dict(interval=4, by_epoch=False, max_keep_ckpts=2))
 """
 
@@ -96,24 +96,12 @@ def wait_for(condition, seconds: int, config: Path) -> None:
     raise AssertionError(said(config)[-4000:])
 
 
-def test_a_training_runs_across_two_machines(machines, config):
-    more = config.with_name('across.py')
-    more.write_text(f'_base_ = {str(config)!r}\n{CONFIG.format(epochs=1)}')
-    agents = [torchrun(machine, more, '--nnodes', '2') for machine in MACHINES]
-    try:
-        assert [agent.wait(150) for agent in agents] == [0, 0], said(config)[-4000:]
-    finally:
-        for agent in agents:
-            agent.kill()
-    assert (config.parent / 'out' / 'iter_5.pth').is_file()  # 40 pictures, two processes of batch 4
-
-
 @pytest.mark.fault(
     'one of two machines is cut off the network in mid-epoch', 'torchrun goes on with the other, from the checkpoint'
 )
 def test_one_machine_is_cut_off(machines, config):
     more = config.with_name('cut_off.py')
-    more.write_text(f'_base_ = {str(config)!r}\n{CONFIG.format(epochs=6)}')
+    more.write_text(f'_base_ = {str(config)!r}\n{CONFIG}')
     agents = [torchrun(machine, more, '--nnodes', '1:2', '--max-restarts', '5') for machine in MACHINES]
     out = config.parent / 'out'
     try:

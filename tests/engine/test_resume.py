@@ -9,6 +9,7 @@ import random
 import shutil
 import signal
 import time
+from fnmatch import fnmatch
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,21 +20,17 @@ from support.faults import sha256_of_training
 from support.small import run, scene_config
 from support.small import train_with as train
 from support.small import trained_with as trained
+from test_data_faults import BOXES
 
 from se_mm.engine.hooks.preemption import PREEMPTED_STATUS, PreemptionHook
 from se_mm.errors import INTERRUPTED
 from se_mm.weights.files import read_checkpoint
 
-EPOCHS = """
-_base_ = '{repository}/configs/demo/faster_rcnn_se_r18_shapes.py'
+EPOCHS = f"""{BOXES}
 custom_imports = dict(imports=['se_mm', 'support.faults'], allow_failed_imports=False)
-model = dict(
-    backbone=dict(base_channels=16, stem_channels=16), neck=dict(in_channels=[16, 32, 64, 128]),
-)
-train_dataloader = dict(num_workers={workers}, persistent_workers={workers} > 0)
 train_cfg = dict(max_epochs=3, val_interval=2)
-default_hooks = dict(checkpoint=dict({checkpoint}, save_best=None))
-custom_hooks = [dict(type='LeaveState'), {fault}]
+default_hooks = dict(checkpoint=dict({{checkpoint}}, save_best=None))
+custom_hooks = [dict(type='LeaveState'), {{fault}}]
 """
 ITERATIONS = """
 _base_ = '{repository}/configs/demo/se_resnet18_scenes.py'
@@ -94,13 +91,59 @@ def test_killed_in_an_epoch(shapes, tmp_path):
     assert found == [expected] * 5
 
 
-@fault('SIGKILL between two checkpoints', 'same sha256 as not killed')
-def test_killed_between_checkpoints(scenes, whole, tmp_path):
-    every = 'interval=4, max_keep_ckpts=1'
-    killer = "dict(type='SignalAt', iteration=7)"
-    assert train(ITERATIONS, scenes, tmp_path / 'a', '--seed', '3', checkpoint=every, fault=killer).returncode == KILLED
-    assert 'iter: 4' in trained(ITERATIONS, scenes, tmp_path / 'a', '--resume', checkpoint=every, workers=2)
-    assert sha256(tmp_path / 'a') == whole
+SAVED = 'saved after that iteration, status {}; same sha256'
+INTERRUPTION = "dict(type='SignalAt', iteration=7, number={}, group=True)"
+
+
+@pytest.mark.parametrize(
+    ('given', 'expected'),
+    [
+        pytest.param(
+            ('interval=4, max_keep_ckpts=1', "dict(type='SignalAt', iteration=7)"),
+            (KILLED, '', ['iter_4.pth'], 4),
+            marks=fault('SIGKILL between two checkpoints', 'same sha256 as not killed'),
+        ),
+        pytest.param(
+            ('interval=1, max_keep_ckpts=1', "dict(type='DieWhileSaving', iteration=6)"),
+            (KILLED, '', ['iter_5.pth', 'iter_6.pth.*.part'], 5),
+            marks=fault('SIGKILL while a checkpoint is written', 'the one before it is whole and used; same sha256'),
+        ),
+        pytest.param(
+            ('interval=100', INTERRUPTION.format(15)),
+            (PREEMPTED_STATUS, 'SIGTERM: iteration 7 is saved to', ['preempted.pth'], 7),
+            marks=fault('SIGTERM in an epoch (pre-emption)', SAVED.format(75)),
+        ),
+        pytest.param(
+            ('interval=100', INTERRUPTION.format(2)),
+            (INTERRUPTED, 'Ctrl-C: iteration 7 is saved to', ['preempted.pth'], 7),
+            marks=fault('Ctrl-C to the whole process group', SAVED.format(130)),
+        ),
+        pytest.param(
+            ('interval=1, max_keep_ckpts=1', "dict(type='FilesOfAtMost', size=100_000, iteration=4)"),
+            (2, 'iter_5.pth cannot be written', ['iter_4.pth'], 4),
+            marks=fault(
+                'the disk is full (a limit on the size of files) when a checkpoint is written', 'one message, status 2'
+            ),
+        ),
+    ],
+)
+def test_a_training_that_is_cut_off_goes_on_as_if_it_was_not(given, expected, scenes, whole, tmp_path):
+    every, killer = given
+    status, message, left, iteration = expected
+    folder = tmp_path / 'a'
+    stopped = train(ITERATIONS, scenes, folder, '--seed', '3', checkpoint=every, fault=killer)
+    said = stopped.stdout + stopped.stderr
+    assert stopped.returncode == status, said[-2000:]
+    assert message in said
+    assert 'Traceback' not in said
+    assert (folder / 'curves.png').is_file() or status in (2, KILLED)
+    files = sorted(file.name for file in folder.glob('*.pth*'))
+    assert all(fnmatch(file, pattern) for file, pattern in zip(files, left, strict=True))
+    workers = 2 if status == KILLED else 0  # any number of them
+    said = trained(ITERATIONS, scenes, folder, '--resume', checkpoint=every, workers=workers)
+    assert f'iter: {iteration}' in said
+    assert sha256(folder) == whole
+    assert not list(folder.glob('*.part'))
 
 
 def test_with_other_batches_an_epoch_has_another_length(scenes, tmp_path, capsys):
@@ -121,18 +164,6 @@ def test_with_other_batches_an_epoch_has_another_length(scenes, tmp_path, capsys
     assert f'the training ends at iteration {second.iter}' in ''.join(capsys.readouterr())
 
 
-@fault('SIGKILL while a checkpoint is written', 'the one before it is whole and used; same sha256')
-def test_killed_while_saving(scenes, whole, tmp_path):
-    killer = "dict(type='DieWhileSaving', iteration=6)"
-    assert train(ITERATIONS, scenes, tmp_path / 'a', '--seed', '3', fault=killer).returncode == KILLED
-    files = sorted(file.name for file in (tmp_path / 'a').glob('*.pth*'))
-    assert files[0] == 'iter_5.pth'
-    assert files[1].endswith('.part')
-    assert 'iter: 5' in trained(ITERATIONS, scenes, tmp_path / 'a', '--resume')
-    assert sha256(tmp_path / 'a') == whole
-    assert not list((tmp_path / 'a').glob('*.part'))
-
-
 @fault('a checkpoint that is cut off (of another tool, a full disk)', 'named and passed over; same sha256')
 def test_a_torn_checkpoint_is_passed_over(scenes, whole, tmp_path):
     keep = 'interval=3, max_keep_ckpts=3'
@@ -143,36 +174,6 @@ def test_a_torn_checkpoint_is_passed_over(scenes, whole, tmp_path):
     assert 'iter_9.pth is passed over: ' in said
     assert 'damaged or cut off' in said
     assert 'iter: 6' in said
-    assert sha256(tmp_path / 'a') == whole
-
-
-@pytest.mark.parametrize(
-    ('number', 'name', 'status'),
-    [
-        pytest.param(
-            signal.SIGTERM,
-            'SIGTERM',
-            PREEMPTED_STATUS,
-            marks=fault('SIGTERM in an epoch (pre-emption)', 'saved after that iteration, status 75; same sha256'),
-        ),
-        pytest.param(
-            signal.SIGINT,
-            'Ctrl-C',
-            INTERRUPTED,
-            marks=fault('Ctrl-C to the whole process group', 'saved after that iteration, status 130; same sha256'),
-        ),
-    ],
-)
-def test_interrupted(number, name, status, scenes, whole, tmp_path):
-    never = 'interval=100'
-    killer = f"dict(type='SignalAt', iteration=7, number={int(number)}, group=True)"
-    stopped = train(ITERATIONS, scenes, tmp_path / 'a', '--seed', '3', checkpoint=never, fault=killer)
-    said = stopped.stdout + stopped.stderr
-    assert stopped.returncode == status, said[-2000:]
-    assert f'{name}: iteration 7 is saved to' in said
-    assert 'Traceback' not in said
-    assert (tmp_path / 'a' / 'curves.png').is_file()
-    assert 'iter: 7' in trained(ITERATIONS, scenes, tmp_path / 'a', '--resume', checkpoint=never)
     assert sha256(tmp_path / 'a') == whole
 
 
@@ -236,35 +237,15 @@ def test_a_second_ctrl_c_quits_at_once(monkeypatch):
         hook._ask(signal.SIGINT, None)
 
 
-@fault('the disk is full (a limit on the size of files) when a checkpoint is written', 'one message, status 2')
-def test_a_full_disk(scenes, whole, tmp_path):
-    killer = "dict(type='FilesOfAtMost', size=100_000, iteration=4)"
-    done = train(ITERATIONS, scenes, tmp_path / 'a', '--seed', '3', fault=killer)
-    assert done.returncode == 2
-    last = done.stderr.splitlines()[-1]
-    assert f'error: checkpoint {tmp_path / "a" / "iter_5.pth"} cannot be written' in last
-    assert f'the last good one is {tmp_path / "a" / "iter_4.pth"}' in last
-    assert 'Traceback' not in done.stderr
-    assert [file.name for file in (tmp_path / 'a').glob('*.pth*')] == ['iter_4.pth']
-    trained(ITERATIONS, scenes, tmp_path / 'a', '--resume')
-    assert sha256(tmp_path / 'a') == whole
-
-
-@pytest.mark.parametrize(
-    'read_only',
-    [
-        pytest.param(False, marks=fault('the work_dir is a file', 'one message, status 2')),
-        pytest.param(True, marks=fault('the work_dir is on a read-only file system', 'one message, status 2')),
-    ],
-)
-def test_a_work_dir_that_cannot_be_written_to(read_only, scenes, tmp_path):
-    work_dir = Path('/proc/se_mm/a') if read_only else tmp_path / 'a'
-    if not read_only:
-        work_dir.write_text('')
-    done = train(ITERATIONS, scenes, work_dir, file=tmp_path / 'config.py')
-    assert done.returncode == 2
-    assert f'error: work_dir {work_dir} cannot be written to' in done.stderr
-    assert 'Traceback' not in done.stderr
+@fault('the work_dir is a file', 'one message, status 2')
+@fault('the work_dir is on a read-only file system', 'one message, status 2')
+def test_a_work_dir_that_cannot_be_written_to(scenes, tmp_path):
+    (tmp_path / 'a').write_text('')
+    for work_dir in (tmp_path / 'a', Path('/proc/se_mm/a')):
+        done = train(ITERATIONS, scenes, work_dir, file=tmp_path / 'config.py')
+        assert done.returncode == 2
+        assert f'error: work_dir {work_dir} cannot be written to' in done.stderr
+        assert 'Traceback' not in done.stderr
 
 
 @pytest.mark.parametrize(

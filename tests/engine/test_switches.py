@@ -14,18 +14,8 @@ from se_mm.config.locate import locate
 from se_mm.engine import switches
 from se_mm.weights.files import read_checkpoint
 
-SWITCHES = dict(
-    amp=False,
-    auto_scale_lr=False,
-    accumulate=None,
-    ema=None,
-    sync_bn=False,
-    compile=False,
-    seed=None,
-    deterministic=False,
-    no_pretrained=False,
-    resume=None,
-)
+SWITCHES = dict.fromkeys(('amp', 'auto_scale_lr', 'sync_bn', 'compile', 'deterministic', 'no_pretrained'), False)
+SWITCHES |= dict.fromkeys(('accumulate', 'ema', 'seed', 'resume'))
 
 
 def config(scenes, folder, iterations=4, **given):
