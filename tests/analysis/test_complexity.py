@@ -114,7 +114,6 @@ def test_what_is_not_counted_is_said(name, said):
     [
         (dict(type='CenterCrop', crop_size=160), (160, 160)),
         (dict(type='CenterCrop', crop_size=(96, 160)), (160, 96)),
-        (dict(type='EfficientNetCenterCrop', crop_size=192), (192, 192)),
         (dict(type='Resize', scale=(96, 160)), (160, 96)),
         (dict(type='ResizeEdge', scale=96), None),
     ],
@@ -168,7 +167,6 @@ def test_a_config_that_cannot_be_counted_is_named_and_the_others_are_printed():
         (('configs/none.py',), 'none.py'),
         (('--size', 64, 64), '--size needs a config'),
         (('configs/cifar/wrn16_8_cifar10.py', '--size', 0, 8), '--size is 0 8'),
-        (('mmdet::soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco.py',), 'has no backbone'),
         (('configs/cifar/wrn16_8_cifar10.py', '-o', '/none/out.md'), '-o /none/out.md cannot be written'),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 
 import pytest
 import torch
@@ -12,7 +13,6 @@ from support.helpers import as_tuple, randomize
 from torch import nn
 
 from se_mm import SeMmError, SEResNet, SEResNeXt, SETwin
-from se_mm.models.fused import fold_norms
 
 NETWORKS = {
     'SE-ResNet-18': lambda: SEResNet(18),
@@ -35,13 +35,18 @@ def image():
     return torch.randn(2, 3, 96, 128, generator=torch.Generator().manual_seed(0))
 
 
+@torch.no_grad()
+def assert_deploys(network: nn.Module, **arguments: bool) -> nn.Module:
+    """Deployed, it gives the same up to rounding; returns it."""
+    deployed = copy.deepcopy(network).deploy(**arguments)
+    for ours, theirs in zip(as_tuple(deployed(image())), as_tuple(network(image())), strict=True):
+        assert (ours - theirs).abs().max() <= 1e-4 * theirs.abs().max()
+    return deployed
+
+
 @pytest.mark.parametrize('name', NETWORKS)
 def test_outputs_are_equal_to_rounding(name):
-    network = randomize(NETWORKS[name]()).eval()
-    deployed = copy.deepcopy(network).deploy()
-    with torch.no_grad():
-        for ours, theirs in zip(as_tuple(deployed(image())), as_tuple(network(image())), strict=True):
-            assert (ours - theirs).abs().max() <= 1e-4 * theirs.abs().max()
+    deployed = assert_deploys(randomize(NETWORKS[name]()).eval())
     folded = not any(isinstance(module, nn.BatchNorm2d) for module in deployed.modules())
     assert folded is (name not in ('weight standardisation', 'dcn', 'Res2Net'))
     assert not any(parameter.requires_grad for parameter in deployed.parameters())
@@ -80,29 +85,11 @@ def test_a_network_that_does_not_run_in_its_order_is_refused():
         network.deploy()
 
 
-def test_norms_are_folded_into_plain_convolutions_only():
-    network = nn.Sequential(
-        nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8), nn.BatchNorm2d(8), nn.ConvTranspose2d(8, 8, 1)
-    ).eval()
-    randomize(network.double())
-    x = torch.randn(2, 3, 4, 4, dtype=torch.float64)
-    expected = network(x)
-    assert fold_norms(network) == 1
-    assert isinstance(network[2], nn.BatchNorm2d)
-    torch.testing.assert_close(network(x), expected, rtol=1e-12, atol=1e-12)
-
-
 def test_compiled_it_is_the_same():
-    import shutil
-
     if shutil.which('g++') is None:
         pytest.skip('torch.compile needs a C++ compiler')
     small = dict(num_stages=2, strides=(1, 2), dilations=(1, 1), out_indices=(0, 1), base_channels=16, stem_channels=16)
-    network = randomize(SEResNet(18, **small)).eval()
-    compiled = copy.deepcopy(network).deploy(compiled=True)
-    with torch.no_grad():
-        for ours, theirs in zip(compiled(image()), network(image()), strict=True):
-            assert (ours - theirs).abs().max() <= 1e-4 * theirs.abs().max()
+    assert_deploys(randomize(SEResNet(18, **small)).eval(), compiled=True)
 
 
 def test_a_model_without_se_has_nothing_to_deploy():
@@ -118,11 +105,7 @@ def test_a_model_without_se_has_nothing_to_deploy():
 def test_a_convolution_with_a_hook_keeps_its_norm():
     network = randomize(SEResNet(18)).eval()
     network.layer2[0].conv1.register_forward_hook(lambda module, args, output: 2 * output)
-    deployed = copy.deepcopy(network).deploy()
-    assert isinstance(deployed.layer2[0].bn1, nn.BatchNorm2d)
-    with torch.no_grad():
-        for ours, theirs in zip(deployed(image()), network(image()), strict=True):
-            assert (ours - theirs).abs().max() <= 1e-4 * theirs.abs().max()
+    assert isinstance(assert_deploys(network).layer2[0].bn1, nn.BatchNorm2d)
 
 
 @pytest.mark.parametrize('deployed', [False, True])

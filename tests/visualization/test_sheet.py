@@ -60,8 +60,9 @@ def draw(dataset: dict, path: Path, monkeypatch) -> list[np.ndarray]:
     return drawn
 
 
-@pytest.mark.parametrize('kind', [sets.coco, sets.voc])
-@pytest.mark.parametrize('order', PIPELINES)
+@pytest.mark.parametrize(
+    ('kind', 'order'), [*((sets.coco, order) for order in PIPELINES), (sets.voc, 'annotations, resize')]
+)
 def test_ground_truth_is_where_it_was_annotated(kind, order, tmp_path, monkeypatch):
     drawn = draw(kind(tmp_path / 'data', PIPELINES[order]), tmp_path / 'sheet.png', monkeypatch)
     truths, predictions = drawn[::2], drawn[1::2]
@@ -74,7 +75,7 @@ def test_ground_truth_is_where_it_was_annotated(kind, order, tmp_path, monkeypat
         np.testing.assert_allclose(prediction[1] * scale, [[0, 0, 8, 8]], atol=1e-3)
 
 
-@pytest.mark.parametrize('order', PIPELINES)
+@pytest.mark.parametrize('order', ['annotations, resize', 'flip of test-time augmentation'])
 def test_the_pixels_of_a_box_are_where_it_was_annotated(order, tmp_path, monkeypatch):
     """One image: the coloured pixels on the left half reach from the box's one side to the other."""
     monkeypatch.setattr(sets, 'SIZES', [(120, 80)])
@@ -102,7 +103,7 @@ def test_masks_are_drawn_where_they_were_annotated(tmp_path, monkeypatch):
             np.testing.assert_allclose(np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]) * scale, box, atol=1)
 
 
-@pytest.mark.parametrize('count', range(1, 10))
+@pytest.mark.parametrize('count', [1, 2, 5, 9])
 def test_a_sheet_has_no_gap(count):
     from se_mm.visualization.sheets import CAPTION, MARGIN, compose
 
@@ -115,8 +116,7 @@ def test_a_sheet_has_no_gap(count):
 
     sheet = compose(aspects, [''] * count, picture)
     white = (sheet == 255).all(2)
-    heights = sorted({(i, h) for i, h in enumerate(drawn)})
-    assert len(heights) == count
+    assert len(drawn) == count
     black = (~white).sum()
     rows = np.flatnonzero(~white.all(1))
     assert sheet.shape[1] == 1600

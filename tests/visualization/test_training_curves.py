@@ -49,24 +49,25 @@ def test_without_a_terminal_no_number_is_cut_and_iterations_are_counted(capsys):
         assert [n, *(f'{value:.3f}' for value in values)] in cells
 
 
-def test_curves_name_accuracy_and_error(tmp_path, monkeypatch):
-    labels = []
-    plot = matplotlib.axes.Axes.plot
-    monkeypatch.setattr(
-        matplotlib.axes.Axes, 'plot', lambda *args, **kwargs: labels.append(kwargs['label']) or plot(*args, **kwargs)
-    )
+@pytest.fixture
+def drawn(monkeypatch) -> dict:
+    """The curves that matplotlib plots, by label."""
+    found, plot = {}, matplotlib.axes.Axes.plot
+
+    def record(axes, x, y, **kwargs):
+        found[kwargs['label']] = (x, y)
+        return plot(axes, x, y, **kwargs)
+
+    monkeypatch.setattr(matplotlib.axes.Axes, 'plot', record)
+    return found
+
+
+def test_curves_name_accuracy_and_error(tmp_path, drawn):
     curves.draw_curves({'loss': np.ones(3)}, VALIDATIONS, tmp_path / 'curves.png')
-    assert labels == ['loss', 'accuracy top-1 %', 'error top-1 %', 'mAP_s']
+    assert list(drawn) == ['loss', 'accuracy top-1 %', 'error top-1 %', 'mAP_s']
 
 
-def test_the_losses_that_mmengine_keeps_of_a_long_training_are_those_of_its_end(tmp_path, monkeypatch):
-    drawn = {}
-    plot = matplotlib.axes.Axes.plot
-    monkeypatch.setattr(
-        matplotlib.axes.Axes,
-        'plot',
-        lambda axes, x, y, **kwargs: drawn.update({kwargs['label']: (x, y)}) or plot(axes, x, y, **kwargs),
-    )
+def test_the_losses_that_mmengine_keeps_of_a_long_training_are_those_of_its_end(tmp_path, monkeypatch, drawn):
     history = HistoryBuffer(max_length=1000)
     for step in range(1, 1351):
         history.update(step)

@@ -24,22 +24,7 @@ def test_the_interval_holds_the_true_difference_in_95_of_100_comparisons(seeds, 
     pairs = simulated(seeds, difference, np.random.default_rng(seeds + int(10 * difference)))
     low, high = np.array([each.interval for each in pairs]).T
     assert np.mean((low <= difference) & (difference <= high)) == pytest.approx(0.95, abs=0.02)
-
-
-@pytest.mark.parametrize('seeds', [3, 5, 10])
-def test_no_difference_is_called_one_in_at_most_5_of_100(seeds):
-    found = [each.sign != 0 for each in simulated(seeds, 0.0, np.random.default_rng(100 + seeds))]
-    # Of 2,000 draws the count itself spreads: 120 is where a true rate of 5% comes in 2 of 100 simulations.
-    assert sum(found) <= stats.binom.ppf(0.98, DRAWS, 0.05)
-
-
-@pytest.mark.parametrize('seeds', [3, 5])
-def test_the_bootstrap_over_seeds_would_not_hold_it(seeds):
-    generator = np.random.default_rng(1)
-    values = generator.normal(0, 1, (300, seeds))
-    drawn = values[:, generator.integers(0, seeds, (400, seeds))].mean(-1)
-    low, high = np.percentile(drawn, [2.5, 97.5], axis=1)
-    assert np.mean((low <= 0) & (high >= 0)) < 0.9
+    assert [each.sign != 0 for each in pairs] == list((low > 0) | (high < 0))
 
 
 def test_the_interval_is_scipys():

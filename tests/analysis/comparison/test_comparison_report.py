@@ -77,11 +77,21 @@ def test_lists_of_sizes_are_compared():
     assert not differences(one, Config(json.loads(json.dumps(one.to_dict()))))  # lists for tuples
 
 
-def test_of_errors_less_is_better(tmp_path):
-    networks = [network(tmp_path, 'plain', (80.0, 81.0, 79.5)), network(tmp_path, 'se', (78.0, 79.5, 77.0))]
-    said = as_markdown(compared(networks, 'error/top1'), 'title')
-    assert '**More errors**: gain -2.00' in said
-    assert '| plain | 20.00 | 19.00 | 20.50 |' in said
+PLAIN = (80.0, 81.0, 79.5)
+
+
+@pytest.mark.parametrize(
+    ('plain', 'se', 'metric', 'said'),
+    [
+        (PLAIN, (78.0, 79.5, 77.0), 'error/top1', '**More errors**: gain -2.00'),
+        (PLAIN, (78.0, 79.5, 77.0), 'error/top1', '| plain | 20.00 | 19.00 | 20.50 |'),
+        (PLAIN, (81.0, 80.5, 80.0), None, '**No difference seen**'),
+        ((80.0,), (84.0,), None, '**One pair tells nothing**: +4.00'),
+    ],
+)
+def test_the_conclusion(plain, se, metric, said, tmp_path):
+    networks = [network(tmp_path, name, finals) for name, finals in (('plain', plain), ('se', se))]
+    assert said in as_markdown(compared(networks, metric), 'title')
 
 
 @pytest.mark.parametrize(
@@ -124,16 +134,6 @@ def test_the_published_gain_stands_beside_ours(tmp_path):
     assert sorted(as_json(found)['gains'][0]['published'].values()) == [1.3, 2.4]
 
 
-def test_a_difference_within_the_spread_is_none(tmp_path):
-    networks = [network(tmp_path, 'plain', (80.0, 81.0, 79.5)), network(tmp_path, 'se', (81.0, 80.5, 80.0))]
-    assert '**No difference seen**' in as_markdown(compared(networks), 'title')
-
-
-def test_one_seed_tells_nothing_and_is_said_to(tmp_path):
-    networks = [network(tmp_path, 'plain', (80.0,)), network(tmp_path, 'se', (84.0,))]
-    assert '**One pair tells nothing**: +4.00 may be the seed' in as_markdown(compared(networks), 'title')
-
-
 def test_several_networks_are_held_against_the_first(tmp_path):
     networks = [network(tmp_path, name, (80.0 + i, 81.0 + i, 79.0 + 2 * i)) for i, name in enumerate('abc')]
     found = compared(networks)
@@ -142,12 +142,11 @@ def test_several_networks_are_held_against_the_first(tmp_path):
     assert 'of 20 such comparisons without a difference one finds one' in as_markdown(found, 'title')
 
 
-def test_what_is_left_out_is_said(tmp_path):
-    plain = network(tmp_path, 'plain', (80.0, 81.0, 79.5))
-    se = network(tmp_path, 'se', (82.0, 83.0), seeds=(1, 2))
+def test_seeds_that_not_all_have_are_left_out(tmp_path):
+    plain, se = network(tmp_path, 'plain', PLAIN), network(tmp_path, 'se', (82.0, 83.0), seeds=(1, 2))
     found = compared([plain, se])
     assert found.seeds == (1, 2)
-    assert found.notes[0] == 'left out, since not all have them: seeds 0 of plain'
+    assert 'seeds 0 of plain' in found.notes[0]
 
 
 def test_what_is_not_finished_is_left_out(tmp_path):
@@ -159,19 +158,15 @@ def test_what_is_not_finished_is_left_out(tmp_path):
     assert found.notes[0].endswith('seed_2 is not finished: 1 of 2 epochs; tools/train.py --resume goes on')
 
 
-def test_no_common_seed_or_metric_is_refused(tmp_path):
+def test_no_common_seed_metric_or_object_is_refused(tmp_path):
     plain, se = network(tmp_path, 'plain', (80.0,), seeds=(0,)), network(tmp_path, 'se', (80.0,), seeds=(1,))
-    with pytest.raises(SeMmError, match=r'no seed in common: plain has \[0\]; se has \[1\]'):
+    with pytest.raises(SeMmError, match='no seed in common'):
         compared([plain, se])
-    with pytest.raises(SeMmError, match='has no metric bbox_mAP; it has accuracy/top1, error/top1'):
+    with pytest.raises(SeMmError, match='has no metric bbox_mAP'):
         compared([plain, plain], 'bbox_mAP')
-
-
-def test_a_metric_of_objects_that_are_not_there_is_refused(tmp_path):
-    networks = [network(tmp_path, name, (80.0, 81.0)) for name in ('plain', 'se')]
-    networks[1].runs[1].validations[-1]['accuracy/top1'] = -1.0
-    with pytest.raises(SeMmError, match='seed_1: accuracy/top1 is -1: its validation set has no such objects'):
-        compared(networks)
+    plain.runs[0].validations[-1]['accuracy/top1'] = -1.0
+    with pytest.raises(SeMmError, match='no such objects'):
+        compared([plain, plain])
 
 
 def test_the_picture_shows_every_network(tmp_path):

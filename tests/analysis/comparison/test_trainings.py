@@ -20,6 +20,9 @@ SETUP = dict(
 )
 
 
+WEIGHTS = dict(type='Pretrained', checkpoint='a')
+
+
 def training(folder, seed=0) -> Training:
     return Training('plain', seed, folder / f'seed_{seed}', ('config.py', '--epochs', '4'))
 
@@ -44,12 +47,7 @@ def test_data_elsewhere_and_weights_that_a_resumed_training_no_longer_names_make
     one = training(tmp_path)
     leave(one.work_dir, 4)
     asked = Config(SETUP)
-    asked.merge_from_dict(
-        {
-            'train_dataloader.dataset.data_root': 'there',
-            'model.backbone.init_cfg': dict(type='Pretrained', checkpoint='a'),
-        }
-    )
+    asked.merge_from_dict({'train_dataloader.dataset.data_root': 'there', 'model.backbone.init_cfg': WEIGHTS})
     assert state_of(one, asked) == 'finished'
 
 
@@ -65,7 +63,7 @@ def test_a_training_of_other_weights_or_of_data_elsewhere_is_refused(tmp_path):
     cfg.dump(start / 'config.py')
     assert state_of(one, cfg) == 'finished'
     asked = Config(cfg.to_dict())
-    asked.merge_from_dict({'model.backbone.init_cfg': dict(type='Pretrained', checkpoint='a')})
+    asked.merge_from_dict({'model.backbone.init_cfg': WEIGHTS})
     with pytest.raises(SeMmError, match="model.backbone.init_cfg is None there and 'a' here"):
         state_of(one, asked)
     asked = Config(cfg.to_dict())
@@ -97,23 +95,14 @@ def test_each_is_trained_with_its_seed(tmp_path, started, capsys):
     todo = [training(tmp_path, seed) for seed in (0, 1, 2)]
     run_all(todo, ['new', 'interrupted', 'finished'], jobs=1, gpus=0)
     (first, variables), (second, _) = started
-    assert first == [
-        'train',
-        'config.py',
-        '--epochs',
-        '4',
-        '--work-dir',
-        str(tmp_path / 'seed_0'),
-        '--seed',
-        '0',
-        '--resume',
-    ]
+    folder = str(tmp_path / 'seed_0')
+    assert first == ['train', 'config.py', '--epochs', '4', '--work-dir', folder, '--seed', '0', '--resume']
     assert variables == {'SE_MM_SEED': '0'}
-    assert second[-3:] == ['--seed', '1', '--resume'][-3:]
-    assert capsys.readouterr().out.splitlines() == [
-        'plain, seed 0 (1 of 3): training',
-        'plain, seed 1 (2 of 3): goes on',
-        'plain, seed 2 (3 of 3): finished already',
+    assert second[-3:] == ['--seed', '1', '--resume']
+    assert [line.rpartition(': ')[2] for line in capsys.readouterr().out.splitlines()] == [
+        'training',
+        'goes on',
+        'finished already',
     ]
 
 

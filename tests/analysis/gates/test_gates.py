@@ -166,12 +166,10 @@ def test_layers_without_a_gate_are_left_out_and_plugins_are_found():
 def test_the_explained_share_is_that_of_a_linear_regression():
     generator = np.random.default_rng(0)
     values = generator.normal(size=(40, 5))
-    overlapping = generator.random((40, 4)) < 0.4
-    expected = [LinearRegression().fit(overlapping, column).score(overlapping, column) for column in values.T]
-    np.testing.assert_allclose(explained_share(values, overlapping), expected, atol=1e-12)
-    partition = np.eye(4, dtype=bool)[generator.integers(0, 4, 40)]
-    expected = [LinearRegression().fit(partition, column).score(partition, column) for column in values.T]
-    np.testing.assert_allclose(explained_share(values, partition), expected, atol=1e-12)
+    overlapping, partition = generator.random((40, 4)) < 0.4, np.eye(4, dtype=bool)[generator.integers(0, 4, 40)]
+    for groups in (overlapping, partition):
+        expected = [LinearRegression().fit(groups, column).score(groups, column) for column in values.T]
+        np.testing.assert_allclose(explained_share(values, groups), expected, atol=1e-12)
 
 
 def test_what_cannot_be_told_is_not_a_number():

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmpretrain.models.utils import SELayer as MMPretrainSELayer
-from timm.layers import SEModule, make_divisible
+from timm.layers import make_divisible
 
 from se_mm import SELayer, SeMmError, SEResNet, residual_tail
 from se_mm.models.attention import squeeze_channels
@@ -33,46 +33,16 @@ def test_it_is_the_papers_equations(n, c, h, w, bias, seed):
 
 
 @pytest.mark.parametrize('channels', [64, 128, 256, 512, 1024, 2048])
-@pytest.mark.parametrize('reduction', [2, 4, 8, 16, 32])
-def test_the_bottleneck_is_as_wide_as_timms_and_mmpretrains(channels, reduction):
-    width = squeeze_channels(channels, reduction)
-    assert SEModule(channels, rd_ratio=1 / reduction).fc1.out_channels == width
-    assert MMPretrainSELayer(channels, ratio=reduction).conv1.conv.out_channels == width
+def test_the_bottleneck_is_as_wide_as_mmpretrains(channels):
+    for reduction in (2, 4, 8, 16, 32):
+        theirs = MMPretrainSELayer(channels, ratio=reduction).conv1.conv
+        assert squeeze_channels(channels, reduction) == theirs.out_channels
 
 
 @pytest.mark.parametrize('reduction', [0, -1, 2.5, True, '16', None])
 def test_a_reduction_that_cannot_be_is_refused(reduction):
     with pytest.raises(SeMmError, match='reduction'):
         SELayer(64, reduction=reduction)
-
-
-def test_timms_state_dict_fits():
-    theirs, ours = SEModule(64).double(), SELayer(64).double()
-    ours.load_state_dict(theirs.state_dict())
-    u = torch.randn(2, 64, 5, 3, dtype=torch.float64)
-    torch.testing.assert_close(ours(u), theirs(u), rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
-def test_the_gate_stays_finite_where_the_map_is_as_large_as_half_precision_goes(dtype):
-    layer = SELayer(256)
-    torch.nn.init.constant_(layer.fc1.weight, 1.0)
-    u = torch.full((1, 256, 32, 32), 6e4, dtype=dtype)
-    with torch.autocast('cpu', dtype=dtype):
-        s = layer.gate(u)
-    assert s.dtype is dtype
-    assert s.isfinite().all()
-
-
-def test_a_float64_map_is_squeezed_in_float64():
-    u = torch.randn(1, 8, 50, 50, dtype=torch.float64)
-    assert torch.equal(SELayer(8, reduction=4).squeeze(u)[0, :, 0, 0], u.mean((2, 3))[0])
-
-
-def test_half_open_gates_are_exactly_one_half():
-    layer = SELayer(64).double()
-    layer.zero_init_gate()
-    assert (layer.gate(1e6 * torch.randn(3, 64, 4, 4, dtype=torch.float64)) == 0.5).all()
 
 
 @many

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from pytorchcv.models.preresnet_cifar import preresnet20_cifar10, preresnet110_cifar10, preresnet164bn_cifar10
+from pytorchcv.models.preresnet_cifar import preresnet20_cifar10, preresnet164bn_cifar10
 from pytorchcv.models.resnext import ResNeXtBottleneck
 from pytorchcv.models.shakeshakeresnet_cifar import ShakeShakeShortcut
 from pytorchcv.models.wrn_cifar import get_wrn_cifar
@@ -18,9 +18,8 @@ from se_mm.models import backbones
 from se_mm.models.backbones.shake_resnet import ShiftedShortcut, shake
 
 PREACT = {
-    'PreResNet-20': ('PreActResNetCIFAR', dict(depth=20), lambda: preresnet20_cifar10()),
-    'PreResNet-110': ('PreActResNetCIFAR', dict(depth=110), lambda: preresnet110_cifar10()),
-    'PreResNet-164': ('PreActResNetCIFAR', dict(depth=164, bottleneck=True), lambda: preresnet164bn_cifar10()),
+    'PreResNet-20': ('PreActResNetCIFAR', dict(depth=20), preresnet20_cifar10),
+    'PreResNet-164': ('PreActResNetCIFAR', dict(depth=164, bottleneck=True), preresnet164bn_cifar10),
     'WRN-16-8': ('WideResNetCIFAR', dict(depth=16), lambda: get_wrn_cifar(num_classes=10, blocks=16, width_factor=8)),
 }
 SMALL = {
@@ -69,7 +68,7 @@ def test_preactivation_networks_are_those_of_pytorchcv(name, with_se):
 
 #: Parameters with the classifier (10 classes, 100 for the last), and what SE adds.
 COUNTS = {
-    'PreResNet-110': (PREACT['PreResNet-110'], 64, 1_730_522, 14_238, {}),
+    'PreResNet-110': (('PreActResNetCIFAR', dict(depth=110)), 64, 1_730_522, 14_238, {}),
     'PreResNet-164': (PREACT['PreResNet-164'], 256, 1_703_258, 202_104, {}),
     'WRN-16-8': (PREACT['WRN-16-8'], 512, 10_961_370, 87_920, {}),
     'Shake-26': (('ShakeResNetCIFAR', {}), 384, 26_192_922, 199_248, {}),
@@ -163,16 +162,11 @@ def test_a_shake_is_uniform_for_each_picture_and_its_gradient_is_drawn_anew():
     assert abs(torch.corrcoef(torch.stack([alpha, beta]))[0, 1]) < 5 / n**0.5
 
 
-def test_shake_even_divides_the_gradient_evenly():
+def test_shake_even_divides_the_gradient_evenly_and_inference_takes_the_mean():
     a, b = (torch.rand(8, 3, 2, 2, requires_grad=True) for _ in range(2))
     shake(a, b, training=True, backward='even').sum().backward()
-    assert torch.equal(a.grad, torch.full_like(a, 0.5))
-    assert torch.equal(b.grad, torch.full_like(b, 0.5))
-
-
-def test_inference_takes_the_mean():
-    a, b = torch.rand(2, 3, 2, 2), torch.rand(2, 3, 2, 2)
-    torch.testing.assert_close(shake(a, b, training=False), torch.stack([a, b]).mean(0))
+    assert all(torch.equal(x.grad, torch.full_like(x, 0.5)) for x in (a, b))
+    torch.testing.assert_close(shake(a, b, training=False), (a + b) / 2)
 
 
 @pytest.mark.parametrize('stride', [1, 2])

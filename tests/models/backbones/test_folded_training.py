@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from mmdet.models import ResNet, ResNeXt
+from mmdet.models import ResNet
 from support.helpers import randomize
 from torch import nn
 
@@ -90,30 +90,20 @@ def kept(model: nn.Module, x: torch.Tensor) -> int:
     return kept_bytes(lambda: model(x), model)
 
 
-@pytest.mark.parametrize(
-    ('ours', 'theirs', 'arguments', 'bound'),
-    [
-        (SEResNet, ResNet, dict(depth=50), 0.58),
-        (SEResNeXt, ResNeXt, dict(depth=50, groups=32, base_width=4), 0.58),
-        (SEResNet, ResNet, dict(depth=34), 0.76),
-    ],
-)
-def test_with_frozen_norms_half_as_much_is_kept_for_the_backward(ours, theirs, arguments, bound):
+@pytest.mark.parametrize(('depth', 'bound'), [(50, 0.58), (34, 0.76)])
+def test_with_frozen_norms_half_as_much_is_kept_for_the_backward(depth, bound):
     x = torch.rand(1, 3, 320, 480)
-    ours, theirs = (kept(kind(frozen_stages=1, norm_eval=True, **arguments), x) for kind in (ours, theirs))
+    ours, theirs = (kept(kind(depth, frozen_stages=1, norm_eval=True), x) for kind in (SEResNet, ResNet))
     assert ours <= bound * theirs
 
 
-@pytest.mark.parametrize('depth', [18, 50])
-def test_with_norms_in_training_no_more_is_kept_than_by_the_plain_network(depth):
+def test_with_norms_in_training_no_more_is_kept_than_by_the_plain_network():
     x = torch.rand(2, 3, 160, 160)
-    ours, theirs = (kept(kind(depth, norm_eval=False), x) for kind in (SEResNet, ResNet))
+    ours, theirs = (kept(kind(50, norm_eval=False), x) for kind in (SEResNet, ResNet))
     assert ours <= 1.01 * theirs
 
 
-@pytest.mark.parametrize(
-    'watched', ['conv1', 'bn2', 'conv3', 'bn3', 'relu', 'downsample', 'downsample.1', 'se', 'se.fc2']
-)
+@pytest.mark.parametrize('watched', ['conv1', 'bn3', 'relu', 'downsample', 'se.fc2'])
 def test_what_is_watched_is_called_and_sees_what_it_would_see(watched):
     x = torch.randn(1, 3, 64, 96, dtype=torch.float64)
     seen = []
@@ -127,9 +117,8 @@ def test_what_is_watched_is_called_and_sees_what_it_would_see(watched):
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize('name', ['SE-ResNet-18', 'SE-ResNet-50'])
-def test_compiled_it_is_one_graph(name):
-    model = network(name, True, torch.float32)
+def test_compiled_it_is_one_graph():
+    model = network('SE-ResNet-50', True, torch.float32)
     x = torch.randn(1, 3, 64, 96)
     for recorded in (True, False):
         with torch.set_grad_enabled(recorded):

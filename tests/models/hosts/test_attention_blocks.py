@@ -34,13 +34,6 @@ def test_units_that_are_named_carry_attention_and_no_others(build):
     assert names(both) == ['layer1.0', 'layer1.2', 'layer4.1']
 
 
-def test_without_the_last_stage_an_se_resnet_50_has_the_parameters_of_its_blocks_less():
-    with torch.device('meta'):
-        full, pruned = SEResNet(50), SEResNet(50, attention_blocks=(None, None, None, ()))
-    saved = sum(p.numel() for p in full.parameters()) - sum(p.numel() for p in pruned.parameters())
-    assert saved == 1_579_392  # 3 (2 * 2048 * 128 + 128 + 2048)
-
-
 def test_plain_weights_start_it_as_the_plain_network():
     plain = randomize(ResNet(18)).double()
     network = SEResNet(18, attention_blocks=((1,), (0,), (), None)).double()
@@ -51,9 +44,6 @@ def test_plain_weights_start_it_as_the_plain_network():
     with torch.no_grad():
         for ours, theirs in zip(network(x), plain(x), strict=True):
             assert torch.equal(ours, theirs)
-    again = SEResNet(18, attention_blocks=((1,), (0,), (), None)).double()
-    again.load_state_dict(network.state_dict())
-    assert all(torch.equal(value, network.state_dict()[key]) for key, value in again.state_dict().items())
 
 
 @pytest.mark.parametrize('wrong', [(None,), 'all', ((0, 2), None, None, None), (None, (True,), None, None), (None, 1)])
