@@ -21,8 +21,10 @@ from se_mm.errors import USER_ERROR
 TIMM = {
     'ResNet-50': (None, 'legacy_seresnet50'),
     'ResNet-101': (None, 'legacy_seresnet101'),
+    'ResNet-152': (None, 'legacy_seresnet152'),
     'ResNet-50, stride in the 3x3 convolution': ('resnet50', 'seresnet50'),
     'ResNeXt-50 32x4d': ('resnext50_32x4d', 'legacy_seresnext50_32x4d'),
+    'ResNeXt-101 32x4d': ('resnext101_32x4d', 'legacy_seresnext101_32x4d'),
 }
 PUBLISHED = [network for network in IMAGENET if any(network.published)]
 

@@ -80,13 +80,6 @@ def test_mistakes(retinanet, attention, word):
         plan_swap(retinanet, attention=attention)
 
 
-def test_a_transformer_is_refused_in_one_line():
-    cfg = load_config('mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py')
-    with pytest.raises(SeMmError, match='SwinTransformer') as refused:
-        plan_swap(cfg, attention=dict(type='se_mm.ECALayer'))
-    assert '\n' not in str(refused.value)
-
-
 def test_published_eca_weights_are_taken_where_they_fit(retinanet):
     cfg = copy.deepcopy(retinanet)
     cfg.model.backbone.update(type='ResNetV1d')

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import timm
 import torch
+from support.helpers import randomize
 
 from se_mm import SeMmError, SEResNet, SETwin
 from se_mm.weights.loading import adapt
@@ -12,19 +13,8 @@ from se_mm.weights.loading import adapt
 DEEP = dict(host='mmdet.ResNetV1d', depth=50)
 
 
-def randomised(model: torch.nn.Module) -> torch.nn.Module:
-    torch.manual_seed(0)
-    for tensor in model.state_dict().values():
-        if tensor.is_floating_point():
-            tensor.copy_(torch.rand_like(tensor) * 0.1 + (tensor.dim() == 1) * 0.5)
-    for module in model.modules():
-        if isinstance(module, torch.nn.Conv2d):
-            torch.nn.init.kaiming_normal_(module.weight)
-    return model.double().eval()
-
-
 def same_outputs(theirs: torch.nn.Module, ours: torch.nn.Module) -> None:
-    ours.double().load_state_dict(randomised(theirs).state_dict())
+    ours.double().load_state_dict(randomize(theirs.double()).eval().state_dict())
     x = torch.randn(1, 3, 64, 64, dtype=torch.float64)
     with torch.no_grad():
         out, expected = ours.eval()(x)[-1], theirs.forward_features(x)

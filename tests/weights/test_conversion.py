@@ -50,11 +50,12 @@ def test_there_and_back_is_exact(name, ways, suffix, tmp_path):
     timm.create_model(name).load_state_dict(back, strict=True)
 
 
-def test_timm_and_mmpretrain_give_our_features(tmp_path):
+def test_the_other_libraries_give_our_features(tmp_path):
     ours = randomize(SEResNet(50).double()).eval()
     torch.save({'state_dict': ours.state_dict()}, tmp_path / 'ours.pth')
     convert(tmp_path / 'ours.pth', tmp_path / 'timm.safetensors', 'timm')
-    convert(tmp_path / 'ours.pth', tmp_path / 'mmpretrain.pth', 'mmpretrain')
+    for to in ('mmpretrain', 'mmdet'):
+        convert(tmp_path / 'ours.pth', tmp_path / f'{to}.pth', to)
 
     timms = timm.create_model('seresnet50', num_classes=0).double().eval()
     timms.load_state_dict(load_file(tmp_path / 'timm.safetensors'), strict=True)
@@ -66,15 +67,8 @@ def test_timm_and_mmpretrain_give_our_features(tmp_path):
     classifier.load_state_dict(state_of(tmp_path / 'mmpretrain.pth'), strict=False)
     assert largest_difference(ours, classifier.backbone) <= 1e-9
 
-
-def test_mmdets_resnet_with_the_plugin_gives_our_features(tmp_path):
-    torch.save(randomize(timm.create_model('seresnet50').double()).state_dict(), tmp_path / 'timm.pth')
-    convert(tmp_path / 'timm.pth', tmp_path / 'mmdet.pth', 'mmdet')
-    weights = state_of(tmp_path / 'mmdet.pth')
-    ours = SEResNet(50).double()
-    ours.load_state_dict(weights)
     mmdets = ResNet(50, plugins=[dict(cfg=dict(type='se_mm.SELayer'), position='after_conv3')]).double()
-    missing, _ = mmdets.load_state_dict(weights, strict=False)
+    missing, _ = mmdets.load_state_dict(state_of(tmp_path / 'mmdet.pth'), strict=False)
     mmdets.eval()
     assert not missing
     assert largest_difference(ours, mmdets) <= 1e-9

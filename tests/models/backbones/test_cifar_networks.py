@@ -109,20 +109,7 @@ def test_a_twin_starts_as_the_plain_network_bit_for_bit(name, training, tmp_path
     assert all(site.parent.se.fc2.bias.grad.abs().sum() > 0 for site in twin.attention_sites())
 
 
-@pytest.mark.parametrize('name', SMALL)
-def test_an_identity_start_from_nothing_doubles_what_precedes_the_gate(name):
-    host, arguments = SMALL[name]
-    twin = SETwin(f'se_mm.{host}', **arguments, se_init='identity')
-    twin.init_weights()
-    doubled = {part.name for site in twin.attention_sites() for part in site.compensation}
-    state = {key: value / 2 if key in doubled else value for key, value in twin.state_dict().items()}
-    source = plain(host, **arguments)
-    source.load_state_dict({key: value for key, value in state.items() if '.se.' not in key})
-    x = torch.rand(2, 3, 32, 32)
-    assert torch.equal(*(network.eval()(x)[0] for network in (source, twin)))
-
-
-@pytest.mark.parametrize('name', SMALL)
+@pytest.mark.parametrize('name', ['PreResNet', 'Shake'])
 def test_other_layers_and_stages(name):
     host, arguments = SMALL[name]
     twin = SETwin(f'se_mm.{host}', **arguments, attention=dict(type='se_mm.ECALayer'), attention_stages=(2,))
@@ -130,17 +117,6 @@ def test_other_layers_and_stages(name):
     assert all(type(site.parent.se).__name__ == 'ECALayer' for site in twin.attention_sites())
     [features] = twin(torch.rand(2, 3, 32, 32))
     assert features.shape[2:] == (8, 8)
-
-
-def test_a_deployed_network_gives_the_same():
-    for name in SMALL:
-        host, arguments = SMALL[name]
-        twin = randomize(SETwin(f'se_mm.{host}', **arguments)).eval()
-        x = torch.rand(2, 3, 32, 32)
-        with torch.no_grad():
-            [before] = twin(x)
-            [after] = twin.deploy()(x)
-        torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-4 * before.abs().max().item())
 
 
 def test_a_shake_is_uniform_for_each_picture_and_its_gradient_is_drawn_anew():
@@ -237,12 +213,3 @@ def test_a_unit_of_shake_even_has_two_bottlenecks_of_resnext(stage):
 def test_what_does_not_exist_is_refused(arguments, message):
     with pytest.raises(SeMmError, match=message):
         SETwin(**arguments)
-
-
-def test_frozen_stages_and_norms_stay():
-    twin = SETwin('se_mm.PreActResNetCIFAR', depth=20, frozen_stages=1, norm_eval=True)
-    twin.train()
-    assert not any(parameter.requires_grad for parameter in twin.layer1.parameters())
-    assert not any(module.training for module in twin.modules() if isinstance(module, nn.BatchNorm2d))
-    assert all(parameter.requires_grad for parameter in twin.layer2.parameters())
-    assert twin.eval() is twin

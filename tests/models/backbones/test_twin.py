@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import copy
-import io
 
 import pytest
 import torch
 from mmdet.models.backbones.resnet import BasicBlock, ResNet
-from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS
 from support.helpers import as_tuple, randomize
 from torch import nn
@@ -99,15 +97,6 @@ def test_scaling_each_gate_scales_its_branch(name):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
 
 
-@own_forward
-def test_converted_norms_keep_the_gates(name):
-    se = twin(name)
-    expected = features(se)
-    converted = revert_sync_batchnorm(nn.SyncBatchNorm.convert_sync_batchnorm(copy.deepcopy(se))).eval()
-    for a, b in zip(features(converted), expected, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
-
-
 @pytest.mark.parametrize('name', ['mmdet.Res2Net', 'mmpretrain.ResNeSt'])  # TridentNet's cannot be checkpointed
 def test_checkpointed_blocks_recompute_with_their_gates(name):
     gradients = []
@@ -118,22 +107,6 @@ def test_checkpointed_blocks_recompute_with_their_gates(name):
         gradients.append([p.grad for site in se.attention_sites() for p in site.parent.se.parameters()])
     for a, b in zip(*gradients, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-6)
-
-
-@own_forward
-def test_a_copy_and_a_pickled_one_have_gates_of_their_own(name):
-    se = twin(name)
-    expected = features(se)
-    file = io.BytesIO()
-    torch.save(se, file)
-    file.seek(0)
-    for other in (copy.deepcopy(se), torch.load(file, weights_only=False)):
-        assert type(other) is type(se)
-        assert all_equal(features(other), expected)
-        for site in other.attention_sites():
-            nn.init.constant_(site.parent.se.fc2.bias, -100)  # its gates close
-        assert not all_equal(features(other), expected)
-        assert all_equal(features(se), expected)
 
 
 def test_stochastic_depth_drops_the_branch_as_in_the_host():
@@ -147,11 +120,6 @@ def test_stochastic_depth_drops_the_branch_as_in_the_host():
         torch.manual_seed(0)
         outputs.append(network(image().double())[0])
     torch.testing.assert_close(*outputs, rtol=1e-9, atol=1e-9)
-
-
-def test_frozen_stages_freeze_their_gates():
-    for site in SETwin('mmdet.Res2Net', depth=50, frozen_stages=2).attention_sites():
-        assert all(parameter.requires_grad is (site.stage >= 2) for parameter in site.parent.se.parameters())
 
 
 def test_detectors_start_from_a_plain_classifier_with_what_they_add_as_it_is(tmp_path):

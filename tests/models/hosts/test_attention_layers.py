@@ -156,7 +156,6 @@ def test_a_layer_that_does_not_know_its_channels_is_blended_in():
         (dict(type='Nothing'), 'Nothing'),
         (dict(type='ECALayer', k_size=(3, 5)), '4 stages'),
         (dict(type='CoordAtt', reduction=-32), 'reduction must be a positive integer, got -32'),
-        (dict(type='GlobalContext', reduction=-8), 'reduction must be a positive integer, got -8'),
         (dict(type='ContextBlock', ratio='x'), "ratio must be a number, got 'x'"),
         (dict(type='CBAM', kernel_size=-1), 'kernel_size must be a positive integer, got -1'),
         (dict(type='GatherExcite', extent='2'), "positive even integer, got '2'"),

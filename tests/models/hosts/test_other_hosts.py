@@ -12,7 +12,6 @@ from torch import nn
 
 from se_mm import SeMmError, SETwin
 from se_mm.analysis.gates.pruning import fold_mean
-from se_mm.models.hosts.sites import rescaled
 
 every_host = pytest.mark.parametrize('name', OTHER_HOSTS)
 #: Where the plain network is a start: all but the one with ReLU6.
@@ -82,22 +81,6 @@ def test_with_plain_weights_it_is_the_plain_network_and_its_gates_learn(name):
         assert_close(ours, theirs, 0 if name == 'ShuffleNet' else 1e-12)
     sum(feature.square().mean() for feature in ours).backward()
     assert all(site.parent.se.fc2.weight.grad.any() for site in se.attention_sites())
-
-
-@pytest.mark.parametrize('name', ['VGG-16-BN', 'BN-Inception', 'MobileNet', 'ShuffleNet'])
-def test_initialised_it_is_the_plain_network_of_its_own_weights(name):
-    host = OTHER_HOSTS[name]
-    stages = (0, 2) if name == 'ShuffleNet' else (2, 4)
-    se, plain = twin(name, se_init='identity', attention_stages=stages), twin(name, attention_stages=())
-    se.init_weights()
-    weights = {key: value for key, value in se.state_dict().items() if '.se.' not in key}
-    for site in se.attention_sites():
-        assert not site.parent.se.fc2.weight.any()
-        for part in site.compensation:
-            weights[part.name] = rescaled(weights[part.name], part, 0.5)
-    plain.load_state_dict(weights)
-    with torch.no_grad():
-        assert_close(se(host.image()), plain(host.image()), 0)
 
 
 @pytest.mark.parametrize('name', ['VGG-16-BN', 'BN-Inception', 'Inception-v3', 'MobileNet', 'ShuffleNet', 'ReLU6'])

@@ -139,23 +139,22 @@ def test_an_empty_batch_gives_empty_maps():
         assert network(norm_eval=norm_eval).train()(image()[:0])[0].shape == (0, 32, 9, 9)
 
 
-@pytest.mark.parametrize('recorded', [False, True])
-def test_pruning_a_gate_closes_its_weights(recorded):
-    model = network()
-    prune.ln_structured(model.layer1[0].se.fc2, 'weight', amount=0.999, n=2, dim=0)
-    with torch.set_grad_enabled(recorded):
-        pruned = model(image())[0]
-    by_hand = network()
-    by_hand.layer1[0].se.fc2.weight.data.mul_(model.layer1[0].se.fc2.weight_mask)
-    torch.testing.assert_close(pruned, by_hand(image())[0], rtol=1e-10, atol=1e-10)
-
-
-def test_spectral_norm_of_a_gate_is_applied():
-    model = network()
-    parametrizations.spectral_norm(model.layer1[0].se.fc1)
-    by_hand = network()
-    by_hand.layer1[0].se.fc1.weight.data.copy_(model.layer1[0].se.fc1.weight.detach())
-    torch.testing.assert_close(model(image())[0], by_hand(image())[0], rtol=1e-10, atol=1e-10)
+@pytest.mark.parametrize(
+    ('layer', 'change'),
+    [
+        ('fc2', lambda fc2: prune.ln_structured(fc2, 'weight', amount=0.999, n=2, dim=0)),
+        ('fc1', parametrizations.spectral_norm),
+    ],
+    ids=['pruned', 'spectral norm'],
+)
+def test_a_gate_computes_with_the_weights_that_it_is_given(layer, change):
+    model, by_hand = network(), network()
+    changed = getattr(model.layer1[0].se, layer)
+    change(changed)
+    getattr(by_hand.layer1[0].se, layer).weight.data.copy_(changed.weight.detach())
+    for recorded in (False, True):
+        with torch.set_grad_enabled(recorded):
+            torch.testing.assert_close(model(image())[0], by_hand(image())[0], rtol=1e-10, atol=1e-10)
 
 
 def test_torch_func_gradients_equal_autograds():
