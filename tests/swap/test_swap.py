@@ -217,10 +217,6 @@ def test_a_network_with_se_is_left_alone(backbone):
     ]
 
 
-def test_mmpretrains_se_networks_are_left_alone():
-    assert not plan_swap(load_config('mmpretrain::seresnet/seresnet50_8xb32_in1k.py')).changes
-
-
 def test_the_file_reads_back_and_says_why(tmp_path):
     cfg = load_config(CAFFE)
     file = tmp_path / 'twin.py'

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -73,22 +72,6 @@ def test_ground_truth_is_where_it_was_annotated(kind, order, tmp_path, monkeypat
         np.testing.assert_allclose(found * scale, boxes, atol=1e-3)
         assert names == list(sets.CLASSES)
         np.testing.assert_allclose(prediction[1] * scale, [[0, 0, 8, 8]], atol=1e-3)
-
-
-@pytest.mark.parametrize('order', ['annotations, resize', 'flip of test-time augmentation'])
-def test_the_pixels_of_a_box_are_where_it_was_annotated(order, tmp_path, monkeypatch):
-    """One image: the coloured pixels on the left half reach from the box's one side to the other."""
-    monkeypatch.setattr(sets, 'SIZES', [(120, 80)])
-    monkeypatch.setattr(sets, 'BOXES', [[(60, 40, 100, 70)]])
-    monkeypatch.setattr(DetLocalVisualizer, 'draw_texts', lambda *_, **__: None)
-    draw(sets.coco(tmp_path / 'data', PIPELINES[order]), tmp_path / 'sheet.png', monkeypatch)
-    sheet = cv2.imread(str(tmp_path / 'sheet.png')).astype(int)
-    image = sheet[20:-8, 8:-8]
-    left = image[:, : image.shape[1] // 2]
-    coloured = np.argwhere(np.ptp(left, axis=2) > 60)
-    scale = 80 / left.shape[0]
-    (top, first), (bottom, last) = coloured.min(0) * scale, (coloured.max(0) + 1) * scale
-    np.testing.assert_allclose([first, top, last, bottom], [60, 40, 100, 70], atol=1)
 
 
 def test_masks_are_drawn_where_they_were_annotated(tmp_path, monkeypatch):

@@ -10,8 +10,6 @@ import re
 import zipfile
 from argparse import Namespace
 from collections import OrderedDict
-from concurrent.futures import ThreadPoolExecutor
-from threading import Event
 
 import numpy as np
 import pytest
@@ -24,8 +22,6 @@ from support.helpers import randomize
 from torch import nn
 
 from se_mm import SeMmError, SEResNet, SEResNeXt
-from se_mm.compat.checkpoints import log_classes_allowed
-from se_mm.weights.families import family_of
 from se_mm.weights.loading import adapt
 
 CAFFE = dict(style='caffe', stem_pool='caffe')
@@ -77,7 +73,6 @@ DAMAGED = {
     'lfs pointer': (lambda w: b'version https://git-lfs.github.com/spec/v1\noid sha256:0\n', 'Git LFS'),
     'gzip': (lambda w: b'\x1f\x8b\x08\x00' + bytes(60), 'gzip archive'),
     'noise': (lambda w: np.random.default_rng(0).bytes(5000), 'cannot be read'),
-    'zeros': (lambda w: bytes(5000), 'cannot be read'),
     'json': (lambda w: b'{"a": 1}', 'cannot be read'),
     'empty dict': (lambda w: pth({}), 'holds no tensors'),
     'empty state dict': (lambda w: pth({'state_dict': {}, 'meta': {}}), 'holds no tensors'),
@@ -85,14 +80,12 @@ DAMAGED = {
     'a list': (lambda w: pth(list(w.values())), 'holds a list'),
     'keys are numbers': (lambda w: pth(dict(enumerate(w.values()))), 'has the key 0'),
     'nan': (with_tensor(CONV, lambda t: t * float('nan')), f'NaN or infinity: {CONV}'),
-    'infinity': (with_tensor(CONV, lambda t: t / 0), 'NaN or infinity'),
     'negative variance': (with_tensor('bn1.running_var', lambda t: t - 5), 'negative: bn1.running_var'),
     'integers': (with_tensor(CONV, lambda t: t.int()), rf'not of floating point: {CONV} \(torch.int32\)'),
     'complex': (with_tensor(CONV, lambda t: t.to(torch.complex64)), 'not of floating point'),
-    'sparse': (with_tensor(CONV, lambda t: t.to_sparse()), 'not of floating point'),
     'another shape': (with_tensor(CONV, lambda t: t[:5]), rf'another shape: {CONV} \(5, 512, 3, 3\)'),
     'not a tensor': (with_tensor(CONV, lambda t: 'hello'), f'no tensors: {CONV}'),
-    'another net': (lambda w: pth(nn.Sequential(nn.Linear(3, 3)).state_dict()), 'no network of this kind'),
+    'another net': (lambda w: pth(nn.Linear(3, 3).state_dict()), 'no network of this kind'),
     'plain, a tensor is missing': (
         lambda w: pth({name: value for name, value in w.items() if '.se.' not in name and name != CONV}),
         f'without SE; 1 tensors are missing: {CONV}',
@@ -144,7 +137,6 @@ MISFITS = {
     ),
     'legacy basic blocks': (lambda: SEResNet(18, stem_pool='caffe'), 'legacy_seresnet18', 'ReLU'),
     'deeper': (lambda: SEResNet(50), 'seresnet101', r'\(3, 4, 23, 3\) blocks .* the config \(3, 4, 6, 3\)'),
-    'deeper and plain': (lambda: SEResNet(50), 'resnet101', r'\(3, 4, 23, 3\) blocks .* the config \(3, 4, 6, 3\)'),
     'shallower': (lambda: SEResNet(34), 'seresnet18', r'\(2, 2, 2, 2\) blocks .* the config \(3, 4, 6, 3\)'),
     'cardinality': (lambda: SEResNet(50), 'seresnext50_32x4d', 'another shape'),
     'reduction': (lambda: SEResNet(50), lambda: SEResNet(50, reduction=8), 'set reduction=8'),
@@ -240,10 +232,7 @@ def test_a_safetensors_header_whose_length_looks_like_html(tmp_path, weights):
 def test_the_style_of_the_file_behind_an_alias(tmp_path):
     weights = ResNet(50).state_dict()
     file = str(tmp_path / 'resnet50-0676ba61.pth')
-    known = family_of(weights).known_variant(weights, 'torchvision://resnet50', file)
-    assert known['style'] == 'pytorch'
     metadata = {'source': 'torchvision://resnet50', 'file': file}
-    torch.save(weights, file)
     with pytest.raises(SeMmError, match="need style='pytorch'"):
         adapt(SEResNet(50, style='caffe'), dict(weights), '', metadata)
 
@@ -344,22 +333,3 @@ def test_mmengines_loader_takes_all_or_refuses(weights, tmp_path):
     torch.save({f'backbone.{key}': value for key, value in part.items()}, tmp_path / 'part.pth')
     with pytest.raises(SeMmError, match='tensors are missing: layer4'):
         load_checkpoint(nn.ModuleDict({'backbone': SEResNet(18)}), str(tmp_path / 'part.pth'))
-
-
-def test_threads_that_read_take_turns(tmp_path):
-    """torch's list of classes is of the process: one thread that is done must not take it from another."""
-    torch.save({'w': torch.ones(1), 'args': Namespace(lr=0.1)}, tmp_path / 'a.pth')
-    inside, left = Event(), Event()
-
-    def read() -> None:
-        with log_classes_allowed():
-            inside.set()
-            left.wait(5)
-            torch.load(tmp_path / 'a.pth', weights_only=True)
-
-    with ThreadPoolExecutor(1) as pool:
-        with log_classes_allowed():
-            other = pool.submit(read)
-            inside.wait(0.5)
-        left.set()
-        other.result()

@@ -10,30 +10,33 @@ from mmdet.models import ResNet
 from support.helpers import randomize
 from torch import nn
 
-from se_mm import SEResNet, SEResNeXt, SETwin
+from se_mm import SENet, SEResNet, SEResNeXt, SETwin
 from se_mm.benchmarks.measuring import kept_bytes
 
+NARROW = dict(base_channels=32, stem_channels=32)
 NETWORKS = {
-    'SE-ResNet-18': lambda **kw: SEResNet(18, **kw),
-    'SE-ResNet-50': lambda **kw: SEResNet(50, **kw),
-    'checkpointed': lambda **kw: SEResNet(50, with_cp=True, **kw),
-    'caffe': lambda **kw: SEResNet(50, style='caffe', frozen_stages=1, **kw),
-    'average downsampling': lambda **kw: SEResNet(50, avg_down=True, **kw),
-    'two stages': lambda **kw: SEResNet(50, se_stages=(1, 2), **kw),
-    'SE-ResNeXt-50': lambda **kw: SEResNeXt(50, groups=32, base_width=4, **kw),
-    'mmpretrain': lambda **kw: SETwin('mmpretrain.ResNet', depth=50, norm_eval=True, **kw),
-    'conv2': lambda **kw: SEResNet(50, attention_position='conv2', **kw),
-    'drop path': lambda **kw: SETwin('mmpretrain.ResNet', depth=50, norm_eval=True, drop_path_rate=0.5, **kw),
-    'GN': lambda **kw: SEResNet(50, norm_cfg=dict(type='GN', num_groups=32), **kw),
-    'SyncBN': lambda **kw: SEResNet(50, norm_cfg=dict(type='SyncBN'), **kw),
+    'SE-ResNet-18': lambda **kw: SEResNet(18, **NARROW, **kw),
+    'SE-ResNet-50': lambda **kw: SEResNet(50, **NARROW, **kw),
+    'checkpointed': lambda **kw: SEResNet(50, **NARROW, with_cp=True, **kw),
+    'caffe': lambda **kw: SEResNet(50, **NARROW, style='caffe', frozen_stages=1, **kw),
+    'average downsampling': lambda **kw: SEResNet(50, **NARROW, avg_down=True, **kw),
+    'two stages': lambda **kw: SEResNet(50, **NARROW, se_stages=(1, 2), **kw),
+    'SE-ResNeXt-50': lambda **kw: SEResNeXt(50, **NARROW, groups=32, base_width=4, **kw),
+    'mmpretrain': lambda **kw: SETwin('mmpretrain.ResNet', depth=50, **NARROW, norm_eval=True, **kw),
+    'conv2': lambda **kw: SEResNet(50, **NARROW, attention_position='conv2', **kw),
+    'drop path': lambda **kw: SETwin('mmpretrain.ResNet', depth=50, **NARROW, norm_eval=True, drop_path_rate=0.5, **kw),
+    'SENet': lambda **kw: SENet(16, groups=32, stem_pool='caffe', norm_eval=True, **kw),
+    'GN': lambda **kw: SEResNet(50, **NARROW, norm_cfg=dict(type='GN', num_groups=32), **kw),
+    'SyncBN': lambda **kw: SEResNet(50, **NARROW, norm_cfg=dict(type='SyncBN'), **kw),
     'deformable convolutions': lambda **kw: SEResNet(
         50,
+        **NARROW,
         dcn=dict(type='DCNv2', deform_groups=1, fallback_on_stride=False),
         stage_with_dcn=(False, True, True, False),
         **kw,
     ),
     'plugin': lambda **kw: SEResNet(
-        50, plugins=[dict(cfg=dict(type='ContextBlock', ratio=1 / 16), position='after_conv3')], **kw
+        50, **NARROW, plugins=[dict(cfg=dict(type='ContextBlock', ratio=1 / 16), position='after_conv3')], **kw
     ),
 }
 

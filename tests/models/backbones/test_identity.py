@@ -25,13 +25,13 @@ DCN = dict(stage_with_dcn=(False, True, True, True))
 ARGUMENTS = {
     'plain': dict(depth=50),
     'depth 18': dict(depth=18),
-    'depth 34': dict(depth=34, base_channels=32),
+    'depth 34': dict(depth=34),
     'caffe style': dict(depth=50, style='caffe'),
     'deep stem': dict(depth=50, deep_stem=True),
     'average downsampling': dict(depth=50, avg_down=True),
     'dilated': dict(depth=50, strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4), out_indices=(1, 3)),
     'three stages': dict(depth=50, num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1), out_indices=(0, 2)),
-    'narrow': dict(depth=18, base_channels=32, stem_channels=16, in_channels=4),
+    'four channels': dict(depth=18, base_channels=64, stem_channels=16, in_channels=4),
     'group norm': dict(depth=50, norm_cfg=dict(type='GN', num_groups=32)),
     'weight standardisation': dict(depth=18, conv_cfg=dict(type='ConvWS')),
     'dcn': dict(depth=50, dcn=dict(type='DCN', deform_groups=1, fallback_on_stride=False), **DCN),
@@ -51,7 +51,7 @@ SE_ARGUMENTS = ('reduction', 'se_stages', 'se_bias')
 
 
 def twins(name: str):
-    arguments = ARGUMENTS[name]
+    arguments = dict(base_channels=32, stem_channels=32) | ARGUMENTS[name]
     se_class, plain_class = (SEResNeXt, ResNeXt) if 'groups' in arguments else (SEResNet, ResNet)
     plain_arguments = {key: value for key, value in arguments.items() if key not in SE_ARGUMENTS}
     plain = randomize(plain_class(**copy.deepcopy(plain_arguments)).double())
@@ -126,7 +126,7 @@ def test_two_steps_reach_every_se_weight(name):
 def test_its_own_weights_are_not_doubled_again():
     se, plain = twins('plain')
     se.load_state_dict(plain.state_dict())
-    again = SEResNet(50, se_init='identity').double()
+    again = SEResNet(50, base_channels=32, stem_channels=32, se_init='identity').double()
     again.load_state_dict(se.state_dict())
     x = odd_inputs()[0]
     again.eval(), plain.eval()

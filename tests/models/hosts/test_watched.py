@@ -84,40 +84,35 @@ def test_a_forward_that_was_replaced_on_a_module_is_called(name, training):
     assert len(calls) == (3 if name == 'relu' else 1)
 
 
-def test_a_norm_of_a_users_own_is_called():
-    class Shifted(nn.BatchNorm2d):
-        def forward(self, v):
-            return super().forward(v) + 1
-
-    model = network(norm_eval=True)
-    for unit in model.layer1:
-        unit.bn2.__class__ = unit.bn3.__class__ = Shifted
-    reference = by_operators(copy.deepcopy(model))
-    for training in (False, True):
-        with torch.set_grad_enabled(training):
-            ours, theirs = (each.train(training)(image())[0] for each in (model, reference))
-        torch.testing.assert_close(ours, theirs)
+class Shifted(nn.BatchNorm2d):
+    def forward(self, v):
+        return super().forward(v) + 1
 
 
-def test_a_convolution_that_was_taken_out_does_not_cost_the_shortcut():
-    model = network()
-    model.layer1[1].conv1 = nn.Identity()
-    model.layer1[1].bn1 = nn.BatchNorm2d(32).double().eval()
-    model.layer1[1].bn1.running_mean.fill_(0.5)
-    model.layer1[1].conv2 = nn.Conv2d(32, 8, 3, padding=1).double()
-    model.layer1[1].bn2 = nn.BatchNorm2d(8).double().eval()
-    reference = by_operators(copy.deepcopy(model))
-    with torch.no_grad():
-        torch.testing.assert_close(model(image())[0], reference(image())[0])
+def norms_of_a_users_own(unit):
+    unit.bn2.__class__ = unit.bn3.__class__ = Shifted
+
+
+def norms_without_a_shift(unit):
+    unit.bn2.bias = unit.bn3.bias = None
+
+
+def without_its_first_convolution(unit):
+    unit.conv1 = nn.Identity()
+    unit.bn1 = nn.BatchNorm2d(unit.conv2.in_channels * 4).double()
+    unit.bn1.running_mean.fill_(0.5)
+    unit.conv2 = nn.Conv2d(unit.bn1.num_features, 8, 3, padding=1).double()
 
 
 @pytest.mark.parametrize('norm_eval', [True, False])
-def test_norms_without_a_shift_train(norm_eval):
-    model = network(norm_eval=norm_eval).train()
-    for unit in model.layer1:
-        unit.bn2.bias = unit.bn3.bias = None
+@pytest.mark.parametrize('change', [norms_of_a_users_own, norms_without_a_shift, without_its_first_convolution])
+def test_a_unit_that_was_changed_computes_what_its_modules_do(change, norm_eval):
+    model = network(norm_eval=norm_eval)
+    change(model.layer1[1])
     reference = by_operators(copy.deepcopy(model))
-    ours, theirs = model(image())[0], reference(image())[0]
+    with torch.no_grad():
+        torch.testing.assert_close(model.eval()(image())[0], reference.eval()(image())[0])
+    ours, theirs = (each.train()(image())[0] for each in (model, reference))
     torch.testing.assert_close(ours, theirs)
     ours.sum().backward(), theirs.sum().backward()
     for (name, a), b in zip(model.named_parameters(), reference.parameters(), strict=True):
