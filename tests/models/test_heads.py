@@ -12,8 +12,6 @@ from mmpretrain.models.heads import LinearClsHead
 from mmpretrain.structures import DataSample
 from support.helpers import randomize
 
-from se_mm import SeMmError
-
 ARGUMENTS = dict(num_classes=5, in_channels=40, topk=(1,))
 
 
@@ -46,15 +44,3 @@ def test_a_copy_and_a_pickled_one_drop_too():
     file.seek(0)
     for other in (copy.deepcopy(head), torch.load(file, weights_only=False)):
         assert (other.pre_logits((torch.ones(1, 40),)) == 0).any()
-
-
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        (dict(dropout=1.0), 'dropout must be at least 0 and less than 1, got 1.0'),
-        (dict(head='mmpretrain.Nope'), "'mmpretrain.Nope' is no head of mmpretrain with pre_logits"),
-    ],
-)
-def test_a_wrong_argument_is_named(arguments, message):
-    with pytest.raises(SeMmError, match=message):
-        build(**arguments)

@@ -96,22 +96,13 @@ def test_a_compiled_or_wrapped_model_gives_the_same_and_stays_so(how, tmp_path):
         model = nn.DataParallel(model)
     found = recorded(model, tmp_path)
     assert not counted  # no graph was made, which hooks would be missing from
+    assert not any(module._forward_pre_hooks or module._forward_hooks for module in model.modules())
     for name, s in expected.items():
         np.testing.assert_allclose(found[name], s, atol=1e-6)
     if how == 'backbone wrapped':
         with torch.no_grad():
             model.backbone(torch.rand(1, 3, 64, 64))
         assert counted  # it is compiled again
-
-
-def test_recording_changes_no_output_and_leaves_no_hook(tmp_path):
-    model = classifier(18)
-    with torch.no_grad():
-        before = model.backbone(torch.ones(1, 3, 64, 64))[-1]
-    recorded(model, tmp_path)
-    assert not any(module._forward_pre_hooks or module._forward_hooks for module in model.modules())
-    with torch.no_grad():
-        assert torch.equal(model.backbone(torch.ones(1, 3, 64, 64))[-1], before)
 
 
 @pytest.mark.parametrize('name', LAYERS)

@@ -221,25 +221,3 @@ def test_the_gate_multiplies_the_map_in_any_layout_and_may_be_one_of_the_means(l
     if known is not None:
         function, weights = known
         torch.testing.assert_close(function(u.mean((2, 3), keepdim=True), *weights), attention.gate(u))
-
-
-@pytest.mark.parametrize(
-    ('make', 'word'),
-    [
-        (lambda: ECALayer(64, k_size=4), 'odd'),
-        (lambda: ECALayer(64, k_size=2.5), 'odd'),
-        (lambda: CBAM(64, order='avg_max'), 'max_mean'),
-        (lambda: CBAM(64, kernel_size=4), 'odd'),
-        (lambda: GlobalContext(64, pooling='max'), 'pooling'),
-        (lambda: ContextBlock(8), 'ratio'),
-        (lambda: ContextBlock(64, pooling_type='max'), 'pooling_type'),
-        (lambda: ContextBlock(64, fusion_types='channel_add'), 'fusion_types'),
-        (lambda: FcaLayer(64, components='top5'), 'components'),
-        (lambda: FcaLayer(64, dct_size=10), 'multiple of 7'),
-        (lambda: FcaLayer(24), 'split'),
-        (lambda: GatherExcite(64, extent=3), 'extent'),
-    ],
-)
-def test_what_cannot_be_is_refused(make, word):
-    with pytest.raises(SeMmError, match=word):
-        make()

@@ -78,9 +78,3 @@ def test_half_precision(squeeze, dtype):
         out = layer(torch.randn(2, 64, 5, 7).to(dtype))
     assert out.dtype is dtype
     assert layer.to(dtype)(torch.randn(2, 64, 5, 7).to(dtype)).dtype is dtype
-
-
-@pytest.mark.parametrize('given', [dict(squeeze='mean'), dict(gate='softmax')])
-def test_unknown_names_are_refused_with_those_that_there_are(given):
-    with pytest.raises(SeMmError, match='must be one of (avg, max|sigmoid, tanh)'):
-        SELayer(64, **given)

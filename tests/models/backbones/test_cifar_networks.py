@@ -13,7 +13,7 @@ from timm.layers import SEModule
 from torch import nn
 from torch.nn import functional
 
-from se_mm import SeMmError, SETwin
+from se_mm import SETwin
 from se_mm.models import backbones
 from se_mm.models.backbones.shake_resnet import ShiftedShortcut, shake
 
@@ -197,19 +197,3 @@ def test_a_unit_of_shake_even_has_two_bottlenecks_of_resnext(stage):
     conv, norm = unit.downsample
     expected = functional.relu(mixed + norm(functional.conv2d(x, conv.weight, stride=stride)))
     assert (unit(x) - expected).abs().max() <= 1e-9 * expected.abs().max()
-
-
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        (dict(host='se_mm.PreActResNetCIFAR', depth=21), r'no depth 21: it is 6n \+ 2'),
-        (dict(host='se_mm.PreActResNetCIFAR', depth=110, bottleneck=True, out_indices=(3,)), 'out_indices'),
-        (dict(host='se_mm.WideResNetCIFAR', depth=20), r'no depth 20: it is 6n \+ 4'),
-        (dict(host='se_mm.ShakeResNetCIFAR', backward='keep'), 'backward must be one of shake, even'),
-        (dict(host='se_mm.PreActResNetCIFAR', depth=20, attention_position='sum'), 'has no attention_position'),
-        (dict(host='se_mm.PreActResNetCIFAR', depth=20, frozen_stages=4), 'frozen_stages of'),
-    ],
-)
-def test_what_does_not_exist_is_refused(arguments, message):
-    with pytest.raises(SeMmError, match=message):
-        SETwin(**arguments)

@@ -7,7 +7,7 @@ import torch
 from support.helpers import randomize
 from torch import nn
 
-from se_mm import SeMmError, SEResNet, SEResNeXt, SETwin
+from se_mm import SEResNet, SEResNeXt, SETwin
 
 BUILDERS = {
     'SE-ResNet-18': lambda **kw: SEResNet(18, **kw),
@@ -162,35 +162,3 @@ def test_init_cfg_of_the_user_is_followed():
     model = SEResNet(18, init_cfg=[dict(type='Constant', val=0.25, layer='Conv2d')])
     model.init_weights()
     assert (model.layer1[0].conv1.weight == 0.25).all()
-
-
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        (dict(depth=51), 'no depth 51.*18, 34, 50, 101, 152'),
-        (dict(depth=50, reduction=0), 'reduction must be a positive integer, got 0'),
-        (dict(depth=50, reduction=(16, 16)), 'one for each of the 4 stages'),
-        (dict(depth=50, se_stages=(4,)), 'indices of stages, 0 to 3'),
-        (dict(depth=50, se_stages=(True, False)), 'one bool for each of the 4 stages'),
-        (dict(depth=50, attention_stages=0), r'attention_stages must be a list of stages, as \(1, 2\), got 0'),
-        (dict(depth=50, reduction=[16, 16, 16, [16, 16, 16, 2]]), 'stage 3 has 3 blocks and 4 values'),
-        (
-            dict(depth=50, plugins=[dict(cfg=dict(type='se_mm.SELayer'), position='after_conv3')]),
-            "has a module 'se' already",
-        ),
-        (
-            dict(
-                depth=50,
-                attention_position='conv2',
-                se_init='identity',
-                plugins=[dict(cfg=dict(type='ContextBlock', ratio=0.25), position='after_conv2')],
-            ),
-            'plugins at after_conv2 stand between',
-        ),
-        (dict(depth=50, se_init='zero'), "se_init must be one of .*identity.*, got 'zero'"),
-        (dict(depth=50, se_init='identity', norm_cfg=dict(type='BN', affine=False)), 'scale and shift'),
-    ],
-)
-def test_a_wrong_argument_is_named(arguments, message):
-    with pytest.raises(SeMmError, match=message):
-        SEResNet(**arguments)

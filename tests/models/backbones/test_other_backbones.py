@@ -147,29 +147,6 @@ def test_norms_of_timm_that_lost_their_activation_are_refused():
         network.train()
 
 
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        (dict(host='timm.resnet50'), 'of timm it takes inception_v3'),
-        (dict(host='timm.inception_v3', out_indices=(5,)), r'out_indices of inception_v3: 0 to 4, got \(5,\)'),
-        (dict(host='timm.inception_v3', aux_logits=True), 'leave aux_logits out'),
-        (dict(host='timm.mobilenetv1_100', frozen_stages=7), 'frozen_stages of mobilenetv1_100: -1 to 4'),
-        (dict(host='se_mm.BNInception', out_indices=()), 'out_indices of BNInception'),
-        (dict(host='se_mm.PreActResNetCIFAR', depth=20, out_indices=2), 'must be a list'),
-        (dict(host='mmpretrain.VGG', depth=11, attention_position='pre'), "no attention_position 'pre'"),
-        (dict(host='mmpretrain.VGG', depth=11, stem_pool='caffe'), "has no stem_pool 'caffe'"),
-    ],
-)
-def test_mistakes_name_what_there_is(arguments, message):
-    with torch.device('meta'), pytest.raises(SeMmError, match=message):
-        SETwin(**arguments)
-
-
-def test_an_activation_that_lets_no_factor_through_is_no_identity_start():
-    with torch.device('meta'), pytest.raises(SeMmError, match='impossible: features.0 .*Sigmoid is not twice'):
-        SETwin('mmpretrain.VGG', depth=11, act_cfg=dict(type='Sigmoid'), se_init='identity')
-
-
 @pytest.mark.parametrize('name', DETECTORS)
 def test_the_neck_of_its_detector_fits(name):
     cfg = load_config(str(REPOSITORY / f'configs/faster_rcnn_se_{name}_coco.py'))

@@ -12,7 +12,7 @@ from support.helpers import as_tuple, randomize
 from torch import nn
 from torch.nn import functional
 
-from se_mm import SeMmError, SETwin
+from se_mm import SETwin
 
 TRIDENT = dict(
     depth=50,
@@ -156,19 +156,3 @@ def test_a_host_of_the_user_gets_gates_behind_its_last_norms():
     s = block.se.fc2(block.se.fc1(z).relu()).sigmoid()
     shortcut = norm(block.downsample[1], block.downsample[0](x))
     torch.testing.assert_close(block(x), (0.5 * s * u + shortcut).relu(), rtol=1e-10, atol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ('host', 'message'),
-    [
-        ('mmdet.Nope', "no backbone is registered as 'mmdet.Nope'"),
-        (nn.Identity, 'knows no insertion sites'),
-        (3, '3 is no backbone'),
-        ('se_mm.SEResNet', 'SEResNet has attention already; use it as it is'),
-        ('mmpretrain.SEResNet', 'SEResNet has attention already; use it as it is'),
-        ('mmdet.FasterRCNN', 'FasterRCNN cannot be a host'),
-    ],
-)
-def test_what_is_no_host_is_refused(host, message):
-    with pytest.raises(SeMmError, match=message):
-        SETwin(host)

@@ -8,7 +8,6 @@ from mmdet.models import ResNet
 from support.helpers import odd_inputs, randomize
 
 from se_mm import SEResNet, SEResNeXt, SETwin
-from se_mm.errors import SeMmError
 
 
 def names(backbone) -> list[str]:
@@ -44,9 +43,3 @@ def test_plain_weights_start_it_as_the_plain_network():
     with torch.no_grad():
         for ours, theirs in zip(network(x), plain(x), strict=True):
             assert torch.equal(ours, theirs)
-
-
-@pytest.mark.parametrize('wrong', [(None,), 'all', ((0, 2), None, None, None), (None, (True,), None, None), (None, 1)])
-def test_anything_else_is_one_message(wrong):
-    with torch.device('meta'), pytest.raises(SeMmError, match=r'attention_blocks.* must '):
-        SEResNet(18, attention_blocks=wrong)

@@ -8,7 +8,7 @@ from mmdet.models import ResNet
 from support.helpers import randomize
 from torch import nn
 
-from se_mm import SeMmError, SEResNet, SETwin
+from se_mm import SEResNet, SETwin
 from se_mm.models.attention import LAYERS, Blend
 
 WITHOUT_START = ('ge', 'simam')
@@ -84,17 +84,6 @@ def test_what_is_saved_reads_back_and_is_deployed(name):
 
 @pytest.mark.parametrize(
     'attention',
-    [*[dict(type=LAYERS[name].__name__) for name in WITHOUT_START],
-     dict(type='SELayer', gate='tanh'), dict(type='SELayer', gate='relu')],
-    ids=str,
-)  # fmt: skip
-def test_without_a_start_it_is_refused_with_the_way_out(attention):
-    with pytest.raises(SeMmError, match="layer1.0.*start='blend'"):
-        SEResNet(depth=18, attention=attention, se_init='identity')
-
-
-@pytest.mark.parametrize(
-    'attention',
     [dict(type='ECALayer'), dict(type='ESELayer'), dict(type='GatherExcite'), *[
         dict(type='SELayer', gate=gate) for gate in ('tanh', 'relu', 'hard_sigmoid')]],
     ids=str,
@@ -146,25 +135,6 @@ def test_a_layer_that_does_not_know_its_channels_is_blended_in():
     assert torch.equal(blend(u), u)
     blend.alpha.data.fill_(1)
     torch.testing.assert_close(blend(u), u * u)
-
-
-@pytest.mark.parametrize(
-    ('attention', 'word'),
-    [
-        (dict(type='ECALayer', ksize=3), 'k_size'),
-        (dict(type='ECALayer', start='zero'), 'blend'),
-        (dict(type='Nothing'), 'Nothing'),
-        (dict(type='ECALayer', k_size=(3, 5)), '4 stages'),
-        (dict(type='CoordAtt', reduction=-32), 'reduction must be a positive integer, got -32'),
-        (dict(type='ContextBlock', ratio='x'), "ratio must be a number, got 'x'"),
-        (dict(type='CBAM', kernel_size=-1), 'kernel_size must be a positive integer, got -1'),
-        (dict(type='GatherExcite', extent='2'), "positive even integer, got '2'"),
-        (dict(type='FcaLayer', dct_size='7'), "multiple of 7, got '7'"),
-    ],
-)
-def test_mistakes_name_what_there_is(attention, word):
-    with pytest.raises(SeMmError, match=word):
-        SEResNet(depth=18, attention=attention)
 
 
 @every

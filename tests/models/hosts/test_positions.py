@@ -7,7 +7,7 @@ import torch
 from mmdet.models import ResNet
 from support.helpers import odd_inputs, randomize
 
-from se_mm import SeMmError, SEResNet, SETwin
+from se_mm import SEResNet
 
 POSITIONS = ('standard', 'pre', 'post', 'identity', 'conv2')
 
@@ -65,36 +65,3 @@ def test_with_plain_weights_it_equals_the_plain_network(position):
     with torch.no_grad():
         for ours, theirs in zip(network(x), plain(x), strict=True):
             assert torch.equal(ours, theirs)
-
-
-@pytest.mark.parametrize(('position', 'reason'), [('post', 'next shortcuts'), ('identity', 'no weights')])
-def test_where_no_exact_start_exists_it_is_refused_with_the_reason(position, reason):
-    with pytest.raises(SeMmError, match=reason):
-        SEResNet(50, attention_position=position, se_init='identity')
-
-
-def test_standardised_weights_undo_what_would_compensate_a_gate_before_them():
-    standardised = dict(depth=18, conv_cfg=dict(type='ConvWS'))
-    with pytest.raises(SeMmError, match='twice the weight of a ConvWS2d may not be twice its output'):
-        SEResNet(**standardised, attention_position='pre', se_init='identity')
-    SEResNet(**standardised, attention_position='standard', se_init='identity')
-
-
-def test_positions_that_a_host_lacks_are_refused():
-    with pytest.raises(SeMmError, match='forward of its own'):
-        SETwin('mmdet.Res2Net', depth=50, scales=4, base_width=26, attention_position='pre')
-    with pytest.raises(SeMmError, match='bottlenecks'):
-        SEResNet(18, attention_position='conv2')
-    with pytest.raises(SeMmError, match='must be one of'):
-        SEResNet(18, attention_position='behind')
-
-
-class Bare(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.res_layers = []
-
-
-def test_what_a_custom_host_lacks_is_one_message():
-    with pytest.raises(SeMmError, match=r'no num_stages, style, _freeze_stages; a residual host has'):
-        SETwin(Bare)
