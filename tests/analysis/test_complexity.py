@@ -114,7 +114,6 @@ def test_what_is_not_counted_is_said(name, said):
 @pytest.mark.parametrize(
     ('step', 'size'),
     [
-        (dict(type='CenterCrop', crop_size=160), (160, 160)),
         (dict(type='CenterCrop', crop_size=(96, 160)), (160, 96)),
         (dict(type='Resize', scale=(96, 160)), (160, 96)),
         (dict(type='ResizeEdge', scale=96), None),

@@ -71,9 +71,7 @@ def test_the_published_weights_fit_the_twin_that_names_them(name, tmp_path):
     ('plain', 'se', 'changes'),
     [
         ('timm://resnet50.a1_in1k', 'timm://seresnet50.a1_in1k', False),
-        ('timm://resnet50.a3_in1k', 'timm://seresnet50.a3_in1k', False),
         ('torchvision://resnet50', 'timm://seresnet50.ra2_in1k', True),
-        ('torchvision://resnet50.imagenet1k_v2', 'timm://seresnet50.ra2_in1k', True),
         ('https://download.pytorch.org/models/resnet50-11ad3fa6.pth', 'timm://seresnet50.ra2_in1k', True),
     ],
 )
@@ -82,8 +80,6 @@ def test_weights_of_the_same_recipe_come_first_and_another_one_is_said(plain, se
     said = plan_swap(cfg).notes
     assert swap_backbone(cfg).model.backbone.init_cfg.checkpoint == se
     assert any('another training recipe' in line for line in said) == changes
-    timms = timm.models.get_pretrained_cfg(se.removeprefix('timm://'))
-    assert timms.url
 
 
 def test_caffe_weights_change_pooling_and_pixels_and_say_so():
@@ -103,10 +99,8 @@ def test_caffe_weights_change_pooling_and_pixels_and_say_so():
     ('backbone', 'reason'),
     [
         (dict(depth=101), 'no SE weights'),
-        (dict(style='caffe', depth=34), 'no SE weights'),
         (dict(norm_cfg=dict(type='GN', num_groups=32)), 'no SE weights'),
         (dict(conv_cfg=dict(type='ConvWS')), 'no SE weights'),
-        (dict(deep_stem=True), 'no SE weights'),
         (dict(init_cfg=dict(type='Pretrained', checkpoint='./moco.pth')), 'chosen for this config'),
     ],
 )
