@@ -44,7 +44,7 @@ def autocast(dtype):
     torch.set_autocast_enabled('cuda', False)
 
 
-@pytest.mark.parametrize('dtype', [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float16])
 @pytest.mark.parametrize('norms', ['training mode', 'frozen', 'evaluation'])
 @pytest.mark.parametrize('name', NETWORKS)
 def test_forward_on_a_gpu(name, norms, dtype):

@@ -41,13 +41,16 @@ ARGUMENTS = {
     'frozen': dict(depth=50, frozen_stages=2),
     'norms in training': dict(depth=18, norm_eval=False),
     'two stages with SE': dict(depth=50, se_stages=(2, 3), reduction=8),
+    'some units': dict(depth=18, attention_blocks=((1,), (0,), (), None)),
+    'pre': dict(depth=50, attention_position='pre'),
+    'conv2': dict(depth=50, attention_position='conv2'),
     'no biases': dict(depth=50, se_bias=False, reduction=(4, 8, 16, 32)),
     'resnext': dict(depth=50, groups=32, base_width=4),
     'resnext with plugins and dcn': dict(
         depth=50, groups=32, base_width=4, plugins=PLUGINS, dcn=dict(type='DCN', deform_groups=1), **DCN
     ),
 }
-SE_ARGUMENTS = ('reduction', 'se_stages', 'se_bias')
+SE_ARGUMENTS = ('reduction', 'se_stages', 'se_bias', 'attention_blocks', 'attention_position')
 
 
 def twins(name: str):

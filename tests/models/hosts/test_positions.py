@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from mmdet.models import ResNet
-from support.helpers import odd_inputs, randomize
+from support.helpers import randomize
 
-from se_mm import SEResNet
+from se_mm import SEResNet, SETwin
 
 POSITIONS = ('standard', 'pre', 'post', 'identity', 'conv2')
 
@@ -54,14 +53,17 @@ def test_parameters_are_the_papers(position):
     assert sum(p.numel() for p in network.parameters()) + classifier == COUNTS[position]
 
 
-@pytest.mark.parametrize('position', ['standard', 'pre', 'conv2'])
-def test_with_plain_weights_it_equals_the_plain_network(position):
-    narrow = dict(depth=50, base_channels=16, stem_channels=16)
-    plain = randomize(ResNet(**narrow).double())
-    plain.eval()
-    network = SEResNet(**narrow, attention_position=position).double().eval()
-    network.load_state_dict(plain.state_dict())
-    x = odd_inputs()[0]
-    with torch.no_grad():
-        for ours, theirs in zip(network(x), plain(x), strict=True):
-            assert torch.equal(ours, theirs)
+RESNET_50 = dict(depth=50)
+RES2NET_50 = dict(depth=50, scales=4, base_width=26)
+
+
+@pytest.mark.parametrize(('host', 'arguments'), [('mmdet.ResNet', RESNET_50), ('mmdet.Res2Net', RES2NET_50)])
+def test_units_that_are_named_carry_attention_and_no_others(host, arguments):
+    blocks = dict(attention_blocks=((2, 0), None, (), (1,)))
+    with torch.device('meta'):
+        chosen = SETwin(host, **arguments, **blocks)
+        both = SETwin(host, **arguments, **blocks, attention_stages=(0, 3))
+    kept = ['layer1.0', 'layer1.2', 'layer2.0', 'layer2.1', 'layer2.2', 'layer2.3', 'layer4.1']
+    assert [site.name for site in chosen.attention_sites()] == kept
+    assert {key.partition('.se.')[0] for key in chosen.state_dict() if '.se.' in key} == set(kept)
+    assert [site.name for site in both.attention_sites()] == ['layer1.0', 'layer1.2', 'layer4.1']
