@@ -10,6 +10,8 @@ import re
 import zipfile
 from argparse import Namespace
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from support.helpers import randomize
 from torch import nn
 
 from se_mm import SeMmError, SEResNet, SEResNeXt
+from se_mm.compat.checkpoints import log_classes_allowed
 from se_mm.weights.loading import adapt
 
 CAFFE = dict(style='caffe', stem_pool='caffe')
@@ -80,12 +83,13 @@ DAMAGED = {
     'a list': (lambda w: pth(list(w.values())), 'holds a list'),
     'keys are numbers': (lambda w: pth(dict(enumerate(w.values()))), 'has the key 0'),
     'nan': (with_tensor(CONV, lambda t: t * float('nan')), f'NaN or infinity: {CONV}'),
+    'infinity': (with_tensor(CONV, lambda t: t / 0), 'NaN or infinity'),
     'negative variance': (with_tensor('bn1.running_var', lambda t: t - 5), 'negative: bn1.running_var'),
     'integers': (with_tensor(CONV, lambda t: t.int()), rf'not of floating point: {CONV} \(torch.int32\)'),
     'complex': (with_tensor(CONV, lambda t: t.to(torch.complex64)), 'not of floating point'),
     'another shape': (with_tensor(CONV, lambda t: t[:5]), rf'another shape: {CONV} \(5, 512, 3, 3\)'),
     'not a tensor': (with_tensor(CONV, lambda t: 'hello'), f'no tensors: {CONV}'),
-    'another net': (lambda w: pth(nn.Linear(3, 3).state_dict()), 'no network of this kind'),
+    'another net': (lambda w: pth(nn.Sequential(nn.Linear(3, 3)).state_dict()), 'no network of this kind'),
     'plain, a tensor is missing': (
         lambda w: pth({name: value for name, value in w.items() if '.se.' not in name and name != CONV}),
         f'without SE; 1 tensors are missing: {CONV}',
@@ -320,3 +324,22 @@ def test_mmengines_loader_takes_all_or_refuses(weights, tmp_path):
     torch.save({f'backbone.{key}': value for key, value in part.items()}, tmp_path / 'part.pth')
     with pytest.raises(SeMmError, match='tensors are missing: layer4'):
         load_checkpoint(nn.ModuleDict({'backbone': SEResNet(18)}), str(tmp_path / 'part.pth'))
+
+
+def test_threads_that_read_take_turns(tmp_path):
+    """torch's list of classes is of the process: one thread that is done must not take it from another."""
+    torch.save({'w': torch.ones(1), 'args': Namespace(lr=0.1)}, tmp_path / 'a.pth')
+    inside, left = Event(), Event()
+
+    def read() -> None:
+        with log_classes_allowed():
+            inside.set()
+            left.wait(5)
+            torch.load(tmp_path / 'a.pth', weights_only=True)
+
+    with ThreadPoolExecutor(1) as pool:
+        with log_classes_allowed():
+            other = pool.submit(read)
+            inside.wait(0.5)
+        left.set()
+        other.result()
