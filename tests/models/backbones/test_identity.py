@@ -25,7 +25,7 @@ DCN = dict(stage_with_dcn=(False, True, True, True))
 ARGUMENTS = {
     'plain': dict(depth=50),
     'depth 18': dict(depth=18),
-    'depth 34': dict(depth=34),
+    'depth 34': dict(depth=34, base_channels=64, stem_channels=64),
     'caffe style': dict(depth=50, style='caffe'),
     'deep stem': dict(depth=50, deep_stem=True),
     'average downsampling': dict(depth=50, avg_down=True),
