@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
 from mmengine.config import Config
 
-from ..engine.inference import Predicted, Predictor, TrainedModel, check_any, find_images, write_predictions
-from ..export.exported_model import ExportedModel
-from ..export.pictures import prepare
-from ..export.runtimes import ExportedFile
+from ..engine.inference import ExportedPredictor, Predicted, TrainedModel, check_any, find_images, write_predictions
 from ..utils.paths import make_folder
 
 __all__ = ['Predicted', 'find_images', 'infer']
@@ -55,39 +49,8 @@ def infer(
     make_folder(pictures or file.parent, f'--out {out}')
     check_any(images)
     predictor = (
-        _ExportedPredictor(model, score_threshold)
+        ExportedPredictor(model, score_threshold)
         if cfg is None
         else TrainedModel(cfg, model, score_threshold, deployed)
     )
     return write_predictions(predictor, images, file, pictures)
-
-
-class _ExportedPredictor(Predictor):
-    """A file that ``tools/export.py`` wrote."""
-
-    def __init__(self, path: str, score_threshold: float) -> None:
-        self.model = ExportedModel(ExportedFile(path))
-        self.description = self.model.file.description
-        detects = self.description.task == 'detection'
-        super().__init__(detects, {'classes': tuple(self.description.classes)}, score_threshold)
-
-    def prepare(self, image: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
-        resized, least = prepare(image, self.description.resizing), self.description.least_side
-        if min(resized.shape[:2]) < least:
-            raise ValueError(f'it becomes {resized.shape[0]}x{resized.shape[1]}, and the file takes {least} and more')
-        return resized, image.shape[:2]
-
-    def predict(self, prepared: tuple[np.ndarray, tuple[int, int]]) -> Any:
-        resized, (height, width) = prepared
-        if self.detects:
-            from mmdet.structures import DetDataSample
-
-            size = resized.shape[:2]
-            meta = dict(ori_shape=(height, width), img_shape=size, scale_factor=(size[1] / width, size[0] / height))
-            sample = DetDataSample(metainfo=meta)
-        else:
-            from mmpretrain.structures import DataSample
-
-            sample = DataSample()
-        picture = torch.from_numpy(resized).permute(2, 0, 1)
-        return self.model.test_step({'inputs': [picture], 'data_samples': [sample]})[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config
@@ -94,7 +93,9 @@ def set_size(cfg: Config, height: int, width: int) -> list[str]:
             elif node.get('crop_type') == 'absolute_range':  # the ends of a range of both sides
                 node[key] = tuple(_rounded(side * min(height, width) / min(old), multiple) for side in node[key])
             else:
-                height_first = bool({name, f'{_package(node, cfg.get("default_scope"))}.{name}'} & set(_HEIGHT_FIRST))
+                path = node['type'] if isinstance(node['type'], str) else node['type'].__module__ + '.'
+                package = path.partition('.')[0] if '.' in path else node.get('_scope_', cfg.get('default_scope'))
+                height_first = bool({name, f'{package}.{name}'} & set(_HEIGHT_FIRST))
                 node[key] = _scaled(node[key], old, (width, height), height_first, multiple)
     return [f'pictures of {width}x{height} in place of {old[0]}x{old[1]}']
 
@@ -119,13 +120,6 @@ def _counts_pixels(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return any(map(_counts_pixels, value))
     return isinstance(value, int) and abs(value) >= 8
-
-
-def _package(node: Mapping[str, Any], scope: str | None) -> str | None:
-    """The package that a node's type comes from."""
-    kind = node['type']
-    path = kind if isinstance(kind, str) else f'{kind.__module__}.'
-    return path.partition('.')[0] if '.' in path else node.get('_scope_', scope)
 
 
 def _scaled(value: Any, old: tuple[int, int], new: tuple[int, int], height_first: bool, multiple: int) -> Any:

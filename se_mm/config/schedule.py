@@ -57,7 +57,7 @@ def set_length(
     if epochs is None and iters is None:
         return []
     option, new, unit = ('--epochs', epochs, 'epochs') if iters is None else ('--iters', iters, 'iterations')
-    loop = _loop_to_change(cfg, option, new)
+    loop = _loop_to_change(cfg.get('train_cfg'), option, new)
     by_epoch = loop.get('max_iters') is None
     old = loop['max_epochs' if by_epoch else 'max_iters']
     hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or [])]
@@ -86,11 +86,10 @@ def set_length(
     return [f'{new} {unit} in place of {old}{" epochs" if becomes_iterations else ""}{next(steps, "")}', *notes]
 
 
-def _loop_to_change(cfg: Config, option: str, new: int) -> MutableMapping[str, Any]:
-    """The config's ``train_cfg``, where it can be given such a length."""
+def _loop_to_change(loop: MutableMapping[str, Any] | None, option: str, new: int) -> MutableMapping[str, Any]:
+    """A config's ``train_cfg``, where it can be given such a length."""
     if new < 1:
         raise SeMmError(f'{option} is {new}; expected a whole number above 0')
-    loop = cfg.get('train_cfg')
     if not loop:
         raise SeMmError(f'{option}: the config does not train, it has no train_cfg')
     if option == '--epochs' and loop.get('max_iters') is not None:

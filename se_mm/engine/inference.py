@@ -21,6 +21,9 @@ from ..datasets.annotations.pictures import IMAGE_SUFFIXES
 from ..datasets.transforms.loading import LoadImageFromFile, UnreadableImageError
 from ..errors import SeMmError, listed
 from ..evaluation.predictions import best_classes, coco_results
+from ..export.exported_model import ExportedModel
+from ..export.pictures import prepare
+from ..export.runtimes import ExportedFile
 from ..utils.atomic import write_atomic
 from ..weights.files import read_checkpoint
 from .evaluation import deploy, load_whole
@@ -158,6 +161,37 @@ class TrainedModel(Predictor):
 
     def predict(self, prepared: Any) -> Any:
         return self.inferencer.forward(prepared)[0]
+
+
+class ExportedPredictor(Predictor):
+    """A file that ``tools/export.py`` wrote."""
+
+    def __init__(self, path: str, score_threshold: float) -> None:
+        self.model = ExportedModel(ExportedFile(path))
+        self.description = self.model.file.description
+        detects = self.description.task == 'detection'
+        super().__init__(detects, {'classes': tuple(self.description.classes)}, score_threshold)
+
+    def prepare(self, image: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
+        resized, least = prepare(image, self.description.resizing), self.description.least_side
+        if min(resized.shape[:2]) < least:
+            raise ValueError(f'it becomes {resized.shape[0]}x{resized.shape[1]}, and the file takes {least} and more')
+        return resized, image.shape[:2]
+
+    def predict(self, prepared: tuple[np.ndarray, tuple[int, int]]) -> Any:
+        resized, (height, width) = prepared
+        if self.detects:
+            from mmdet.structures import DetDataSample
+
+            size = resized.shape[:2]
+            meta = dict(ori_shape=(height, width), img_shape=size, scale_factor=(size[1] / width, size[0] / height))
+            sample = DetDataSample(metainfo=meta)
+        else:
+            from mmpretrain.structures import DataSample
+
+            sample = DataSample()
+        picture = torch.from_numpy(resized).permute(2, 0, 1)
+        return self.model.test_step({'inputs': [picture], 'data_samples': [sample]})[0]
 
 
 def check_any(images: Sequence[str | Path]) -> None:

@@ -116,10 +116,10 @@ def _block_table(
 
 def _removal_table(removal: Sequence[Removal], names: Mapping[str, str]) -> tuple[list[str], list[list[str]]]:
     digits = 2 if removal[0].with_one > 1.5 else 4  # per cent, or a share
-    rows = []
-    for entry in removal:
-        metrics = [f'{value:.{digits}f}' for value in (entry.with_one, entry.with_mean)]
-        rows.append([names.get(entry.what, entry.what), f'{entry.parameters:,}', *metrics])
+    rows = [
+        [names.get(r.what, r.what), f'{r.parameters:,}', f'{r.with_one:.{digits}f}', f'{r.with_mean:.{digits}f}']
+        for r in removal
+    ]
     return ['without the gates of', 'parameters', 's := 1', 's := mean'], rows
 
 
