@@ -13,22 +13,20 @@ from torch.nn import functional
 
 from .freezable import INITIALISATION, FreezableBackbone
 
-#: Module: 1x1; reduce and width of 3x3; reduce and width of double 3x3; kind and width of the pooling's projection.
+#: Module: feature map; 1x1; reduce and width of 3x3; of double 3x3; kind and width of the pooling's projection.
 #: Without a projection the module has stride 2, and its input passes on, pooled.
-MODULES: dict[str, tuple[int, tuple[int, int], tuple[int, int], str, int]] = {
-    '3a': (64, (64, 64), (64, 96), 'avg', 32),
-    '3b': (64, (64, 96), (64, 96), 'avg', 64),
-    '3c': (0, (128, 160), (64, 96), 'max', 0),
-    '4a': (224, (64, 96), (96, 128), 'avg', 128),
-    '4b': (192, (96, 128), (96, 128), 'avg', 128),
-    '4c': (160, (128, 160), (128, 160), 'avg', 128),
-    '4d': (96, (128, 192), (160, 192), 'avg', 128),
-    '4e': (0, (128, 192), (192, 256), 'max', 0),
-    '5a': (352, (192, 320), (160, 224), 'avg', 128),
-    '5b': (352, (192, 320), (192, 224), 'max', 128),
+MODULES: dict[str, tuple[int, int, tuple[int, int], tuple[int, int], str, int]] = {
+    '3a': (2, 64, (64, 64), (64, 96), 'avg', 32),
+    '3b': (2, 64, (64, 96), (64, 96), 'avg', 64),
+    '3c': (3, 0, (128, 160), (64, 96), 'max', 0),
+    '4a': (3, 224, (64, 96), (96, 128), 'avg', 128),
+    '4b': (3, 192, (96, 128), (96, 128), 'avg', 128),
+    '4c': (3, 160, (128, 160), (128, 160), 'avg', 128),
+    '4d': (3, 96, (128, 192), (160, 192), 'avg', 128),
+    '4e': (4, 0, (128, 192), (192, 256), 'max', 0),
+    '5a': (4, 352, (192, 320), (160, 224), 'avg', 128),
+    '5b': (4, 352, (192, 320), (192, 224), 'max', 128),
 }
-#: The modules that give the feature maps 2, 3 and 4.
-LAST_OF_STAGE = ('3b', '4d', '5b')
 
 
 @dataclass(frozen=True)
@@ -40,38 +38,30 @@ class InceptionModule:
         stage: the feature map that it leads to.
         branches: the names of the convolutions of each branch, in the order of the concatenation.
         passed: channels of its input that pass on, pooled, as the last part of its map.
+        output: the name of the module that the concatenated map goes through.
     """
 
     name: str
     stage: int
     branches: tuple[tuple[str, ...], ...]
     passed: int
-
-    @property
-    def output(self) -> str:
-        """The module that the concatenated map goes through."""
-        return f'inception_{self.name}_output'
+    output: str
 
 
 class BNInception(FreezableBackbone):
     """BN-Inception: 64, 192, 320, 608 and 1024 channels at the strides 2, 4, 8, 16 and 32.
 
-    The pooling of the two modules with stride 2 (3c and 4e) has no padding and rounds up, as in
-    Caffe. A map with an odd edge is padded by one row or column there, at its end, so that the
-    pooled map has the size of the convolved ones: any size of picture will do. For maps with even
-    edges, those of pictures that are a multiple of 32, nothing changes.
+    The pooling of the modules 3c and 4e has no padding and rounds up, as in Caffe. A map with an odd edge is padded
+    at its end there, so any size of picture will do.
 
     The names of the parameters are those of Cadene's ``pretrainedmodels``, whose weights fit with
     ``conv_bias=True``; they were trained with BGR pixels of mean (104, 117, 128) and deviation 1.
 
     Args:
-        out_indices: the feature maps that are returned, 0 to 4. What comes after the last of
-            them is left out.
-        frozen_stages: the modules up to this feature map have no gradients and their norms keep
-            their statistics; -1: none.
+        out_indices: the feature maps that are returned, 0 to 4; what comes after the last of them is left out.
+        frozen_stages: the modules up to this feature map have no gradients, and their norms fixed statistics; -1: none.
         norm_eval: whether all norms keep their statistics in training.
-        conv_bias: whether the convolutions have biases, which the norms behind them take away in
-            training. The authors' network has none.
+        conv_bias: whether the convolutions have biases, as Cadene's; the authors' network has none.
         in_channels: of the pictures.
         norm_cfg: the norms, as in mmcv.
         init_cfg: mmengine's.
@@ -81,13 +71,9 @@ class BNInception(FreezableBackbone):
 
     Example:
         >>> import torch
-        >>> backbone = BNInception(out_indices=(1, 2, 3, 4)).eval()
-        >>> for feature in backbone(torch.rand(1, 3, 64, 96)):
-        ...     print(tuple(feature.shape))
-        (1, 192, 16, 24)
-        (1, 320, 8, 12)
-        (1, 608, 4, 6)
-        (1, 1024, 2, 3)
+        >>> backbone = BNInception(out_indices=(1, 4)).eval()
+        >>> [tuple(feature.shape) for feature in backbone(torch.rand(1, 3, 64, 96))]
+        [(1, 192, 16, 24), (1, 1024, 2, 3)]
     """
 
     #: Of the feature maps, by index.
@@ -110,51 +96,44 @@ class BNInception(FreezableBackbone):
         self.conv_bias = conv_bias
         self.norm_cfg = norm_cfg or dict(type='BN')
         self.relu = nn.ReLU(inplace=True)
-        self._stage_of: dict[str, int] = {}
         last = self.out_indices[-1]
-        self._add_conv('conv1_7x7_s2', 0, in_channels, 64, 7, stride=2)
+        self._add_conv('conv1_7x7_s2', in_channels, 64, 7, stride=2)
         if last > 0:
-            self._add_conv('conv2_3x3_reduce', 1, 64, 64, 1)
-            self._add_conv('conv2_3x3', 1, 64, 192, 3)
+            self._add_conv('conv2_3x3_reduce', 64, 64, 1)
+            self._add_conv('conv2_3x3', 64, 192, 3)
         #: From input to output.
         self.inception_modules: list[InceptionModule] = []
-        channels, stage = 192, 2
-        for name in MODULES:
+        channels = 192
+        for name, (stage, *_) in MODULES.items():
             if stage <= last:
-                channels = self._add_module(name, stage, channels)
-            stage += name in LAST_OF_STAGE
+                channels = self._add_module(name, channels)
         self._freeze_stages()
 
-    def _add_conv(self, name: str, stage: int, in_channels: int, channels: int, size: int, stride: int = 1) -> str:
+    def _add_conv(self, name: str, in_channels: int, channels: int, size: int, stride: int = 1) -> str:
         conv = nn.Conv2d(in_channels, channels, size, stride, padding=size // 2, bias=self.conv_bias)
         self.add_module(name, conv)
         self.add_module(f'{name}_bn', build_norm_layer(self.norm_cfg, channels)[1])
-        self._stage_of |= {name: stage, f'{name}_bn': stage}
         return name
 
-    def _add_module(self, name: str, stage: int, channels: int) -> int:
+    def _add_module(self, name: str, channels: int) -> int:
         """Adds the parts of a module; returns the channels of its map."""
-        one, three, double, _, projection = MODULES[name]
+        stage, one, three, double, _, projection = MODULES[name]
         stride = 1 if projection else 2
 
-        def conv(part: str, in_channels: int, width: int, size: int, stride: int = 1) -> str:
-            return self._add_conv(f'inception_{name}_{part}', stage, in_channels, width, size, stride)
+        def conv(part: str, *geometry: int) -> str:
+            return self._add_conv(f'inception_{name}_{part}', *geometry)
 
         branches = [(conv('1x1', channels, one, 1),)] if one else []
         branches.append((conv('3x3_reduce', channels, three[0], 1), conv('3x3', *three, 3, stride)))
-        branches.append(
-            (
-                conv('double_3x3_reduce', channels, double[0], 1),
-                conv('double_3x3_1', *double, 3),
-                conv('double_3x3_2', double[1], double[1], 3, stride),
-            )
-        )
+        first = conv('double_3x3_reduce', channels, double[0], 1), conv('double_3x3_1', *double, 3)
+        branches.append((*first, conv('double_3x3_2', double[1], double[1], 3, stride)))
         if projection:
             branches.append((conv('pool_proj', channels, projection, 1),))
-        module = InceptionModule(name, stage, tuple(branches), 0 if projection else channels)
+        module = InceptionModule(
+            name, stage, tuple(branches), 0 if projection else channels, f'inception_{name}_output'
+        )
         self.inception_modules.append(module)
         self.add_module(module.output, nn.Identity())
-        self._stage_of[module.output] = stage
         return one + three[1] + double[1] + (projection or channels)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -176,18 +155,21 @@ class BNInception(FreezableBackbone):
         return x
 
     def _inception(self, module: InceptionModule, x: Tensor) -> Tensor:
-        if module.passed:
-            maps = [self._run(branch, x) for branch in module.branches]
+        kind, projection = MODULES[module.name][4:]
+        maps = [self._run(branch, x) for branch in (module.branches[:-1] if projection else module.branches)]
+        if projection:
+            pool = functional.max_pool2d if kind == 'max' else functional.avg_pool2d
+            maps.append(self._run(module.branches[-1], pool(x, 3, stride=1, padding=1)))
+        else:
             height, width = x.shape[2:]
             if height % 2 or width % 2:
                 x = functional.pad(x, (0, width % 2, 0, height % 2), value=float('-inf'))
             maps.append(functional.max_pool2d(x, 3, stride=2, ceil_mode=True))
-        else:
-            *inner, projection = module.branches
-            pool = functional.max_pool2d if MODULES[module.name][3] == 'max' else functional.avg_pool2d
-            maps = [self._run(branch, x) for branch in inner]
-            maps.append(self._run(projection, pool(x, 3, stride=1, padding=1)))
         return getattr(self, module.output)(torch.cat(maps, 1))
 
     def staged_modules(self) -> Iterator[tuple[nn.Module, int]]:
-        return ((getattr(self, name), stage) for name, stage in self._stage_of.items())
+        stages = {'conv1': 0, 'conv2': 1} | {
+            f'inception_{module.name}_': module.stage for module in self.inception_modules
+        }
+        for name, module in self.named_children():
+            yield from ((module, stage) for prefix, stage in stages.items() if name.startswith(prefix))

@@ -19,7 +19,7 @@ class CIFARBackbone(FreezableBackbone):
         widths: output channels of the three stages.
         num_units: residual units in each stage.
         out_indices: the stages whose maps are returned.
-        frozen_stages: number of stages that are frozen together with the stem; -1: nothing is frozen.
+        frozen_stages: number of stages that are frozen together with the stem; -1: nothing is.
         norm_cfg: the norm, ``dict(type='BN')``.
         norm_eval: whether BatchNorm keeps its statistics in training.
         init_cfg: mmengine's; by default He's initialisation (arXiv 1502.01852, by fan-out).
@@ -47,12 +47,11 @@ class CIFARBackbone(FreezableBackbone):
         self.res_layers: list[str] = []
         channels = self.make_stem()
         for stage, width in enumerate(widths):
-            units = []
-            for i in range(num_units):
-                units.append(self.make_unit(channels, width, stride=2 if stage and not i else 1))
-                channels = width
+            first = self.make_unit(channels, width, stride=2 if stage else 1)
+            others = [self.make_unit(width, width, stride=1) for _ in range(num_units - 1)]
+            channels = width
             self.res_layers.append(f'layer{stage + 1}')
-            self.add_module(self.res_layers[-1], nn.Sequential(*units))
+            self.add_module(self.res_layers[-1], nn.Sequential(first, *others))
         self.make_end(channels)
         self._freeze_stages()
 
@@ -102,13 +101,7 @@ def conv(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1,
 
 
 def units_in(depth: int, per_unit: int, others: int, name: str) -> int:
-    """n, the residual units of a stage, from the number of layers.
-
-    Args:
-        depth: ``per_unit * n + others``.
-        per_unit: layers of the three stages for each n.
-        others: layers outside of them.
-        name: of the network, for the message.
+    """n, the residual units of a stage, of a network with ``depth = per_unit * n + others`` layers.
 
     Raises:
         SeMmError: if there is no such n.

@@ -24,9 +24,9 @@ class FreezableBackbone(BaseModule):
 
     Args:
         out_indices: the feature maps that are returned.
-        frozen_stages: the modules up to this stage have no gradients and their norms keep their statistics; -1: none.
+        frozen_stages: the modules up to this stage have no gradients, and their norms fixed statistics; -1: none.
         norm_eval: whether all norms keep their statistics in training.
-        num_maps: of the network.
+        num_maps: how many feature maps there are.
         last_stage: the highest ``frozen_stages``; ``None``: that of the last map.
         init_cfg: mmengine's.
         name: of the network, for messages.

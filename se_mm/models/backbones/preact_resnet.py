@@ -14,15 +14,8 @@ class PreActUnit(nn.Module):
     """``x + F(x)`` with norm and ReLU before each convolution (figure 1b of arXiv 1603.05027).
 
     Where the number of channels or the size changes, the shortcut is a 1x1 convolution of the
-    map after the first norm and ReLU. ``se`` is where attention stands, on the last
-    convolution's output.
-
-    Args:
-        in_channels: of the input.
-        out_channels: of the output.
-        stride: of the (first) 3x3 convolution.
-        bottleneck: 1x1, 3x3 and 1x1 convolutions in place of two 3x3.
-        norm: makes a norm for a number of channels.
+    map after the first norm and ReLU. ``se`` is where attention stands, on the last convolution's output.
+    A ``bottleneck`` has 1x1, 3x3 and 1x1 convolutions in place of two 3x3; ``norm`` makes one for a number of channels.
     """
 
     def __init__(
@@ -32,12 +25,11 @@ class PreActUnit(nn.Module):
         self.out_channels = out_channels
         width = out_channels // 4 if bottleneck else out_channels
         kernels = (1, 3, 1) if bottleneck else (3, 3)
-        for i, kernel in enumerate(kernels, 1):
-            before = in_channels if i == 1 else width
-            after = out_channels if i == len(kernels) else width
-            strided = i == kernels.index(3) + 1
-            self.add_module(f'bn{i}', norm(before))
-            self.add_module(f'conv{i}', conv(before, after, kernel, stride if strided else 1))
+        channels = (in_channels, *[width] * (len(kernels) - 1), out_channels)
+        for i, kernel in enumerate(kernels):
+            self.add_module(f'bn{i + 1}', norm(channels[i]))
+            step = stride if i == kernels.index(3) else 1
+            self.add_module(f'conv{i + 1}', conv(channels[i], channels[i + 1], kernel, step))
         self.relu = nn.ReLU(inplace=True)
         self.se = nn.Identity()
         changes = stride != 1 or in_channels != out_channels
@@ -49,7 +41,6 @@ class PreActUnit(nn.Module):
         return 'conv3' if hasattr(self, 'conv3') else 'conv2'
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C', H / stride, W / stride)."""
         activated = self.relu(self.bn1(x))
         shortcut = x if self.downsample is None else self.downsample(activated)
         u = self.conv2(self.relu(self.bn2(self.conv1(activated))))

@@ -6,6 +6,7 @@ from typing import Any
 
 from mmcv.cnn import build_conv_layer, build_norm_layer
 from mmdet.models.backbones import ResNeXt
+from mmdet.models.backbones.resnext import Bottleneck
 from torch import nn
 
 from ...errors import SeMmError
@@ -14,14 +15,11 @@ from .seresnet import _check_depth
 
 
 class SENet(AttentionHost, ResNeXt):
-    """ResNeXt with a stem of three convolutions, narrower 1x1 and wider shortcut convolutions, and SE.
+    """A 64x4d ResNeXt-152 with SE and the changes of the paper's appendix (a to c).
 
-    SENet-154 is a 64x4d ResNeXt-152 with these changes (the paper's appendix, a to c): the first
-    1x1 convolution of each bottleneck has half the channels, the 7x7 convolution of the stem is
-    three of 3x3, and the shortcut's 1x1 convolutions with stride 2 are 3x3. Takes every argument of
-    ``mmdet.models.ResNeXt`` and those of
-    :class:`se_mm.models.hosts.attention_host.AttentionHost`; ``attention_stages=()`` gives the plain
-    network. Channels and strides of the stages are those of ResNet-50.
+    The first 1x1 convolution of each bottleneck has half the channels, the 7x7 convolution of the stem is
+    three of 3x3, and the shortcut's 1x1 convolutions with stride 2 are 3x3. Channels and strides of the
+    stages are those of ResNet-50; ``attention_stages=()`` gives the plain network.
 
     Args:
         depth: 154, or 16, 28, 40, 52 or 103 for pytorchcv's smaller ones, which have ``groups=32``.
@@ -31,7 +29,8 @@ class SENet(AttentionHost, ResNeXt):
         stem_channels: of the stem's last convolution.
         reduce_first: by what the channels of each bottleneck's first convolution are divided.
         down_kernel: size of the shortcut's convolutions with a stride or a dilation.
-        **kwargs: see above.
+        **kwargs: every argument of ``mmdet.models.ResNeXt``, and those of
+            :class:`se_mm.models.hosts.attention_host.AttentionHost`.
 
     Raises:
         SeMmError: for a depth that does not exist, channels that cannot be divided, a kernel of even size, average
@@ -45,15 +44,12 @@ class SENet(AttentionHost, ResNeXt):
     """
 
     arch_settings = {
-        depth: (ResNeXt.arch_settings[50][0], blocks)
-        for depth, blocks in {
-            16: (1, 1, 1, 1),
-            28: (2, 2, 2, 2),
-            40: (3, 3, 3, 3),
-            52: (3, 4, 6, 3),
-            103: (3, 4, 23, 3),
-            154: (3, 8, 36, 3),
-        }.items()
+        16: (Bottleneck, (1, 1, 1, 1)),
+        28: (Bottleneck, (2, 2, 2, 2)),
+        40: (Bottleneck, (3, 3, 3, 3)),
+        52: (Bottleneck, (3, 4, 6, 3)),
+        103: (Bottleneck, (3, 4, 23, 3)),
+        154: (Bottleneck, (3, 8, 36, 3)),
     }
 
     def __init__(
@@ -74,21 +70,14 @@ class SENet(AttentionHost, ResNeXt):
             raise SeMmError(f'avg_down=True pools before a 1x1 convolution: it needs down_kernel=1, got {down_kernel}')
         self.reduce_first = reduce_first
         self.down_kernel = down_kernel
-        super().__init__(
-            depth=depth,
-            groups=groups,
-            base_width=base_width,
-            deep_stem=deep_stem,
-            stem_channels=stem_channels,
-            **kwargs,
-        )
+        kwargs |= dict(deep_stem=deep_stem, stem_channels=stem_channels)
+        super().__init__(depth=depth, groups=groups, base_width=base_width, **kwargs)
 
     def make_res_layer(self, **kwargs: Any) -> nn.Sequential:
         """The host's stage, with its convolutions replaced where they differ."""
         layer = super().make_res_layer(**kwargs)
-        for unit in layer:
-            if self.reduce_first != 1:
-                _reduce_first(unit, self.reduce_first)
+        for unit in layer if self.reduce_first != 1 else ():
+            _reduce_first(unit, self.reduce_first)
         if layer[0].downsample is not None and self.down_kernel > 1:
             _widen_shortcut(layer[0], self.down_kernel)
         return layer
@@ -107,17 +96,8 @@ def _reduce_first(unit: nn.Module, divisor: int) -> None:
     channels = width // divisor
     unit.conv1 = build_conv_layer(conv_cfg, unit.inplanes, channels, 1, stride=unit.conv1_stride, bias=False)
     setattr(unit, unit.norm1_name, build_norm_layer(unit.norm_cfg, channels)[1])
-    unit.conv2 = build_conv_layer(
-        unit.dcn if deformable else conv_cfg,
-        channels,
-        width,
-        3,
-        stride=unit.conv2_stride,
-        padding=unit.dilation,
-        dilation=unit.dilation,
-        groups=old.groups,
-        bias=False,
-    )
+    geometry = dict(stride=unit.conv2_stride, padding=unit.dilation, dilation=unit.dilation, groups=old.groups)
+    unit.conv2 = build_conv_layer(unit.dcn if deformable else conv_cfg, channels, width, 3, bias=False, **geometry)
     if unit.with_plugins:
         for name in unit.after_conv1_plugin_names:
             delattr(unit, name)
@@ -129,13 +109,7 @@ def _widen_shortcut(unit: nn.Module, kernel: int) -> None:
     if unit.stride == 1 and unit.dilation == 1:
         return
     old = unit.downsample[0]
+    geometry = dict(stride=unit.stride, padding=unit.dilation * (kernel // 2), dilation=unit.dilation)
     unit.downsample[0] = build_conv_layer(
-        unit.conv_cfg,
-        old.in_channels,
-        old.out_channels,
-        kernel,
-        stride=unit.stride,
-        padding=unit.dilation * (kernel // 2),
-        dilation=unit.dilation,
-        bias=False,
+        unit.conv_cfg, old.in_channels, old.out_channels, kernel, bias=False, **geometry
     )

@@ -11,29 +11,21 @@ from ..hosts.attention_host import AttentionHost
 
 
 class SEResNet(AttentionHost, ResNet):
-    """ResNet with squeeze-and-excitation in its residual units.
-
-    Takes every argument of ``mmdet.models.ResNet``, with the same meaning and defaults, and
-    those of :class:`se_mm.models.hosts.attention_host.AttentionHost`: ``reduction``, ``se_stages``,
-    ``se_bias`` and ``se_init``. The plain part keeps the names of its parameters, so a plain
-    checkpoint fits; loaded, it gives the plain network's outputs until the gates have learnt.
+    """ResNet with squeeze-and-excitation in its residual units; the names of its plain part are ResNet's.
 
     Args:
         depth: 18, 34, 50, 101 or 152.
-        **kwargs: see above.
+        **kwargs: every argument of ``mmdet.models.ResNet``, and those of
+            :class:`se_mm.models.hosts.attention_host.AttentionHost` (``reduction``, ``se_stages``, ``se_init``, ...).
 
     Raises:
         SeMmError: for a depth that does not exist, or an SE argument out of range.
 
     Example:
         >>> import torch
-        >>> backbone = SEResNet(depth=18).eval()
-        >>> for feature in backbone(torch.rand(1, 3, 64, 96)):
-        ...     print(tuple(feature.shape))
-        (1, 64, 16, 24)
-        (1, 128, 8, 12)
-        (1, 256, 4, 6)
-        (1, 512, 2, 3)
+        >>> backbone = SEResNet(depth=18, out_indices=(0, 3)).eval()
+        >>> [tuple(feature.shape) for feature in backbone(torch.rand(1, 3, 64, 96))]
+        [(1, 64, 16, 24), (1, 512, 2, 3)]
     """
 
     def __init__(self, depth: int, **kwargs: Any) -> None:

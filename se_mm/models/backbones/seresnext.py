@@ -11,16 +11,14 @@ from .seresnet import _check_depth
 
 
 class SEResNeXt(AttentionHost, ResNeXt):
-    """ResNeXt with squeeze-and-excitation in its residual units.
-
-    Takes every argument of ``mmdet.models.ResNeXt`` and those of
-    :class:`se_mm.models.hosts.attention_host.AttentionHost`. The paper's is ``groups=32, base_width=4``.
+    """ResNeXt with squeeze-and-excitation in its residual units; the paper's is ``groups=32, base_width=4``.
 
     Args:
         depth: 50, 101 or 152.
         groups: groups of the 3x3 convolutions.
         base_width: channels of one group in the first stage.
-        **kwargs: see above.
+        **kwargs: every argument of ``mmdet.models.ResNeXt``, and those of
+            :class:`se_mm.models.hosts.attention_host.AttentionHost`.
 
     Raises:
         SeMmError: for a depth that does not exist, or an SE argument out of range.

@@ -44,7 +44,7 @@ def shake(a: Tensor, b: Tensor, training: bool, backward: str = 'shake') -> Tens
         a: (N, C, H, W).
         b: the same.
         training: whether to draw alpha, uniform on [0, 1].
-        backward: ``'shake'``: beta is drawn independently of alpha; ``'even'``: it is 1/2.
+        backward: ``'shake'``: beta is drawn on its own; ``'even'``: it is 1/2.
     """
     if not training:
         return 0.5 * (a + b)
@@ -54,15 +54,7 @@ def shake(a: Tensor, b: Tensor, training: bool, backward: str = 'shake') -> Tens
 
 
 class ShakeUnit(nn.Module):
-    """``P(x) + shake(F1(x), F2(x))``, with attention as ``se`` in each branch or on their mixture.
-
-    Args:
-        branches: F1 and F2.
-        downsample: P, ``None``: the identity.
-        backward: see :func:`shake`.
-        relu: whether a ReLU follows the addition.
-        channels: of the output.
-    """
+    """``P(x) + shake(F1(x), F2(x))``, in places with a ReLU; attention is ``se`` in each branch or on their mixture."""
 
     def __init__(
         self, branches: list[nn.Module], downsample: nn.Module | None, backward: str, relu: bool, channels: int
@@ -76,7 +68,6 @@ class ShakeUnit(nn.Module):
         self.out_channels = channels
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C', H / stride, W / stride)."""
         u = self.se(shake(self.branch1(x), self.branch2(x), self.training, self.backward))
         out = u + (x if self.downsample is None else self.downsample(x))
         return functional.relu_(out) if self.ends_with_relu else out
@@ -118,20 +109,40 @@ class ShiftedShortcut(nn.Module):
         self.conv2 = conv(in_channels, out_channels // 2, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C', H / stride, W / stride)."""
         x = functional.relu(x)
         shifted = functional.pad(x, (1, -1, 1, -1))
         step = self.stride
-        halves = (self.conv1(x[:, :, ::step, ::step]), self.conv2(shifted[:, :, ::step, ::step]))
-        return self.bn(torch.cat(halves, 1))
+        return self.bn(torch.cat([self.conv1(x[:, :, ::step, ::step]), self.conv2(shifted[:, :, ::step, ::step])], 1))
 
 
 class _ShakeBackbone(CIFARBackbone):
+    """What both kinds share: two branches in each unit, with a ReLU before them or behind the addition."""
+
+    stem_channels: int
+    relu_first: bool
+
     def __init__(self, widths: list[int], units: int, backward: str, **kwargs: Any) -> None:
         if backward not in BACKWARDS:
             raise SeMmError(f'backward must be one of {", ".join(BACKWARDS)}, got {backward!r}')
         self.backward = backward
         super().__init__(widths, units, **kwargs)
+
+    def make_stem(self) -> int:
+        self.conv1, self.bn1 = conv(3, self.stem_channels, 3), self.norm(self.stem_channels)
+        return self.stem_channels
+
+    def stem(self, x: Tensor) -> Tensor:
+        x = self.bn1(self.conv1(x))
+        return x if self.relu_first else functional.relu_(x)
+
+    def make_unit(self, in_channels: int, out_channels: int, stride: int) -> ShakeUnit:
+        convs = [self.make_convs(in_channels, out_channels, stride) for _ in range(2)]
+        branches = [ShakeBranch(layers, self.norm, self.relu_first) for layers in convs]
+        downsample = self.make_downsample(in_channels, out_channels, stride)
+        return ShakeUnit(branches, downsample, self.backward, not self.relu_first, out_channels)
+
+    def end(self, x: Tensor) -> Tensor:
+        return functional.relu(x) if self.relu_first else x
 
 
 class ShakeResNetCIFAR(_ShakeBackbone):
@@ -152,31 +163,19 @@ class ShakeResNetCIFAR(_ShakeBackbone):
         [(2, 16, 8, 8)]
     """
 
+    stem_channels = 16
+    relu_first = True
+
     def __init__(self, depth: int = 26, base_width: int = 96, backward: str = 'shake', **kwargs: Any) -> None:
         units = units_in(depth, 6, 2, type(self).__name__)
         self.depth = depth
         super().__init__([base_width, 2 * base_width, 4 * base_width], units, backward, **kwargs)
 
-    def make_stem(self) -> int:
-        self.conv1, self.bn1 = conv(3, 16, 3), self.norm(16)
-        return 16
+    def make_convs(self, in_channels: int, out_channels: int, stride: int) -> list[nn.Conv2d]:
+        return [conv(in_channels, out_channels, 3, stride), conv(out_channels, out_channels, 3)]
 
-    def stem(self, x: Tensor) -> Tensor:
-        return self.bn1(self.conv1(x))
-
-    def make_unit(self, in_channels: int, out_channels: int, stride: int) -> ShakeUnit:
-        branches = [
-            ShakeBranch(
-                [conv(in_channels, out_channels, 3, stride), conv(out_channels, out_channels, 3)], self.norm, True
-            )
-            for _ in range(2)
-        ]
-        same = in_channels == out_channels
-        downsample = None if same else ShiftedShortcut(in_channels, out_channels, stride, self.norm)
-        return ShakeUnit(branches, downsample, self.backward, False, out_channels)
-
-    def end(self, x: Tensor) -> Tensor:
-        return functional.relu(x)
+    def make_downsample(self, in_channels: int, out_channels: int, stride: int) -> nn.Module | None:
+        return None if in_channels == out_channels else ShiftedShortcut(in_channels, out_channels, stride, self.norm)
 
 
 class ShakeResNeXtCIFAR(_ShakeBackbone):
@@ -186,7 +185,7 @@ class ShakeResNeXtCIFAR(_ShakeBackbone):
         depth: 9n + 2.
         groups: of the 3x3 convolutions.
         base_width: channels of one group in the first stage.
-        backward: the coefficients of the backward pass: ``'even'`` (1/2) or ``'shake'`` (drawn anew).
+        backward: see :class:`ShakeResNetCIFAR`.
         **kwargs: see :class:`se_mm.models.backbones.cifar_backbone.CIFARBackbone`.
 
     Raises:
@@ -198,6 +197,9 @@ class ShakeResNeXtCIFAR(_ShakeBackbone):
         [(2, 1024, 8, 8)]
     """
 
+    stem_channels = 64
+    relu_first = False
+
     def __init__(
         self, depth: int = 29, groups: int = 4, base_width: int = 64, backward: str = 'even', **kwargs: Any
     ) -> None:
@@ -205,29 +207,12 @@ class ShakeResNeXtCIFAR(_ShakeBackbone):
         self.depth, self.groups, self.base_width = depth, groups, base_width
         super().__init__([256, 512, 1024], units, backward, **kwargs)
 
-    def make_stem(self) -> int:
-        self.conv1, self.bn1 = conv(3, 64, 3), self.norm(64)
-        return 64
-
-    def stem(self, x: Tensor) -> Tensor:
-        return functional.relu_(self.bn1(self.conv1(x)))
-
-    def make_unit(self, in_channels: int, out_channels: int, stride: int) -> ShakeUnit:
+    def make_convs(self, in_channels: int, out_channels: int, stride: int) -> list[nn.Conv2d]:
         width = self.groups * self.base_width * out_channels // 256
-        branches = [
-            ShakeBranch(
-                [
-                    conv(in_channels, width, 1),
-                    conv(width, width, 3, stride, self.groups),
-                    conv(width, out_channels, 1),
-                ],
-                self.norm,
-                False,
-            )
-            for _ in range(2)
-        ]
-        same = stride == 1 and in_channels == out_channels
-        downsample = (
-            None if same else nn.Sequential(conv(in_channels, out_channels, 1, stride), self.norm(out_channels))
-        )
-        return ShakeUnit(branches, downsample, self.backward, True, out_channels)
+        middle = conv(in_channels, width, 1), conv(width, width, 3, stride, self.groups)
+        return [*middle, conv(width, out_channels, 1)]
+
+    def make_downsample(self, in_channels: int, out_channels: int, stride: int) -> nn.Module | None:
+        if stride == 1 and in_channels == out_channels:
+            return None
+        return nn.Sequential(conv(in_channels, out_channels, 1, stride), self.norm(out_channels))

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from ...compat.torch_internals import BatchNorm
 from ...errors import SeMmError
-from ..composed import Addition, composed_class
+from ..composed import Addition, put_before
 from .freezable import FreezableBackbone
 
 
@@ -23,10 +23,8 @@ class TimmHost(FreezableBackbone):
 
     Args:
         architecture: one of :attr:`architectures`; ``None``: the first.
-        out_indices: the feature maps that are returned, 0 to 4. What comes after the last of
-            them is left out.
-        frozen_stages: the modules up to this feature map have no gradients and their norms keep
-            their statistics; -1: none.
+        out_indices: the feature maps that are returned, 0 to 4; what comes after the last of them is left out.
+        frozen_stages: the modules up to this feature map have no gradients, and their norms fixed statistics; -1: none.
         norm_eval: whether all norms keep their statistics in training.
         in_channels: of the pictures.
         init_cfg: mmengine's.
@@ -107,45 +105,35 @@ class TimmHost(FreezableBackbone):
 
     def train(self, mode: bool = True) -> TimmHost:
         for name, module in self.named_modules():
-            if isinstance(module, BatchNorm):
-                _check_activation(name, module)
+            # timm's norms hold the activation behind them, which torch's and mmcv's SyncBN have and do not call.
+            foreign = isinstance(module, BatchNorm) and not type(module).__module__.startswith('timm.')
+            if foreign and hasattr(module, 'act'):
+                raise SeMmError(
+                    f'{name} has become a {type(module).__name__}, which leaves out the activation of the norms of '
+                    'timm: convert them with timm.layers.convert_sync_batchnorm in place of sync_bn'
+                )
         return super().train(mode)
-
-
-def _check_activation(name: str, norm: nn.Module) -> None:
-    """timm's norms hold the activation behind them, which torch's and mmcv's SyncBN have and do not call."""
-    if hasattr(norm, 'act') and not type(norm).__module__.startswith('timm.'):
-        raise SeMmError(
-            f'{name} has become a {type(norm).__name__}, which leaves out the activation of the norms of timm: '
-            'convert them with timm.layers.convert_sync_batchnorm in place of sync_bn'
-        )
 
 
 class _PaddedLikeCaffe(TimmHost):
     """A network whose first layers have no padding.
 
     Args:
-        same_padding: whether every convolution and pooling is padded by half of its window, so
-            that a feature map has ``ceil(H / stride)`` rows, and its cells stand where a
-            detector's anchors are. ``False``, as the published weights were trained: each map is
-            smaller by some cells. The shapes of the weights are the same.
+        same_padding: whether every convolution and pooling is padded by half of its window, so that a feature map
+            has ``ceil(H / stride)`` rows, as a detector's anchors expect. ``False``, as the published weights were
+            trained: each map is smaller by some cells.
     """
 
     def __init__(self, architecture: str | None = None, same_padding: bool = False, **kwargs: Any) -> None:
         super().__init__(architecture, **kwargs)
         self.same_padding = same_padding
-        if same_padding:
-            for module in list(self.modules()):
-                _pad(module)
-
-
-def _pad(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d):
-        module.padding = tuple(size // 2 for size in module.kernel_size)
-    elif isinstance(module, nn.MaxPool2d):
-        module.padding = module.kernel_size // 2
-    elif type(module).__name__ in ('InceptionB', 'InceptionD'):  # which pool without a module
-        module.__class__ = composed_class((PaddedPool,), type(module))
+        for module in list(self.modules()) if same_padding else ():
+            if isinstance(module, nn.Conv2d):
+                module.padding = tuple(size // 2 for size in module.kernel_size)
+            elif isinstance(module, nn.MaxPool2d):
+                module.padding = module.kernel_size // 2
+            elif type(module).__name__ in ('InceptionB', 'InceptionD'):  # which pool without a module
+                put_before(module, PaddedPool)
 
 
 class PaddedPool(Addition):

@@ -21,13 +21,10 @@ def SETwin(host: str | type[nn.Module], **kwargs: Any) -> AttentionHost:  # name
     In a config: ``backbone=dict(type='se_mm.SETwin', host='mmdet.Res2Net', depth=101, ...)``.
 
     Args:
-        host: a backbone by its name in a registry (``'mmpretrain.VGG'``), by that of an
-            architecture of timm (``'timm.inception_v3'``), or its class. It is one that
-            :mod:`se_mm.models.hosts.adapters` has an adapter for. A network of your own calls its
-            stages ``layer1``, ``layer2`` ..., lists these names in ``res_layers``, and has the
-            blocks of :class:`se_mm.models.hosts.residual.ResidualAdapter`.
-        **kwargs: every argument of the host, and those of
-            :class:`se_mm.models.hosts.attention_host.AttentionHost`.
+        host: a backbone by its name in a registry (``'mmpretrain.VGG'``), by that of an architecture of timm
+            (``'timm.inception_v3'``), or its class; one of :mod:`se_mm.models.hosts.adapters`, or a residual
+            network of your own (see :class:`se_mm.models.hosts.residual.ResidualAdapter`).
+        **kwargs: every argument of the host, and those of :class:`se_mm.models.hosts.attention_host.AttentionHost`.
 
     Raises:
         SeMmError: if there is no such host, or nothing is known of its insertion sites.
