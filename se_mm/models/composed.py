@@ -30,10 +30,6 @@ def composed_class(additions: tuple[type[Addition], ...], plain: type[nn.Module]
     """``class SE<plain>(*additions, plain)``, the same class each time; the prefix is that of the first addition.
 
     It stands in this module under its ``__qualname__``, which names all of its parts.
-
-    Example:
-        >>> composed_class((Addition,), nn.Conv2d).__mro__[1:3]
-        (<class 'se_mm.models.composed.Addition'>, <class 'torch.nn.modules.conv.Conv2d'>)
     """
     parts = (*(addition.__name__ for addition in additions), *plain.__module__.split('.'), plain.__name__)
     members = {

@@ -48,11 +48,7 @@ def deploy(backbone: nn.Module, compiled: bool = False) -> None:
 
 @torch.no_grad()
 def fold_checked(part: nn.Module, name: str) -> int:
-    """Folds the norms of a part of a model, in place; where that changes its outputs it stays as it is, with a warning.
-
-    Args:
-        part: in evaluation.
-        name: what the warning calls it.
+    """Folds the norms of a part of a model in evaluation, in place, unless that changes its outputs (a warning).
 
     Returns:
         How many norms were folded.
@@ -70,8 +66,7 @@ def fold_checked(part: nn.Module, name: str) -> int:
 def use_onednn(backbone: nn.Module) -> int:
     """Puts the residual units of a backbone on oneDNN's fused operators, in place; names and parameters stay.
 
-    What cannot run on them keeps its form: blocks with a forward of their own, plugins, norms
-    that are not folded. Where the operators do not work, a warning says so, and nothing is changed.
+    What cannot run on them keeps its form: blocks with a forward of their own, plugins, norms that are not folded.
 
     Args:
         backbone: on a CPU, in evaluation, its norms folded into its convolutions.
@@ -118,10 +113,8 @@ def _takes_onednn(unit: nn.Module) -> bool:
     shape = shape_of(plain_class(unit))
     if shape is None or type(unit.relu) is not nn.ReLU:
         return False
-    if isinstance(unit, StandardUnit):
-        if unit.gate is None:
-            return False
-    elif type(unit) is not plain_class(unit):  # attention in another position
+    # Attention in another position has no gate at the end of the branch.
+    if type(unit) is not plain_class(unit) and (not isinstance(unit, StandardUnit) or unit.gate is None):
         return False
     if any(getattr(unit, f'after_conv{i}_plugin_names', ()) for i in (1, 2, 3)):
         return False
@@ -152,25 +145,13 @@ def _check_folding(backbone: nn.Module) -> None:
 
 
 def relative_error(expected: Tensor, found: Tensor) -> float:
-    """The largest difference of two maps, relative to the largest value of the first.
-
-    Example:
-        >>> relative_error(torch.tensor([1.0, -4.0]), torch.tensor([1.0, -3.0]))
-        0.25
-    """
+    """The largest difference of two maps, relative to the largest value of the first."""
     return float((found - expected).abs().max() / expected.abs().max().clamp_min(1e-12))
 
 
 def input_channels(network: nn.Module) -> int:
-    """The channels of a network's input, as its first convolution says; 3 for a network without one.
-
-    The convolution of YOLOX's Focus stem reads each channel four times, from four grids of pixels.
-
-    Example:
-        >>> input_channels(nn.Sequential(nn.Conv2d(1, 8, 3))), input_channels(nn.Linear(2, 2))
-        (1, 3)
-    """
-    grids = 1
+    """The channels of a network's input, as its first convolution says; 3 for a network without one."""
+    grids = 1  # the convolution of YOLOX's Focus stem reads each channel from four grids of pixels
     for module in network.modules():
         if type(module).__name__ == 'Focus':
             grids = 4

@@ -14,14 +14,7 @@ _PARTS = ('forward', 'gate', 'squeeze', 'excitation')
 
 
 def zero(layer: nn.Module) -> None:
-    """Sets the weight of a layer, and its bias where it has one, to zero.
-
-    Example:
-        >>> layer = nn.Linear(2, 1)
-        >>> zero(layer)
-        >>> [parameter.tolist() for parameter in layer.parameters()]
-        [[[0.0, 0.0]], [0.0]]
-    """
+    """Sets the weight of a layer, and its bias where it has one, to zero."""
     for parameter in layer.parameters(recurse=False):
         nn.init.zeros_(parameter)
 
@@ -50,8 +43,7 @@ def _gate_of_mean_holds(cls: type) -> bool:
 class Attention(nn.Module):
     """A layer that rescales a map (N, C, H, W) and keeps its shape and dtype.
 
-    A layer that multiplies defines :meth:`gate`; one that does not (it adds, or blends) defines
-    :meth:`forward`.
+    A layer that multiplies defines :meth:`gate`; one that adds, or blends, defines :meth:`forward`.
 
     Args:
         in_channels: C, the channels of the map.
@@ -64,6 +56,9 @@ class Attention(nn.Module):
         >>> Half(8)(torch.ones(1, 8, 2, 2)).unique()
         tensor([0.5000])
     """
+
+    #: The attributes that the shapes of the tensors do not tell, and that weights depend on.
+    settings: tuple[str, ...] = ()
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()
@@ -93,8 +88,14 @@ class Attention(nn.Module):
         raise SeMmError(f'{type(self).__name__} has no weights at which its gate is constant')
 
     def variant(self) -> str:
-        """The layer, with what the shapes of its tensors do not tell; weights of another variant are refused."""
-        return type(self).__name__
+        """The layer with its :attr:`settings`; a subclass of one that has them takes its weights, others refuse."""
+        owner = next(base for base in type(self).__mro__ if 'settings' in vars(base))
+        if owner is Attention:
+            return type(self).__name__
+        return f'{owner.__name__}({", ".join(f"{name}={getattr(self, name)!r}" for name in self.settings)})'
+
+    def extra_repr(self) -> str:
+        return ', '.join(f'{name}={getattr(self, name)!r}' for name in ('in_channels', *self.settings))
 
     def gate_of_mean(self) -> tuple[Callable[..., Tensor], tuple[Tensor | None, ...]] | None:
         """The gate as a function of the channel means, where nothing else determines it; else ``None``.
@@ -107,10 +108,5 @@ class Attention(nn.Module):
 
 
 def variant_of(layer: nn.Module) -> str:
-    """:meth:`Attention.variant`; of a layer of another library its class.
-
-    Example:
-        >>> variant_of(nn.Identity())
-        'Identity'
-    """
+    """:meth:`Attention.variant`; of a layer of another library its class."""
     return layer.variant() if isinstance(layer, Attention) else type(layer).__name__

@@ -11,8 +11,7 @@ from .base import Attention, variant_of
 class Blend(Attention):
     r"""``u + alpha * (layer(u) - u)`` with a learnt scalar alpha.
 
-    At alpha = 0 the layer is the identity; the gradient of alpha is that of the difference, so it
-    leaves zero with the first step, and the layer learns from then on.
+    At alpha = 0 it is the identity; alpha leaves zero with the first step, and the layer learns from then on.
 
     Args:
         layer: the layer that is blended in.

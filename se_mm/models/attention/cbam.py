@@ -21,17 +21,15 @@ class CBAM(Attention):
         s_c &= \sigma(\mathrm{MLP}(\mathrm{avg}\, u) + \mathrm{MLP}(\mathrm{max}\, u)), \quad u' = s_c u \\
         s_s &= \sigma(\mathrm{BN}(\mathrm{conv}_{7 \times 7}([\max_c u'; \mathrm{mean}_c u']))), \quad \tilde u = s_s u'
 
-    (equations 2 and 3; the norm is in the authors' code). The keys are those of timm's
-    ``CbamModule``: ``channel.fc1``, ``channel.fc2``, ``spatial.conv.conv``, ``spatial.conv.bn``.
-    The defaults are the authors' network; timm's has ``bias=False, order='mean_max'``.
+    (equations 2 and 3; the norm is in the authors' code). The keys are those of timm's ``CbamModule``;
+    the defaults are the authors' network, timm's has ``bias=False, order='mean_max'``.
 
     Args:
         in_channels: C, the channels of the map.
         reduction: r, the reduction ratio of the MLP.
         bias: whether the two layers of the MLP have biases.
         kernel_size: size of the spatial convolution, odd.
-        order: how its two input maps are ordered: ``'max_mean'`` (the authors) or
-            ``'mean_max'`` (timm). Weights of one order are wrong in the other.
+        order: of its two input maps, ``'max_mean'`` or ``'mean_max'``; weights of one are wrong in the other.
         divisor: the hidden width is a multiple of it; see :func:`squeeze_channels`.
 
     Raises:
@@ -41,6 +39,8 @@ class CBAM(Attention):
         >>> sum(p.numel() for p in CBAM(256).parameters())
         8564
     """
+
+    settings = ('order',)
 
     def __init__(
         self,
@@ -57,11 +57,11 @@ class CBAM(Attention):
         check_positive(kernel_size=kernel_size)
         if kernel_size % 2 == 0:
             raise SeMmError(f'CBAM: kernel_size must be odd, got {kernel_size}')
+        self.order = order
         self.channel = _ChannelGate(in_channels, squeeze_channels(in_channels, reduction, divisor), bias)
         self.spatial = _SpatialGate(kernel_size, order)
 
     def gate(self, u: Tensor) -> Tensor:
-        """Both gates: (N, C, H, W)."""
         channel = self.channel(u)
         return channel * self.spatial(u * channel)
 
@@ -75,9 +75,6 @@ class CBAM(Attention):
         # magnify the first step of the convolution to unit variance.
         zero(self.spatial.conv.bn)
         return 0.25
-
-    def variant(self) -> str:
-        return f'CBAM(order={self.spatial.order!r})'
 
 
 class _ChannelGate(nn.Module):
@@ -107,6 +104,3 @@ class _SpatialGate(nn.Module):
         with no_autocast(u):
             weight = self.conv.conv.weight
             return self.conv(torch.cat([m.to(weight.dtype) for m in maps], 1)).sigmoid().to(u.dtype)
-
-    def extra_repr(self) -> str:
-        return f'order={self.order}'

@@ -17,8 +17,7 @@ FUSIONS = ('channel_add', 'channel_mul')
 class ContextBlock(Attention):
     """Adds to every position, or multiplies it by, what a bottleneck makes of the global context.
 
-    The arguments and keys are those of ``mmcv.cnn.ContextBlock``, and so are the outputs; unlike
-    it, it has a start and sums in float32 under autocast.
+    Arguments, keys and outputs are those of ``mmcv.cnn.ContextBlock``; it sums in float32 under autocast.
 
     Args:
         in_channels: C, the channels of the map.
@@ -62,8 +61,7 @@ class ContextBlock(Attention):
         self.zero_init_gate()
 
     def forward(self, u: Tensor) -> Tensor:
-        context = context_of(u, self.conv_mask)
-        out = u
+        context, out = context_of(u, self.conv_mask), u
         with no_autocast(u):
             if self.channel_mul_conv is not None:
                 out = out * _applied(self.channel_mul_conv, context).sigmoid().to(u.dtype)
@@ -72,9 +70,8 @@ class ContextBlock(Attention):
         return out
 
     def zero_init_gate(self) -> float:
-        for bottleneck in (self.channel_add_conv, self.channel_mul_conv):
-            if bottleneck is not None:
-                zero(bottleneck[-1])
+        for bottleneck in filter(None, (self.channel_add_conv, self.channel_mul_conv)):
+            zero(bottleneck[-1])
         return 1.0 if self.channel_mul_conv is None else 0.5
 
 

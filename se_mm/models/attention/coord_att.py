@@ -13,11 +13,9 @@ from .operators import accumulated_in, check_positive, no_autocast
 class CoordAtt(Attention):
     """Two gates, one along the height and one along the width, from the means of rows and columns.
 
-    The means over the width (N, C, H, 1) and over the height (N, C, 1, W) share a 1x1
-    convolution C -> m, a norm and a hard swish; each then has its own 1x1 convolution m -> C and
-    a sigmoid: ``u * s_h * s_w`` (equations 4 to 8). The keys are the authors' and timm's:
-    ``conv1``, ``bn1``, ``conv_h``, ``conv_w``. The defaults are the authors'; timm's ``CoordAttn``
-    has other widths and no biases.
+    The means over the width (N, C, H, 1) and over the height (N, C, 1, W) share a 1x1 convolution C -> m,
+    a norm and a hard swish; each then has its own 1x1 convolution m -> C and a sigmoid: ``u * s_h * s_w``
+    (equations 4 to 8). The keys are the authors' and timm's, whose ``CoordAttn`` has other widths and no biases.
 
     Args:
         in_channels: C, the channels of the map.
@@ -53,7 +51,6 @@ class CoordAtt(Attention):
             return s_h.to(u.dtype), s_w.to(u.dtype)
 
     def gate(self, u: Tensor) -> Tensor:
-        """``s_h * s_w``: (N, C, H, W)."""
         s_h, s_w = self.gates(u)
         return s_h * s_w
 

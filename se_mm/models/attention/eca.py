@@ -18,14 +18,12 @@ class ECALayer(Attention):
 
     .. math:: s = \sigma(\mathrm{conv1d}_k(z)), \quad z_c = \frac{1}{HW} \sum_{i,j} u_c(i, j)
 
-    The weight is called ``conv.weight`` and has the shape (1, 1, k), as in the authors' code and
-    in timm.
+    The weight is ``conv.weight`` of shape (1, 1, k), as in the authors' code and in timm.
 
     Args:
         in_channels: C, the channels of the map.
-        k_size: k, odd. ``None``: the rule of equation 12, see :func:`eca_kernel_size`. The
-            authors' ImageNet weights were trained with one k per stage instead: 3, 5, 5, 7 for
-            ECA-ResNet-50 and 3, 3, 5, 7 for ECA-ResNet-101.
+        k_size: k, odd. ``None``: equation 12, see :func:`eca_kernel_size`. The authors' ImageNet weights have one
+            k per stage instead: 3, 5, 5, 7 for ECA-ResNet-50 and 3, 3, 5, 7 for ECA-ResNet-101.
 
     Raises:
         SeMmError: if ``k_size`` is no odd positive integer.
@@ -65,15 +63,7 @@ def eca_kernel_size(channels: int) -> int:
 
 
 def eca_gate(z: Tensor, weight: Tensor) -> Tensor:
-    """``sigmoid(conv1d(z))`` over the channel axis, zero-padded, never in half precision under autocast.
-
-    Args:
-        z: the channel means, (N, C, 1, 1).
-        weight: (1, 1, k).
-
-    Returns:
-        The gate, (N, C, 1, 1), in the dtype of the weight.
-    """
+    """``sigmoid(conv1d(z))`` over the channels of z, (N, C, 1, 1) -> (N, C, 1, 1), in the dtype of the weight."""
     with no_autocast(z):
         z = z.to(weight.dtype).flatten(1)[:, None]
         return functional.conv1d(z, weight, padding=weight.shape[-1] // 2).sigmoid()[:, 0, :, None, None]

@@ -24,30 +24,27 @@ _FREQUENCIES = {
 class FcaLayer(Attention):
     """SE that squeezes by components of the discrete cosine transform; the mean is the lowest of them.
 
-    The channels are split into as many groups as there are components; the groups of a map are
-    squeezed by one component each. Maps of another size than ``dct_size`` are first pooled to it,
-    as in the authors' detectors. Frequencies are those of a 7 x 7 spectrum times
-    ``dct_size / 7``, so ``dct_size`` is part of what the weights have learnt: the authors' FcaNet
-    has 56, 28, 14, 7 for its four stages.
+    Each component squeezes its own group of the channels. Maps of another size than ``dct_size`` are first
+    pooled to it, as in the authors' detectors. Frequencies are those of a 7 x 7 spectrum times ``dct_size / 7``,
+    so weights belong to one ``dct_size``: the authors' FcaNet has 56, 28, 14, 7 for its four stages.
 
     Args:
         in_channels: C, the channels of the map.
         reduction: r, the reduction ratio of the excitation.
-        components: ``'top16'``, ``'low8'``, ``'bot32'`` ...: the first 1, 2, 4, 8, 16 or 32
-            of a ranking.
+        components: ``'top16'``, ``'low8'``, ``'bot32'`` ...: the first 1, 2, 4, 8, 16 or 32 of a ranking.
         dct_size: height and width of the transform, a multiple of 7.
         bias: whether the two layers have biases; the authors' have none.
         divisor: the hidden width is a multiple of it; see :func:`squeeze_channels`.
 
     Raises:
-        SeMmError: for unknown ``components``, a ``dct_size`` that is no multiple of 7, or channels
-            that cannot be split.
+        SeMmError: for unknown ``components``, another ``dct_size``, or channels that cannot be split.
 
     Example:
         >>> FcaLayer(256, dct_size=56).basis.shape
         torch.Size([16, 56, 56])
     """
 
+    settings = ('components', 'dct_size')
     basis: Tensor
 
     def __init__(
@@ -87,26 +84,12 @@ class FcaLayer(Attention):
         zero(self.fc2)
         return 0.5
 
-    def variant(self) -> str:
-        return f'FcaLayer(components={self.components!r}, dct_size={self.dct_size})'
-
-    def extra_repr(self) -> str:
-        return f'in_channels={self.in_channels}, components={self.components}, dct_size={self.dct_size}'
-
 
 def dct_basis(components: str, size: int) -> Tensor:
-    """The orthonormal two-dimensional cosines of some frequencies: (components, size, size), float32.
-
-    Args:
-        components: see :class:`FcaLayer`.
-        size: a multiple of 7.
+    """The orthonormal two-dimensional cosines of the ``components`` of :class:`FcaLayer`: (n, size, size), float32.
 
     Raises:
         SeMmError: for unknown ``components``.
-
-    Example:
-        >>> dct_basis('low2', 7).shape
-        torch.Size([2, 7, 7])
     """
     match = re.fullmatch('(top|low|bot)(1|2|4|8|16|32)', components)
     if match is None:

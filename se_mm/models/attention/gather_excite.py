@@ -16,8 +16,8 @@ from .operators import mean
 class GatherExcite(Attention):
     """Rescales each position by the sigmoid of the mean around it.
 
-    Gather is average pooling over windows of 2 e - 1 with stride e, for the extent e; excite
-    resizes to the map by the nearest neighbour and takes the sigmoid (section 3.2).
+    Gather: average pooling over windows of 2 e - 1 with stride e, the extent. Excite: the sigmoid, resized to the
+    map by the nearest neighbour (section 3.2).
 
     Args:
         in_channels: C, the channels of the map.
@@ -31,12 +31,12 @@ class GatherExcite(Attention):
         torch.Size([1, 8, 5, 4])
     """
 
+    settings = ('extent',)
+
     def __init__(self, in_channels: int, extent: int = 0) -> None:
         super().__init__(in_channels)
         if not isinstance(extent, int) or extent < 0 or extent % 2:
-            raise SeMmError(
-                f'GatherExcite: extent must be 0 (the whole map) or a positive even integer, got {extent!r}'
-            )
+            raise SeMmError(f'GatherExcite: extent must be 0 (the whole map) or positive and even, got {extent!r}')
         self.extent = extent
 
     def gate(self, u: Tensor) -> Tensor:
@@ -49,9 +49,3 @@ class GatherExcite(Attention):
 
     def gate_of_mean(self) -> tuple[Callable[..., Tensor], tuple[Tensor | None, ...]] | None:
         return (torch.sigmoid, ()) if self.extent == 0 else None
-
-    def variant(self) -> str:
-        return f'GatherExcite(extent={self.extent})'
-
-    def extra_repr(self) -> str:
-        return f'in_channels={self.in_channels}, extent={self.extent}'

@@ -17,10 +17,8 @@ POOLINGS = ('att', 'avg')
 class GlobalContext(Attention):
     """SE whose squeeze is a learnt weighted mean, with a layer norm between its two layers.
 
-    The weights of the mean are the softmax over all positions of a 1x1 convolution C -> 1. The
-    keys are those of timm's ``GlobalContext``: ``conv_attn``, ``mlp_scale.fc1``,
-    ``mlp_scale.norm``, ``mlp_scale.fc2``. For the form that adds the context to the map, see
-    :class:`se_mm.models.attention.context_block.ContextBlock`.
+    The weights of the mean are the softmax over all positions of a 1x1 convolution C -> 1. The keys are those
+    of timm's ``GlobalContext``. :class:`se_mm.models.attention.ContextBlock` adds the context to the map instead.
 
     Args:
         in_channels: C, the channels of the map.
@@ -42,14 +40,9 @@ class GlobalContext(Attention):
         check_positive(reduction=reduction)
         hidden = max(1, int(in_channels / reduction + 0.5))
         self.conv_attn = nn.Conv2d(in_channels, 1, 1) if pooling == 'att' else None
-        self.mlp_scale = nn.Sequential(
-            OrderedDict(
-                fc1=nn.Conv2d(in_channels, hidden, 1),
-                norm=ChannelNorm(hidden, eps=1e-6),
-                act=nn.ReLU(inplace=True),
-                fc2=nn.Conv2d(hidden, in_channels, 1),
-            )
-        )
+        fc1, fc2 = nn.Conv2d(in_channels, hidden, 1), nn.Conv2d(hidden, in_channels, 1)
+        norm = ChannelNorm(hidden, eps=1e-6)
+        self.mlp_scale = nn.Sequential(OrderedDict(fc1=fc1, norm=norm, act=nn.ReLU(inplace=True), fc2=fc2))
 
     def gate(self, u: Tensor) -> Tensor:
         context = context_of(u, self.conv_attn)
@@ -69,14 +62,9 @@ class ChannelNorm(nn.LayerNorm):
 
 
 def context_of(u: Tensor, conv_attn: nn.Conv2d | None) -> Tensor:
-    """The mean of a map, weighted by the softmax of ``conv_attn`` over its positions; the plain mean without one.
+    """The mean of a map, weighted by the softmax of ``conv_attn`` (C -> 1) over its positions; else the plain one.
 
-    Args:
-        u: (N, C, H, W).
-        conv_attn: a convolution C -> 1, or ``None``.
-
-    Returns:
-        (N, C, 1, 1), in float32 for half-precision maps.
+    (N, C, H, W) -> (N, C, 1, 1), in float32 for half-precision maps.
     """
     if conv_attn is None:
         return mean(u)

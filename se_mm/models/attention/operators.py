@@ -14,21 +14,11 @@ from ...errors import SeMmError
 
 
 def squeeze_channels(channels: int, reduction: int, divisor: int = 8) -> int:
-    """Width of the layer between squeeze and gate.
+    """Width of the layer between squeeze and gate, from the channels C of the map and the reduction ratio r.
 
-    C / r, rounded to the nearest multiple of ``divisor`` and at least ``divisor``: timm's
-    ``SEModule`` with ``rd_divisor``. mmpretrain's ``SELayer`` has the same widths for the
-    paper's networks, but rounds up where rounding loses more than a tenth (176 channels give
-    16 there and 8 here). The networks of the authors' release and of the CIFAR papers have
-    ``C // r``: ``divisor=1``.
-
-    Args:
-        channels: C, the channels of the map that is scaled.
-        reduction: r, the reduction ratio.
-        divisor: see above.
-
-    Returns:
-        The number of channels after the first layer.
+    C / r, rounded to the nearest multiple of ``divisor`` and at least ``divisor``: timm's ``SEModule`` with
+    ``rd_divisor``. mmpretrain's ``SELayer`` rounds up where rounding loses more than a tenth (176 channels give 16
+    there and 8 here). The authors' release and the CIFAR papers have ``C // r``: ``divisor=1``.
 
     Raises:
         SeMmError: if ``reduction`` or ``divisor`` is no positive integer.
@@ -46,14 +36,7 @@ def squeeze_channels(channels: int, reduction: int, divisor: int = 8) -> int:
 
 
 def check_positive(**arguments: Any) -> None:
-    """Refuses what is no positive integer.
-
-    Raises:
-        SeMmError: with the name of the argument.
-
-    Example:
-        >>> check_positive(reduction=16)
-    """
+    """Raises an SeMmError for an argument that is no positive integer."""
     for name, value in arguments.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise SeMmError(f'{name} must be a positive integer, got {value!r}')
@@ -102,15 +85,7 @@ AT_ZERO = {'sigmoid': 0.5, 'hard_sigmoid': 0.5}
 
 
 def named(table: Mapping[str, Callable[..., Any]], name: str, argument: str) -> Callable[..., Any]:
-    """An entry of a table.
-
-    Raises:
-        SeMmError: with the names that there are.
-
-    Example:
-        >>> named(GATES, 'tanh', 'gate')(torch.zeros(1))
-        tensor([0.])
-    """
+    """An entry of a table; raises an SeMmError with the names that there are."""
     if name not in table:
         raise SeMmError(f'{argument} must be one of {", ".join(table)}, got {name!r}')
     return table[name]
@@ -127,7 +102,7 @@ def excitation(
     """``gate(W2 relu(W1 z + b1) + b2)`` (equation 3), never in half precision under autocast.
 
     Args:
-        z: (N, C, 1, 1).
+        z: the squeeze, (N, C, 1, 1).
         w1: (C/r, C, 1, 1).
         b1: (C/r,) or ``None``.
         w2: (C, C/r, 1, 1).

@@ -21,10 +21,8 @@ class SELayer(Attention):
         s = \sigma(W_2\, \mathrm{ReLU}(W_1 z + b_1) + b_2), \quad
         \tilde{u}_c = s_c u_c
 
-    (equations 2, 3 and 4 of the paper; the published networks all have the biases.) The two
-    layers are 1x1 convolutions called ``fc1`` and ``fc2``, which are the names and shapes of
-    timm's checkpoints. The gate is computed in float32 under autocast: its input can be as
-    large as the map, and a half-precision sum over the channels overflows.
+    (equations 2, 3 and 4). The two layers are 1x1 convolutions called ``fc1`` and ``fc2``, as in timm's
+    checkpoints. Under autocast the gate is computed in float32: a half-precision sum over the channels overflows.
 
     Usable as an mmcv plugin in any mmdet ResNet:
     ``plugins=[dict(cfg=dict(type='se_mm.SELayer'), position='after_conv3')]``.
@@ -39,16 +37,13 @@ class SELayer(Attention):
         gate: ``'sigmoid'``, ``'tanh'``, ``'relu'`` (table 12) or ``'hard_sigmoid'``.
 
     Raises:
-        SeMmError: if ``reduction`` or ``divisor`` is no positive integer, or ``squeeze`` or
-            ``gate`` is none of these.
+        SeMmError: if ``reduction`` or ``divisor`` is no positive integer, or ``squeeze`` or ``gate`` none of these.
 
     Example:
         >>> import torch
         >>> layer = SELayer(256)
-        >>> layer.fc1.weight.shape, layer.fc2.weight.shape
-        (torch.Size([16, 256, 1, 1]), torch.Size([256, 16, 1, 1]))
-        >>> layer(torch.ones(2, 256, 7, 5)).shape
-        torch.Size([2, 256, 7, 5])
+        >>> layer.fc1.weight.shape, layer(torch.ones(2, 256, 7, 5)).shape
+        (torch.Size([16, 256, 1, 1]), torch.Size([2, 256, 7, 5]))
     """
 
     _abbr_ = 'se'  # the name that mmcv's build_plugin_layer gives it in a host

@@ -14,8 +14,7 @@ class SimAM(Attention):
     .. math:: s = \sigma\left(\frac{(u - \mu)^2}{4 (\hat\sigma^2 + \lambda)} + \frac12\right), \quad
         \hat\sigma^2 = \frac{1}{HW - 1} \sum (u - \mu)^2
 
-    (equation 5 and the authors' code). The gate is never below sigmoid(1/2) = 0.62 and depends on
-    the map alone, so there are no weights at which it is constant.
+    (equation 5 and the authors' code). The gate is never below sigmoid(1/2) = 0.62, and never constant.
 
     Args:
         in_channels: C, the channels of the map.
@@ -27,6 +26,8 @@ class SimAM(Attention):
         tensor([0.6225])
     """
 
+    settings = ('e_lambda',)
+
     def __init__(self, in_channels: int, e_lambda: float = 1e-4) -> None:
         super().__init__(in_channels)
         self.e_lambda = e_lambda
@@ -36,9 +37,3 @@ class SimAM(Attention):
         square = (full - full.mean((2, 3), keepdim=True)).square()
         variance = square.sum((2, 3), keepdim=True) / max(u.shape[2] * u.shape[3] - 1, 1)
         return (square / (4 * (variance + self.e_lambda)) + 0.5).sigmoid().to(u.dtype)
-
-    def variant(self) -> str:
-        return f'SimAM(e_lambda={self.e_lambda})'
-
-    def extra_repr(self) -> str:
-        return f'in_channels={self.in_channels}, e_lambda={self.e_lambda}'

@@ -2,9 +2,9 @@
 
 from ...compat.torch_internals import is_watched
 from .batch_norm_tail import batch_norm_tail, takes_batch_statistics
-from .eager import is_eager, is_fake, is_recorded
-from .folding import can_fold, fold_norms, folded_affine, folded_conv, folded_downsample, folds_downsample
-from .frozen_norm import frozen_affine, is_frozen, normalized
+from .eager import is_eager
+from .folding import fold_norms, folded_affine, folded_conv, folded_downsample, folds_downsample
+from .frozen_norm import frozen_affine, normalized
 from .fused_tail import fused_tail
 from .tail import residual_tail
 from .unit_forms import GATED_FORMS, PLAIN_FORMS, Form
@@ -15,7 +15,6 @@ __all__ = [
     'PLAIN_FORMS',
     'Form',
     'batch_norm_tail',
-    'can_fold',
     'fold_norms',
     'folded_affine',
     'folded_conv',
@@ -24,9 +23,6 @@ __all__ = [
     'frozen_affine',
     'fused_tail',
     'is_eager',
-    'is_fake',
-    'is_frozen',
-    'is_recorded',
     'is_watched',
     'normalized',
     'residual_tail',

@@ -17,13 +17,7 @@ from .gradients import recorded_gradients, through_small
 
 
 def takes_batch_statistics(norm: nn.Module) -> bool:
-    """Whether a norm is a plain ``BatchNorm2d`` in training mode, with scale and shift, that nobody watches.
-
-    Example:
-        >>> norm = nn.BatchNorm2d(4)
-        >>> takes_batch_statistics(norm), takes_batch_statistics(norm.eval())
-        (True, False)
-    """
+    """Whether a norm is a plain ``BatchNorm2d`` in training mode, with scale and shift, that nobody watches."""
     if type(norm) is not nn.BatchNorm2d or not norm.training or is_watched(norm):
         return False
     is_affine = norm.weight is not None and norm.bias is not None
@@ -53,9 +47,6 @@ def batch_norm_tail(
         norm: see :func:`takes_batch_statistics`.
         excitation: from the squeeze, (N, C, 1, 1), and ``weights`` to s, (N, C, 1, 1).
         weights: its parameters.
-
-    Returns:
-        The output of the unit, (N, C, H, W).
 
     Raises:
         ValueError: if there is one value a channel only, as torch's ``batch_norm`` does.

@@ -9,30 +9,20 @@ from ...compat.torch_internals import is_transformed
 
 
 def is_recorded(*tensors: Tensor | None) -> bool:
-    """Whether autograd records an operator on these tensors.
-
-    Example:
-        >>> is_recorded(torch.ones(1)), is_recorded(torch.ones(1, requires_grad=True))
-        (False, True)
-    """
+    """Whether autograd records an operator on these tensors."""
     return torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors)
 
 
 def is_fake(v: Tensor) -> bool:
-    """Whether a tensor has shape and device but no values: that of a ``FakeTensorMode``, or on the meta device.
-
-    Example:
-        >>> is_fake(torch.ones(1)), is_fake(torch.ones(1, device='meta'))
-        (False, True)
-    """
+    """Whether a tensor has shape and device but no values: that of a ``FakeTensorMode``, or on the meta device."""
     return v.is_meta or hasattr(v, 'fake_mode')
 
 
 def is_eager(v: Tensor) -> bool:
     """Whether operators run as they are called: nothing traces, exports, compiles or transforms them.
 
-    Transforms are those of ``torch.func`` (``grad``, ``vmap``, ``jvp``) and forward-mode AD. A
-    tensor of a ``FakeTensorMode`` is eager, so that it takes the path that real tensors take.
+    Transforms are those of ``torch.func`` and forward-mode AD. A tensor of a ``FakeTensorMode`` takes the path of
+    real ones.
     """
     return (
         (type(v) in (Tensor, nn.Parameter) or (isinstance(v, Tensor) and hasattr(v, 'fake_mode')))

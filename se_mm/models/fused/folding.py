@@ -20,23 +20,12 @@ from .gradients import recorded_gradients
 
 @torch.no_grad()
 def fold_norms(network: nn.Module) -> int:
-    """Folds each BatchNorm into the convolution that stands before it, in place.
-
-    Plain convolutions only: what standardises its weights, deforms its input or has hooks keeps its norm.
-
-    Args:
-        network: in evaluation.
-
-    Returns:
-        How many were folded.
+    """Folds each BatchNorm of a network in evaluation into the plain convolution before it, in place; returns how many.
 
     Example:
         >>> network = nn.Sequential(nn.Conv2d(3, 8, 1, bias=False), nn.BatchNorm2d(8)).eval()
-        >>> fold_norms(network), network
-        (1, Sequential(
-          (0): Conv2d(3, 8, kernel_size=(1, 1), stride=(1, 1))
-          (1): Identity()
-        ))
+        >>> fold_norms(network), network[1]
+        (1, Identity())
     """
     pairs = list(convs_with_norms(network))
     for parent, conv_name, norm_name in pairs:
@@ -58,21 +47,10 @@ def convs_with_norms(network: nn.Module) -> Iterator[tuple[nn.Module, str, str]]
 
 
 def folded_affine(conv: nn.Module, norm: nn.Module) -> tuple[Tensor, Tensor] | None:
-    """a and b of ``norm(conv(x)) = a (W x) + b``, (C,) each, where a plain convolution and a frozen norm allow it.
+    """a and b of ``norm(conv(x)) = a (W x) + b``, (C,) each, with the bias of the convolution in b.
 
-    Args:
-        conv: whatever stands before the norm; its bias becomes part of b.
-        norm: whatever stands behind the convolution.
-
-    Returns:
-        a and b, or ``None``: the convolution is not plain (deformable, weights that are
-        standardised, padding that is not zeros), the norm is not a BatchNorm with frozen
-        statistics, or one of them has hooks.
-
-    Example:
-        >>> conv, norm = nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8)
-        >>> folded_affine(conv, norm) is None, [part.shape for part in folded_affine(conv, norm.eval())]
-        (True, [torch.Size([8]), torch.Size([8])])
+    ``None``: the convolution is not plain (deformable, weights that are standardised, padding that is not zeros),
+    the norm is not a BatchNorm with frozen statistics, or one of them has hooks.
     """
     return _with_bias(conv, *affine_of(norm)) if can_fold(conv, norm) else None
 
@@ -80,17 +58,13 @@ def folded_affine(conv: nn.Module, norm: nn.Module) -> tuple[Tensor, Tensor] | N
 def folded_conv(x: Tensor, conv: nn.Conv2d, affine: tuple[Tensor, Tensor], relu: bool = False) -> Tensor:
     """``a (W x) + b`` as one convolution with the weights ``a W`` and the bias b.
 
-    The gradients of W, a and b are exact. Autograd keeps x and, for the activation, the output;
-    what comes into the norm is never made. The folded weights are made again in the backward.
+    The gradients of W, a and b are exact. Autograd keeps x and, for the activation, the output.
 
     Args:
         x: (N, C_in, H, W).
         conv: a plain convolution.
         affine: a and b, from :func:`folded_affine`.
         relu: whether an activation follows, in place.
-
-    Returns:
-        The map after the norm, or after the activation.
 
     Example:
         >>> conv, norm, x = nn.Conv2d(3, 8, 1, bias=False), nn.BatchNorm2d(8).eval(), torch.randn(2, 3, 5, 5)
@@ -103,26 +77,13 @@ def folded_conv(x: Tensor, conv: nn.Conv2d, affine: tuple[Tensor, Tensor], relu:
 
 
 def folds_downsample(downsample: nn.Module) -> bool:
-    """Whether a projection of the shortcut ends with a convolution and a norm that can be folded into it.
-
-    Example:
-        >>> layers = [nn.AvgPool2d(2), nn.Conv2d(3, 8, 1, bias=False), nn.BatchNorm2d(8)]
-        >>> folds_downsample(nn.Sequential(*layers)), folds_downsample(nn.Sequential(*layers).eval())
-        (False, True)
-    """
+    """Whether a projection of the shortcut ends with a convolution and a norm that can be folded into it."""
     plain = type(downsample) is nn.Sequential and len(downsample) >= 2 and not is_watched(downsample)
     return plain and can_fold(*downsample[-2:])
 
 
 def folded_downsample(x: Tensor, downsample: nn.Sequential) -> Tensor:
-    """A projection of the shortcut that :func:`folds_downsample`.
-
-    Example:
-        >>> projection = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(3, 8, 1, bias=False), nn.BatchNorm2d(8)).eval()
-        >>> x = torch.randn(2, 3, 6, 6)
-        >>> torch.allclose(folded_downsample(x, projection), projection(x), atol=1e-6)
-        True
-    """
+    """``downsample(x)`` for a projection of the shortcut that :func:`folds_downsample`."""
     *before, conv, norm = downsample
     for layer in before:
         x = layer(x)
@@ -130,22 +91,12 @@ def folded_downsample(x: Tensor, downsample: nn.Sequential) -> Tensor:
 
 
 def is_plain_conv(conv: nn.Module) -> bool:
-    """Whether a module is torch's convolution, padded with zeros by a number of them.
-
-    Example:
-        >>> is_plain_conv(nn.Conv2d(3, 8, 3, padding=1)), is_plain_conv(nn.Conv2d(3, 8, 3, padding='same'))
-        (True, False)
-    """
+    """Whether a module is torch's convolution, padded with zeros by a number of them (not ``'same'``)."""
     return type(conv) is nn.Conv2d and conv.padding_mode == 'zeros' and not isinstance(conv.padding, str)
 
 
 def is_pointwise(conv: nn.Module) -> bool:
-    """Whether a convolution is a matrix product at each position.
-
-    Example:
-        >>> is_pointwise(nn.Conv2d(3, 8, 1)), is_pointwise(nn.Conv2d(3, 8, 1, stride=2))
-        (True, False)
-    """
+    """Whether a convolution is a matrix product at each position: 1x1 with stride 1, in one group."""
     plain = type(conv) is nn.Conv2d and conv.groups == 1 and conv.padding == (0, 0)
     return plain and conv.kernel_size == conv.stride == (1, 1)
 

@@ -45,13 +45,7 @@ def recorded_gradients(
         grad: of its result.
 
     Returns:
-        ``None`` for an argument that is absent or needs no gradient.
-
-    Example:
-        >>> x = torch.tensor(3.0, requires_grad=True)
-        >>> of_x, of_y = recorded_gradients(torch.mul, (x, torch.tensor(2.0)), torch.tensor(1.0, requires_grad=True))
-        >>> of_x, of_y
-        (tensor(2., grad_fn=<MulBackward0>), None)
+        One for each argument; ``None`` where it is absent or needs no gradient.
     """
     # Aliases: a tensor may be made from another one, and its own gradient counts in its own place.
     aliases = [None if tensor is None else tensor.view_as(tensor) for tensor in tensors]

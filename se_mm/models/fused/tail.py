@@ -13,19 +13,13 @@ from .eager import is_recorded
 def residual_tail(u: Tensor, shortcut: Tensor, s: Tensor, act: Callable[[Tensor], Tensor]) -> Tensor:
     """``act(shortcut + s * u)``, figure 3 of the paper from the scale on.
 
-    Scale and sum are one pass (``addcmul``), as in the authors' own "Axpy" layer: the tail is
-    bound by memory traffic. Where autograd does not need ``u`` afterwards the result is
-    written over it, and no map is allocated.
+    Scale and sum are one pass (``addcmul``), as in the authors' own "Axpy" layer: the tail is bound by memory traffic.
 
     Args:
-        u: the residual branch, (N, C, H, W). Its storage is reused when no gradient is
-            recorded, so it must not be needed afterwards.
+        u: the residual branch, (N, C, H, W); written over where no gradient is recorded.
         shortcut: the identity or its projection, (N, C, H, W); never written to.
         s: the gate, (N, C, 1, 1).
         act: the activation of the unit; an in-place one saves a map.
-
-    Returns:
-        The output of the unit, (N, C, H, W).
 
     Example:
         >>> u, shortcut = torch.full((1, 2, 1, 1), 3.0), torch.tensor([1.0, -9.0]).view(1, 2, 1, 1)

@@ -21,17 +21,7 @@ _FEW_POSITIONS = 2048
 
 
 def pays_in_weight_space(channels: int, height: int, width: int) -> bool:
-    """Whether the matrices of a batch, N x C x K, are no larger than its maps, N x C x H x W.
-
-    Args:
-        channels: K, of what comes into the last convolution.
-        height: H, of the same map.
-        width: W.
-
-    Example:
-        >>> pays_in_weight_space(256, 30, 50), pays_in_weight_space(512, 7, 7)
-        (True, False)
-    """
+    """Whether the matrices of a batch, N x C x K for K channels, are no larger than its maps, N x C x H x W."""
     return channels <= height * width
 
 
@@ -66,15 +56,10 @@ def weight_space_tail(
         weights: its parameters.
         overwrite: whether the output may take the memory of the shortcut.
 
-    Returns:
-        The output of the unit, (N, C, H, W).
-
     Example:
-        >>> z = torch.tensor([1.0, 3.0]).view(1, 1, 1, 2)
-        >>> one = torch.ones(1)
-        >>> shortcut, weight, affine = torch.ones(1, 1, 1, 2), one.view(1, 1, 1, 1), (one, 0 * one)
-        >>> out = weight_space_tail(z, shortcut, weight, affine, lambda mean: mean / 4, ())
-        >>> out.flatten()  # the squeeze is 2, s = 1/2
+        >>> z, one = torch.tensor([1.0, 3.0]).view(1, 1, 1, 2), torch.ones(1, 1, 1, 1)
+        >>> affine = torch.ones(1), torch.zeros(1)
+        >>> weight_space_tail(z, torch.ones_like(z), one, affine, lambda mean: mean / 4, ()).flatten()  # s = 1/2
         tensor([1.5000, 2.5000])
     """
     layout = layout_of(shortcut)
@@ -184,14 +169,9 @@ def _product(matrices: Tensor, x: Tensor) -> Tensor:
 def _affine_map(
     matrices: Tensor, x: Tensor, offset: Tensor, shortcut: Tensor | None = None, overwrite: bool = False
 ) -> Tensor:
-    """``matrices x + offset`` at each position, plus the shortcut, which it may overwrite; in the layout of x.
+    """``matrices x + offset`` at each position, plus the shortcut, which it may overwrite; in the layout of both.
 
-    Args:
-        matrices: (N, C, K).
-        x: (N, K, H, W).
-        offset: (N, C).
-        shortcut: (N, C, H, W), in the layout of x; ``None``: 0.
-        overwrite: whether the result may take its memory.
+    (N, C, K) times (N, K, H, W), plus (N, C) and (N, C, H, W), gives (N, C, H, W).
     """
     if _by_convolution(x):
         return _convolved(matrices[..., None, None], x, offset, shortcut, overwrite)

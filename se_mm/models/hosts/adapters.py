@@ -27,13 +27,7 @@ ADAPTERS: tuple[HostAdapter, ...] = (
 
 
 def find_adapter(host: nn.Module | type[nn.Module]) -> HostAdapter | None:
-    """The adapter of a host or of its class; ``None`` where no family has it.
-
-    Example:
-        >>> from mmdet.models import ResNeXt
-        >>> type(find_adapter(ResNeXt)).__name__
-        'ResidualAdapter'
-    """
+    """The adapter of a host or of its class; ``None`` where no family has it."""
     cls = host if isinstance(host, type) else type(host)
     return next((adapter for adapter in ADAPTERS if inherits(cls, adapter.classes)), None)
 

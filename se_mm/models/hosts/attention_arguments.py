@@ -39,15 +39,7 @@ def attention_config(attention: Mapping[str, Any] | None, **short_forms: Any) ->
 
 
 def attention_class(kind: str | type[nn.Module]) -> type[nn.Module]:
-    """The class of an attention layer, by its name in a registry.
-
-    Raises:
-        SeMmError: if there is none.
-
-    Example:
-        >>> attention_class('SELayer').__name__
-        'SELayer'
-    """
+    """The class of an attention layer, by its name in a registry; raises an SeMmError if there is none."""
     cls = MODELS.get(kind) if isinstance(kind, str) else kind
     if not (isinstance(cls, type) and issubclass(cls, nn.Module)):
         raise SeMmError(f'attention: no layer is registered as {kind!r}')
@@ -58,9 +50,8 @@ def build_attention(config: Mapping[str, Any], site: Site, num_stages: int) -> n
     """The layer for a site.
 
     Args:
-        config: ``type`` and the arguments of the layer; each argument is one value, or a list of
-            one for each stage, or of lists of one for each block. ``start='blend'`` puts the
-            layer into a :class:`se_mm.models.attention.Blend`, which starts as the identity.
+        config: ``type`` and the arguments of the layer, as :class:`AttentionHost` takes them; ``start='blend'``
+            puts the layer into a :class:`se_mm.models.attention.Blend`, which starts as the identity.
         site: where it will stand.
         num_stages: of the host.
 
@@ -100,11 +91,7 @@ def _is_list(value: Any) -> bool:
 
 
 def check_lists(config: Mapping[str, Any], counts: Sequence[int]) -> None:
-    """Refuses lists of one value for each block that are longer or shorter than their stage.
-
-    Args:
-        config: of the attention layer.
-        counts: the number of blocks of each stage.
+    """Refuses lists of one value for each block whose lengths are not the ``counts`` of blocks of the stages.
 
     Example:
         >>> check_lists({'type': 'SELayer', 'reduction': (8, 8, 8, (16, 16, 4))}, (3, 4, 6, 3))
@@ -120,12 +107,7 @@ def check_lists(config: Mapping[str, Any], counts: Sequence[int]) -> None:
 def stage_indices(
     stages: Sequence[int] | Sequence[bool] | None, num_stages: int, name: str = 'attention_stages'
 ) -> tuple[int, ...]:
-    """Stages as sorted indices.
-
-    Args:
-        stages: indices, or one bool for each stage; ``None``: all.
-        num_stages: of the host.
-        name: of the argument, for the message.
+    """Stages as sorted indices, from indices, one bool for each stage, or ``None`` for all.
 
     Raises:
         SeMmError: for anything else.
@@ -152,8 +134,7 @@ def block_indices(blocks: Sequence[Sequence[int] | None] | None, counts: Sequenc
     """The units of each stage that carry attention, as sorted indices.
 
     Args:
-        blocks: one entry for each stage, the indices of its units, or ``None`` for all of them;
-            ``None``: all units of all stages.
+        blocks: the indices of the units of each stage; ``None``, also for one stage: all of them.
         counts: the number of units of each stage.
 
     Raises:

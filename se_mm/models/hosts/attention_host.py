@@ -38,40 +38,33 @@ STEM_POOLS = ('torch', 'caffe')
 class AttentionHost(Loadable, QuietInitialisation, Addition):
     """Gives a network attention at its insertion sites; stands before the network in the bases.
 
-    The network builds itself first, so its own parameters start from the same random numbers
-    as without attention, under the same names. An attention layer is called ``se`` in its unit
-    (``layer1.0.se``), as in timm.
+    The network builds itself first, so its own parameters have the names and the random start of the plain
+    network. An attention layer is called ``se`` in its unit (``layer1.0.se``), as in timm.
 
     Args:
         attention: the layer and its arguments, ``dict(type='SELayer', reduction=16, ...)``. An
             argument is one value, or a list of one per stage, or of lists of one per block.
-        attention_stages: the stages that carry attention, as indices (like ``out_indices``) or
-            as one bool per stage (like ``stage_with_dcn``). ``None``: all of them.
-        attention_blocks: the units that carry attention in those stages: one entry for each stage of
-            the host, the indices of its units or ``None`` for all of them. ``None``: all units.
-            ``tools/prune_gates.py`` writes it.
-        attention_position: ``'standard'``: on the residual branch, before the addition. The
-            others are those of the paper's tables 14 and 15: ``'pre'``, ``'post'``,
-            ``'identity'``, ``'conv2'``; and ``'sum'`` on the mixed branches of a Shake-Shake unit.
+        attention_stages: the stages that carry attention, as indices or as one bool per stage. ``None``: all.
+        attention_blocks: the units that carry attention in those stages: for each stage of the host the
+            indices of its units, or ``None`` for all. ``None``: all units. ``tools/prune_gates.py`` writes it.
+        attention_position: ``'standard'``: on the residual branch, before the addition; ``'pre'``, ``'post'``,
+            ``'identity'``, ``'conv2'``: see the paper's tables 14 and 15; ``'sum'``: on the mixed branches of a
+            Shake-Shake unit.
         reduction: short for ``attention=dict(reduction=...)``; 16 where neither is given.
         se_bias: short for ``attention=dict(bias=...)``.
         se_stages: another name of ``attention_stages``.
-        se_init: ``'default'``: the gates start where the host's initialisation puts them.
-            ``'identity'``: after ``init_weights`` the network equals its plain twin in every
-            bit, and trains: each gate starts as a constant (1/2 for SE), which the weights
-            beside it compensate (in a residual unit the scale and shift of the branch's last norm, doubled).
-        fold_norms: whether a training step folds norms with frozen statistics into the
-            convolutions before them, which keeps half of the maps for the backward and changes
-            the features by rounding (about 1e-6 relative in float32). ``False``: a network that starts as its
-            plain twin then equals it in every bit in a training step too, not only in inference.
-        stem_pool: ``'torch'``: the stem pools 3x3 with stride 2 and padding 1. ``'caffe'``:
-            without padding, in ceil mode, as the networks that come from Caffe were trained; of
-            residual hosts alone.
+        se_init: ``'default'``: the gates start where the host's initialisation puts them. ``'identity'``: after
+            ``init_weights`` the network equals its plain twin in every bit, and trains: each gate starts as a
+            constant (1/2 for SE), which the weights beside it compensate.
+        fold_norms: whether a training step folds norms with frozen statistics into the convolutions before
+            them, which keeps half of the maps for the backward and changes the features by rounding (about 1e-6
+            relative in float32). ``False``: an identity start is exact in a training step too.
+        stem_pool: ``'torch'``: the stem pools 3x3 with stride 2 and padding 1. ``'caffe'``: without padding, in
+            ceil mode, as the networks that come from Caffe were trained; of residual hosts alone.
         **kwargs: every argument of the host.
 
     Raises:
-        SeMmError: for a value that is none of the above, a host without sites, and
-            ``se_init='identity'`` where no exact start exists.
+        SeMmError: for another value, a host without sites, or ``se_init='identity'`` without an exact start.
     """
 
     adapter: HostAdapter
@@ -116,8 +109,11 @@ class AttentionHost(Loadable, QuietInitialisation, Addition):
         check_lists(config, units)
         self.attention_blocks = block_indices(attention_blocks, units)
         self._insert(config, filter(self._carries, sites))
-        if se_init == 'identity':
-            self._check_identity_start()
+        for site in self.attention_sites() if se_init == 'identity' else ():
+            try:
+                _constant_layer(site)
+            except SeMmError as error:
+                raise SeMmError(f"se_init='identity' is impossible: {error}; or leave se_init out") from error
         if stem_pool == 'caffe':
             self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True)
         if hasattr(self, '_freeze_stages'):
@@ -125,18 +121,10 @@ class AttentionHost(Loadable, QuietInitialisation, Addition):
 
     def attention_sites(self) -> Iterator[Site]:
         """The sites where attention stands, from input to output; the layer is ``site.parent.se``."""
-        sites = self.adapter.sites(self, self.attention_position)
-        return filter(self._carries, sites)
+        return filter(self._carries, self.adapter.sites(self, self.attention_position))
 
     def _carries(self, site: Site) -> bool:
         return site.stage in self.attention_stages and site.block in self.attention_blocks[site.stage]
-
-    def _check_identity_start(self) -> None:
-        try:
-            for site in self.attention_sites():
-                _constant_layer(site)
-        except SeMmError as error:
-            raise SeMmError(f"se_init='identity' is impossible: {error}; or leave se_init out") from error
 
     def _check_stem_pool(self) -> None:
         if self.stem_pool not in self.adapter.stem_pools:
@@ -177,8 +165,7 @@ class AttentionHost(Loadable, QuietInitialisation, Addition):
             weights: a state dict with the host's own names.
 
         Returns:
-            The parameters of the attention layers, and those of the host that compensate their
-            constant gates.
+            The parameters of the attention layers, and those of the host that compensate their constant gates.
 
         Raises:
             SeMmError: if a layer or its position has no exact start.
@@ -222,19 +209,15 @@ class AttentionHost(Loadable, QuietInitialisation, Addition):
     def variant(self) -> dict[str, str]:
         """What is saved with the weights, since their shapes do not tell it."""
         stem_pool = {'stem_pool': self.stem_pool} if len(self.adapter.stem_pools) > 1 else {}
-        return self.adapter.variant(self) | stem_pool | self._attention_variant()
-
-    def _attention_variant(self) -> dict[str, str]:
         layers = {site.name: variant_of(site.parent.se) for site in self.attention_sites()}
-        if not layers:
-            return {}
-        return {'attention_position': self.attention_position, 'attention': joined(layers)}
+        attention = {'attention_position': self.attention_position, 'attention': joined(layers)} if layers else {}
+        return self.adapter.variant(self) | stem_pool | attention
 
     def plugin_names(self) -> Iterator[str]:
         """The plugins in the residual units, as prefixes of their parameters (``layer2.0.gcb.``)."""
         for name, module in self.named_modules():
-            for position in ('after_conv1', 'after_conv2', 'after_conv3'):
-                yield from (f'{name}.{plugin}.' for plugin in getattr(module, f'{position}_plugin_names', ()))
+            for conv in (1, 2, 3):
+                yield from (f'{name}.{plugin}.' for plugin in getattr(module, f'after_conv{conv}_plugin_names', ()))
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], *args: Any

@@ -9,7 +9,7 @@ from .sites import HostAdapter, Site
 
 
 class ThenAttention(Addition):
-    """A module with attention on its output; stands before the module in the bases."""
+    """A module with attention on its output."""
 
     se: nn.Module
 

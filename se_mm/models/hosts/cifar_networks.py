@@ -31,10 +31,7 @@ class PreActAdapter(HostAdapter):
 class ShakeAdapter(PreActAdapter):
     """The end of each branch (``'standard'``: two sites in a unit), or their mixture (``'sum'``)."""
 
-    classes = (
-        f'{_BACKBONES}.shake_resnet.ShakeResNetCIFAR',
-        f'{_BACKBONES}.shake_resnet.ShakeResNeXtCIFAR',
-    )
+    classes = (f'{_BACKBONES}.shake_resnet.ShakeResNetCIFAR', f'{_BACKBONES}.shake_resnet.ShakeResNeXtCIFAR')
     positions = ('standard', 'sum')
     families = (SHAKE,)
 

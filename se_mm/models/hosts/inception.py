@@ -16,14 +16,10 @@ from .sites import Site, maker, reader
 
 @dataclass(frozen=True)
 class Concatenation:
-    """An Inception module in a network, as the sites need it.
+    """An Inception module, as the sites need it; attention stands behind the output of ``module``.
 
     Attributes:
-        name: of the module behind whose output attention stands.
-        module: that module.
-        stage: see :class:`Site`.
-        ends: the layers that end its branches, in the order of the concatenation: the name of the
-            norm, its channels, the norm, and the activation.
+        ends: of its branches, in the order of the concatenation: name of the norm, channels, norm, activation.
         starts: the names of the convolutions that read its input.
         passed: channels of its input that go on, pooled, at the end of its map.
     """
@@ -31,17 +27,16 @@ class Concatenation:
     name: str
     module: nn.Module
     stage: int
-    ends: tuple[tuple[str, int, nn.Module, nn.Module | None], ...]
-    starts: tuple[str, ...]
+    ends: list[tuple[str, int, nn.Module, nn.Module | None]]
+    starts: list[str]
     passed: int = 0
 
 
 class _ConcatenationAdapter(BehindModulesAdapter):
-    """A host whose attention stands behind Inception modules that follow each other.
+    """A host whose attention stands behind Inception modules that follow each other; the stages are its feature maps.
 
-    A constant gate is compensated by the norms at the ends of the branches, since their rectified
-    outputs are proportional to scale and shift; for the part of the map that is the pooled input,
-    by what the convolutions of the next module read of it. The stages are the five feature maps.
+    A constant gate is compensated by the norms at the ends of the branches, and for the part of the map that is the
+    pooled input by what the convolutions of the next module read of it.
     """
 
     def num_stages(self, host: nn.Module) -> int:
@@ -103,21 +98,15 @@ class InceptionV3Adapter(_ConcatenationAdapter):
         for name, module in host.named_children():
             if not name.startswith('Mixed_'):
                 continue
-            ends, starts = INCEPTION_V3[plain_class(module).__name__]
-            passed = 0 if 'branch_pool' in ends else getattr(module, starts[0]).conv.in_channels
-            yield Concatenation(
-                name,
-                module,
-                int(name[6]) - 3,
-                tuple(_end(f'{name}.{end}', getattr(module, end)) for end in ends),
-                tuple(f'{name}.{start}.conv' for start in starts),
-                passed,
-            )
-
-
-def _end(name: str, module: nn.Module) -> tuple[str, int, nn.Module, nn.Module | None]:
-    activation = module.relu if hasattr(module, 'relu') else getattr(module.bn, 'act', None)
-    return f'{name}.bn', module.conv.out_channels, module.bn, activation
+            last, first = INCEPTION_V3[plain_class(module).__name__]
+            ends = []
+            for end in last:
+                branch = getattr(module, end)
+                activation = branch.relu if hasattr(branch, 'relu') else getattr(branch.bn, 'act', None)
+                ends.append((f'{name}.{end}.bn', branch.conv.out_channels, branch.bn, activation))
+            starts = [f'{name}.{start}.conv' for start in first]
+            passed = 0 if 'branch_pool' in last else getattr(module, first[0]).conv.in_channels
+            yield Concatenation(name, module, int(name[6]) - 3, ends, starts, passed)
 
 
 class BNInceptionAdapter(_ConcatenationAdapter):
@@ -131,22 +120,18 @@ class BNInceptionAdapter(_ConcatenationAdapter):
 
     def concatenations(self, host: nn.Module) -> Iterator[Concatenation]:
         for module in host.inception_modules:
-            ends = [(f'{branch[-1]}_bn', getattr(host, branch[-1]).out_channels) for branch in module.branches]
-            yield Concatenation(
-                module.output,
-                getattr(host, module.output),
-                module.stage,
-                tuple((name, width, getattr(host, name), host.relu) for name, width in ends),
-                tuple(branch[0] for branch in module.branches),
-                module.passed,
-            )
+            ends = []
+            for *_, last in module.branches:
+                norm = f'{last}_bn'
+                ends.append((norm, getattr(host, last).out_channels, getattr(host, norm), host.relu))
+            starts, output = [branch[0] for branch in module.branches], getattr(host, module.output)
+            yield Concatenation(module.output, output, module.stage, ends, starts, module.passed)
 
 
 class InceptionResNetV2Adapter(BehindModulesAdapter):
     """timm's Inception-ResNet-v2: on the residual branch of each of the 40 blocks, before it is scaled and added.
 
-    The stages are the feature maps of timm: ``repeat`` is stage 2, ``repeat_1`` stage 3,
-    ``repeat_2`` and ``block8`` are stage 4.
+    The stages are timm's feature maps: ``repeat`` is stage 2, ``repeat_1`` 3, ``repeat_2`` and ``block8`` are 4.
     """
 
     classes = ('se_mm.models.backbones.timm_hosts.TimmInceptionResNetV2',)

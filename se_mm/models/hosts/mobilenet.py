@@ -24,10 +24,8 @@ class PointwiseThenAttention(Addition):
 class MobileNetV1Adapter(BehindModulesAdapter):
     """timm's MobileNet v1: at the end of each block, behind the activation of the pointwise convolution.
 
-    This is the place that gives the paper's 4.7 million parameters (table 3). A constant gate is
-    compensated by scale and shift of the norm before it where the activation is ReLU. Where it is
-    ReLU6, as in timm's weights, the next depthwise convolution compensates it; behind a block whose
-    map the backbone returns there is none.
+    This is the place that gives the paper's 4.7 million parameters (table 3). A constant gate is compensated by the
+    norm before a ReLU; with timm's ReLU6, by the next depthwise convolution, unless the backbone returns the map.
     """
 
     classes = ('se_mm.models.backbones.timm_hosts.TimmMobileNetV1',)

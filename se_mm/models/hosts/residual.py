@@ -21,11 +21,10 @@ _OBSTACLES = {
 class ResidualAdapter(HostAdapter):
     """ResNet and what inherits from it: ResNeXt, Res2Net, ResNeSt, RegNet, TridentResNet, DetectoRS, a user's own.
 
-    A host has ``res_layers`` (the names of its stages), ``num_stages``, ``style`` and
-    ``_freeze_stages()``; a block has ``norm2`` or ``norm3`` at the end of its residual branch.
-    The libraries' own blocks get a forward for each position, with the fused tail for
-    ``'standard'``. A block with a forward of its own (Res2Net, ResNeSt, TridentNet, DetectoRS,
-    yours) keeps it, with the attention behind its last norm.
+    A host has ``res_layers`` (the names of its stages, ``layer1`` ...), ``num_stages``, ``style`` and
+    ``_freeze_stages()``; a block has ``norm2`` or ``norm3`` at the end of its residual branch. The libraries' own
+    blocks get a forward for each position; a block with a forward of its own (Res2Net, ResNeSt, TridentNet,
+    DetectoRS, yours) keeps it, with the attention behind its last norm.
     """
 
     classes = ('mmdet.models.backbones.resnet.ResNet', 'mmpretrain.models.backbones.resnet.ResNet')

@@ -27,7 +27,7 @@ from .sites import full_name
 
 
 class AttentionUnit(Addition):
-    """A residual block with attention; stands before the block in the bases."""
+    """A residual block with attention."""
 
     se: nn.Module
     #: The index of the convolution and the norm that end the residual branch.
@@ -148,10 +148,7 @@ class PlainUnit(AttentionUnit):
 
     @property
     def gate(self) -> tuple[Callable[..., Tensor], tuple[Tensor | None, ...]] | None:
-        """The gate at the end of the branch as a function of the channel means, and its weights.
-
-        ``None``: it is none, or there is no attention; see :meth:`se_mm.models.attention.Attention.gate_of_mean`.
-        """
+        """:meth:`se_mm.models.attention.Attention.gate_of_mean` of attention at the end of the branch, or ``None``."""
         return None
 
 
@@ -216,7 +213,7 @@ UNITS: dict[str, type[PlainUnit]] = {
 
 
 class NormThenAttention2(AttentionUnit):
-    """A basic block with a forward of its own: what it calls as ``norm2`` is the norm and the attention behind it."""
+    """A basic block with a forward of its own, whose ``norm2`` is the norm and the attention behind it."""
 
     last = 2
 
@@ -238,8 +235,7 @@ class NormThenAttention3(AttentionUnit):
 class NormThenAttention:
     """Two modules called one after the other; made on each access, so that it follows a converted norm (SyncBN).
 
-    It is no module: nothing is registered in a forward, and state dicts stay as they are.
-    Initialisation reaches the norm through :meth:`apply`, ``weight`` and ``bias``.
+    It is no module, so state dicts stay; initialisation reaches the norm through ``apply``, ``weight`` and ``bias``.
     """
 
     def __init__(self, norm: nn.Module, attention: nn.Module) -> None:

@@ -23,15 +23,14 @@ WITH_SE = ('se_mm.models.hosts.attention_host.AttentionHost', 'mmpretrain.models
 
 @dataclass(frozen=True)
 class Part:
-    """What in a parameter of the host belongs to some channels of a site's map.
+    """What in a parameter of the host belongs to the channels ``start`` to ``stop`` of a site's map.
 
     Attributes:
         name: of the parameter.
-        start: the first of these channels.
+        start: the first channel.
         stop: the channel after the last one; ``None``: all that follow.
-        reads: ``False``: the parameter makes these channels, one after the other along its first
-            dimension (a norm's scale and shift, a convolution). ``True``: it is a convolution's
-            weight (O, I, k, k) that reads the map; these are its input channels.
+        reads: ``False``: the parameter makes these channels along its first dimension (a norm's scale and shift, a
+            convolution). ``True``: it is the weight (O, I, k, k) of a convolution that reads them.
     """
 
     name: str
@@ -41,19 +40,12 @@ class Part:
 
 
 def rescaled(parameter: Tensor, part: Part, factor: float | Tensor) -> Tensor:
-    """A parameter with that part of it multiplied by a factor.
-
-    Args:
-        parameter: as it is.
-        part: what changes.
-        factor: one for all channels, or (C,), one for each channel of the site's map.
+    """A parameter with that part of it multiplied by a factor, or by one for each channel of the site's map, (C,).
 
     Example:
         >>> import torch
         >>> rescaled(torch.ones(1, 3, 1, 1), Part('conv.weight', 1, 3, reads=True), 2).flatten()
         tensor([1., 2., 2.])
-        >>> rescaled(torch.ones(2), Part('bn.bias', 1, 3), torch.tensor([5.0, 6.0, 7.0]))
-        tensor([6., 7.])
     """
     channels = slice(part.start, part.stop)
     if isinstance(factor, Tensor):
@@ -69,14 +61,14 @@ def rescaled(parameter: Tensor, part: Part, factor: float | Tensor) -> Tensor:
 def maker(
     name: str, layer: nn.Module, activation: nn.Module | None = None, start: int = 0, stop: int | None = None
 ) -> tuple[tuple[Part, ...], str]:
-    """The compensation by the layer that makes a map, and the obstacle: a norm, or a convolution without one.
+    """The compensation by a norm, or a convolution without one, that makes channels of a map, and the obstacle.
 
     Args:
         name: of the layer in the host.
         layer: scaled with its weight and bias.
         activation: behind it; ``None``: none.
-        start: the first channel of the site's map that it makes.
-        stop: the channel after the last one; ``None``: all that follow.
+        start: see :class:`Part`.
+        stop: the same.
 
     Example:
         >>> [part.name for part in maker('bn1', nn.BatchNorm2d(8), nn.ReLU())[0]]
@@ -92,12 +84,7 @@ def maker(
 
 
 def reader(*convs: str, start: int = 0, stop: int | None = None) -> tuple[Part, ...]:
-    """The compensation by the convolutions that read a map, by their names, whatever activation made it.
-
-    Example:
-        >>> reader('conv2')
-        (Part(name='conv2.weight', start=0, stop=None, reads=True),)
-    """
+    """The compensation by the convolutions that read a map, by their names, whatever activation made it."""
     return tuple(Part(f'{conv}.weight', start, stop, reads=True) for conv in convs)
 
 
@@ -111,8 +98,8 @@ class Site:
         stage: index of the stage, from 0.
         block: index of the unit in its stage, from 0.
         channels: C of the map (N, C, H, W) that is rescaled.
-        compensation: what cancels a constant gate (see :func:`maker` and :func:`reader`): dividing all
-            of these parts of the host's parameters by c where the map is multiplied by c changes no output.
+        compensation: what cancels a constant gate: dividing all of these parts of the host's parameters by c
+            where the map is multiplied by c changes no output.
         obstacle: why there are none; empty where there are.
     """
 
@@ -138,11 +125,10 @@ def units_per_stage(sites: Iterable[Site], num_stages: int) -> list[int]:
 
 
 class HostAdapter(ABC):
-    """What se_mm knows of one family of hosts.
+    """What se_mm knows of one family of hosts, without state.
 
-    An adapter has no state; :func:`se_mm.models.hosts.adapters.find_adapter` chooses it by the
-    classes that a host inherits from. Everything that walks over attention in a network (insertion, parameter
-    counts, identity start, loading, analysis, pruning) iterates :meth:`sites`.
+    Everything that walks over attention in a network (insertion, parameter counts, identity start, loading, analysis,
+    pruning) iterates :meth:`sites`.
     """
 
     #: Full names of the classes that it serves, so that no library is imported to look.
@@ -164,12 +150,7 @@ class HostAdapter(ABC):
 
     @abstractmethod
     def sites(self, host: nn.Module, position: str = 'standard') -> Iterator[Site]:
-        """The sites of a host, from input to output, whether attention stands there or not.
-
-        Args:
-            host: a network of this family, with or without attention.
-            position: one of ``positions``.
-        """
+        """The sites of a host, from input to output, whether attention stands there or not."""
 
     def variant(self, host: nn.Module) -> dict[str, str]:
         """What the shapes of a host's tensors do not tell, as ``{'style': 'pytorch'}``; saved with its weights."""
@@ -181,31 +162,17 @@ class HostAdapter(ABC):
 
 
 def full_name(cls: type) -> str:
-    """The name of a class with its module, by which it is known without an import.
-
-    Example:
-        >>> full_name(nn.Conv2d)
-        'torch.nn.modules.conv.Conv2d'
-    """
+    """The name of a class with its module, ``'torch.nn.modules.conv.Conv2d'``: it is known by it without an import."""
     return f'{cls.__module__}.{cls.__qualname__}'
 
 
 def inherits(cls: type, names: Collection[str]) -> bool:
-    """Whether a class is, or inherits from, one of some classes by their full names.
-
-    Example:
-        >>> inherits(nn.Conv2d, ['torch.nn.modules.module.Module'])
-        True
-    """
+    """Whether a class is, or inherits from, one of some classes by their full names."""
     return any(full_name(base) in names for base in cls.__mro__)
 
 
 def check_position(adapter: HostAdapter, position: str, host: str) -> None:
-    """Refuses a position that does not exist, or that a host does not offer.
-
-    Raises:
-        SeMmError: with the positions that there are.
-    """
+    """Raises an SeMmError for a position that does not exist, or that a host does not offer."""
     if position not in POSITIONS:
         raise SeMmError(f'attention_position must be one of {", ".join(POSITIONS)}, got {position!r}')
     if position not in adapter.positions:
