@@ -30,15 +30,12 @@ class PreActUnit(nn.Module):
             self.add_module(f'bn{i + 1}', norm(channels[i]))
             step = stride if i == kernels.index(3) else 1
             self.add_module(f'conv{i + 1}', conv(channels[i], channels[i + 1], kernel, step))
+        #: Of the convolution that ends the residual branch.
+        self.last_conv_name = f'conv{len(kernels)}'
         self.relu = nn.ReLU(inplace=True)
         self.se = nn.Identity()
         changes = stride != 1 or in_channels != out_channels
         self.downsample = conv(in_channels, out_channels, 1, stride) if changes else None
-
-    @property
-    def last_conv_name(self) -> str:
-        """The name of the convolution that ends the residual branch."""
-        return 'conv3' if hasattr(self, 'conv3') else 'conv2'
 
     def forward(self, x: Tensor) -> Tensor:
         activated = self.relu(self.bn1(x))

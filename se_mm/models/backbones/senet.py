@@ -78,8 +78,13 @@ class SENet(AttentionHost, ResNeXt):
         layer = super().make_res_layer(**kwargs)
         for unit in layer if self.reduce_first != 1 else ():
             _reduce_first(unit, self.reduce_first)
-        if layer[0].downsample is not None and self.down_kernel > 1:
-            _widen_shortcut(layer[0], self.down_kernel)
+        unit, kernel = layer[0], self.down_kernel
+        if unit.downsample is not None and kernel > 1 and (unit.stride != 1 or unit.dilation != 1):  # as timm does
+            old = unit.downsample[0]
+            geometry = dict(stride=unit.stride, padding=unit.dilation * (kernel // 2), dilation=unit.dilation)
+            unit.downsample[0] = build_conv_layer(
+                unit.conv_cfg, old.in_channels, old.out_channels, kernel, bias=False, **geometry
+            )
         return layer
 
 
@@ -102,14 +107,3 @@ def _reduce_first(unit: nn.Module, divisor: int) -> None:
         for name in unit.after_conv1_plugin_names:
             delattr(unit, name)
         unit.after_conv1_plugin_names = unit.make_block_plugins(channels, unit.after_conv1_plugins)
-
-
-def _widen_shortcut(unit: nn.Module, kernel: int) -> None:
-    """Gives the shortcut's convolution a larger kernel where it has a stride or a dilation, as timm does."""
-    if unit.stride == 1 and unit.dilation == 1:
-        return
-    old = unit.downsample[0]
-    geometry = dict(stride=unit.stride, padding=unit.dilation * (kernel // 2), dilation=unit.dilation)
-    unit.downsample[0] = build_conv_layer(
-        unit.conv_cfg, old.in_channels, old.out_channels, kernel, bias=False, **geometry
-    )

@@ -38,13 +38,9 @@ class ShakeShake(torch.autograd.Function):
 
 
 def shake(a: Tensor, b: Tensor, training: bool, backward: str = 'shake') -> Tensor:
-    """Two branches mixed: at random for each image in training, evenly in inference.
+    """Two branches (N, C, H, W), mixed at random for each image in training, evenly in inference.
 
-    Args:
-        a: (N, C, H, W).
-        b: the same.
-        training: whether to draw alpha, uniform on [0, 1].
-        backward: ``'shake'``: beta is drawn on its own; ``'even'``: it is 1/2.
+    With ``backward='shake'`` beta is drawn on its own, uniform on [0, 1] as alpha; with ``'even'`` it is 1/2.
     """
     if not training:
         return 0.5 * (a + b)
@@ -80,15 +76,12 @@ class ShakeBranch(nn.Module):
         super().__init__()
         self.relu_first = relu_first
         self.num_convs = len(convs)
+        #: Of the norm that ends the branch.
+        self.last_norm_name = f'bn{len(convs)}'
         for i, layer in enumerate(convs, 1):
             self.add_module(f'conv{i}', layer)
             self.add_module(f'bn{i}', norm(layer.out_channels))
         self.se = nn.Identity()
-
-    @property
-    def last_norm_name(self) -> str:
-        """The name of the norm that ends the branch."""
-        return f'bn{self.num_convs}'
 
     def forward(self, x: Tensor) -> Tensor:
         u = functional.relu(x) if self.relu_first else x

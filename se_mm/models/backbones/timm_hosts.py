@@ -53,7 +53,13 @@ class TimmHost(FreezableBackbone):
         #: Of the feature maps, by index: the module that they come out of, and their channels.
         self.feature_names = tuple(names)
         self.feature_channels = tuple(info['num_chs'] for info in network.feature_info)
-        self._take_modules(network, names[max(self.out_indices)])
+        last = names[max(self.out_indices)]
+        parent, _, index = last.rpartition('.')
+        for name, module in network.named_children():  # in the order in which they run
+            within = parent and name == parent
+            self.add_module(name, module[: int(index) + 1] if within else module)
+            if name == last or within:
+                break
         self._freeze_stages()
 
     def _created(self, **kwargs: Any) -> nn.Module:
@@ -71,15 +77,6 @@ class TimmHost(FreezableBackbone):
         except ImportError as error:
             raise SeMmError(f'{self.architecture} is a network of timm: pip install timm ({error})') from error
         return create_model(self.architecture, pretrained=False, **kwargs)
-
-    def _take_modules(self, network: nn.Module, last: str) -> None:
-        """The children of a network in the order in which they run, to the one that gives the last feature map."""
-        parent, _, index = last.rpartition('.')
-        for name, module in network.named_children():
-            within = parent and name == parent
-            self.add_module(name, module[: int(index) + 1] if within else module)
-            if name == last or within:
-                return
 
     def layers(self) -> Iterator[tuple[str, nn.Module, int]]:
         """What runs one after the other: name, module, and the index of the feature map that it leads to."""

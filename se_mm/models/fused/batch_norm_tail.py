@@ -93,7 +93,9 @@ class _BatchNormTail(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         v, out, gamma, beta, mu, r, means, *weights = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph=True
-            return _differentiable_backward(ctx, grad, v, out, gamma, beta, weights)
+            grad, branch = grad * (out > 0), partial(_branch, ctx.excitation, ctx.eps)
+            of_v, of_gamma, of_beta, *of_weights = recorded_gradients(branch, (v, gamma, beta, *weights), grad)
+            return of_v, grad, of_gamma, of_beta, None, None, *of_weights
         grad, of_offset, of_slope, spare = passes.relu_gradient(grad, out, v, mu)
         sums = of_slope.flatten(1), of_offset.flatten(1)
         with no_autocast(v):
@@ -113,18 +115,12 @@ class _BatchNormTail(torch.autograd.Function):
         return grad_v, grad, *of_small[:2], None, None, *of_small[2:]
 
 
-def _differentiable_backward(
-    ctx: Any, grad: Tensor, v: Tensor, out: Tensor, gamma: Tensor, beta: Tensor, weights: list[Tensor | None]
-) -> tuple[Tensor | None, ...]:
-    """The backward as plain operators that autograd records."""
-
-    def branch(v: Tensor, gamma: Tensor, beta: Tensor, *weights: Tensor | None) -> Tensor:
-        u = functional.batch_norm(v, None, None, gamma, beta, True, 0.0, ctx.eps)
-        return u * ctx.excitation(u.mean((2, 3), keepdim=True, dtype=accumulated_in(u)), *weights).to(u.dtype)
-
-    grad = grad * (out > 0)
-    of_v, of_gamma, of_beta, *of_weights = recorded_gradients(branch, (v, gamma, beta, *weights), grad)
-    return of_v, grad, of_gamma, of_beta, None, None, *of_weights
+def _branch(
+    excitation: Callable[..., Tensor], eps: float, v: Tensor, gamma: Tensor, beta: Tensor, *weights: Tensor | None
+) -> Tensor:
+    """``s * u`` by operators that autograd records."""
+    u = functional.batch_norm(v, None, None, gamma, beta, True, 0.0, eps)
+    return u * excitation(u.mean((2, 3), keepdim=True, dtype=accumulated_in(u)), *weights).to(u.dtype)
 
 
 def _momentum(norm: nn.BatchNorm2d) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -131,7 +132,8 @@ class _FoldedConv(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, out, weight, a, b = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph=True
-            return _differentiable_backward(ctx, grad, x, out, weight, a, b)
+            grad = grad if out is None else grad * (out > 0)
+            return *recorded_gradients(partial(_convolved, ctx.geometry), (x, weight, a, b), grad), None, None
         wants_x, wants_weight, wants_a, wants_b = ctx.needs_input_grad[:4]
         of_each = None
         if out is not None:
@@ -154,16 +156,9 @@ class _FoldedConv(torch.autograd.Function):
         return grad_x, grad_weight, grad_a, grad_b, None, None
 
 
-def _differentiable_backward(
-    ctx: Any, grad: Tensor, x: Tensor, out: Tensor | None, weight: Tensor, a: Tensor, b: Tensor
-) -> tuple[Tensor | None, ...]:
-    """The backward as plain operators that autograd records."""
-
-    def convolved(x: Tensor, *folded: Tensor) -> Tensor:
-        return functional.conv2d(x, *_folded(*folded, x.dtype), *ctx.geometry)
-
-    grad = grad if out is None else grad * (out > 0)
-    return *recorded_gradients(convolved, (x, weight, a, b), grad), None, None
+def _convolved(geometry: tuple[Any, ...], x: Tensor, weight: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """``a (W x) + b`` by operators that autograd records."""
+    return functional.conv2d(x, *_folded(weight, a, b, x.dtype), *geometry)
 
 
 def _folded(weight: Tensor, a: Tensor, b: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

@@ -84,7 +84,9 @@ class _FusedTail(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         v, out, mean, a, b, *weights = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph=True
-            return _differentiable_backward(ctx, grad, v, out, a, b, weights)
+            grad = grad * (out > 0)
+            of_v, *of_small = recorded_gradients(partial(_branch, ctx.excitation), (v, a, b, *weights), grad)
+            return of_v, grad, None, None, *of_small
         grad, of_offset, of_slope, spare = passes.relu_gradient(grad, out, v)
         (slope, *_), (of_mean, *of_small) = through_small(
             partial(_slope_and_offset, ctx.excitation), (mean, a, b, *weights), (of_slope, of_offset)
@@ -95,19 +97,11 @@ class _FusedTail(torch.autograd.Function):
         return grad_v, grad, None, None, *of_small
 
 
-def _differentiable_backward(
-    ctx: Any, grad: Tensor, v: Tensor, out: Tensor, a: Tensor | None, b: Tensor | None, weights: list[Tensor | None]
-) -> tuple[Tensor | None, ...]:
-    """The backward as plain operators that autograd records."""
-
-    def branch(v: Tensor, *small: Tensor | None) -> Tensor:
-        mean = v.mean((2, 3), keepdim=True, dtype=accumulated_in(v))
-        slope, *offset = (part.to(v.dtype) for part in _slope_and_offset(ctx.excitation, mean, *small))
-        return slope * v + offset[0] if offset else slope * v
-
-    grad = grad * (out > 0)
-    of_v, *of_small = recorded_gradients(branch, (v, a, b, *weights), grad)
-    return of_v, grad, None, None, *of_small
+def _branch(excitation: Callable[..., Tensor], v: Tensor, *small: Tensor | None) -> Tensor:
+    """``s * u`` by operators that autograd records."""
+    mean = v.mean((2, 3), keepdim=True, dtype=accumulated_in(v))
+    slope, *offset = (part.to(v.dtype) for part in _slope_and_offset(excitation, mean, *small))
+    return slope * v + offset[0] if offset else slope * v
 
 
 def _slope_and_offset(

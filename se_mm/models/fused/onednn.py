@@ -89,25 +89,21 @@ def _convolved(conv: nn.Conv2d, x: Tensor, activation: str = 'relu') -> Tensor:
 
 
 @cache
+@torch.no_grad()
 def onednn_works() -> bool:
     """Whether the operators exist here and give what torch's give; warns once if not."""
     try:
-        _check_operators()
+        conv = nn.Conv2d(16, 32, 1)
+        x = torch.linspace(-1, 1, 2 * 16 * 30).view(2, 16, 5, 6).contiguous(memory_format=torch.channels_last)
+        expected = conv(x)
+        fused = onednn_conv(x, onednn_weight(conv, x), conv, 'relu')
+        torch.testing.assert_close(fused, expected.relu(), rtol=1e-4, atol=1e-5)
+        out = expected.neg().contiguous(memory_format=torch.channels_last)
+        for i in range(2):
+            onednn_add_conv_relu_(out[i : i + 1], x[i : i + 1], 2 * conv.weight, 2 * conv.bias, conv)
+        torch.testing.assert_close(out, expected.relu(), rtol=1e-4, atol=1e-5)
     except Exception as error:  # another build of torch, or another CPU
         reason = f'{type(error).__name__}: {error}'.splitlines()[0]
         warnings.warn(f"deployed without oneDNN's fused operators, on torch's own: {reason}", stacklevel=3)
         return False
     return True
-
-
-@torch.no_grad()
-def _check_operators() -> None:
-    conv = nn.Conv2d(16, 32, 1)
-    x = torch.linspace(-1, 1, 2 * 16 * 30).view(2, 16, 5, 6).contiguous(memory_format=torch.channels_last)
-    expected = conv(x)
-    fused = onednn_conv(x, onednn_weight(conv, x), conv, 'relu')
-    torch.testing.assert_close(fused, expected.relu(), rtol=1e-4, atol=1e-5)
-    out = expected.neg().contiguous(memory_format=torch.channels_last)
-    for i in range(2):
-        onednn_add_conv_relu_(out[i : i + 1], x[i : i + 1], 2 * conv.weight, 2 * conv.bias, conv)
-    torch.testing.assert_close(out, expected.relu(), rtol=1e-4, atol=1e-5)

@@ -99,7 +99,9 @@ class _WeightSpaceTail(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         z, out, weight, a, b, mean, *weights = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph=True
-            return _differentiable_backward(ctx, grad, z, out, (weight, a, b, *weights))
+            grad, branch = grad * (out > 0), partial(_branch, ctx.excitation, grad.dtype)
+            of_z, *of_small = recorded_gradients(branch, (z, weight, a, b, *weights), grad)
+            return of_z, grad, *of_small[:3], None, None, *of_small[3:]
         wants_z, _, wants_weight = ctx.needs_input_grad[:3]
         grad, of_offset, *_ = passes.relu_gradient(grad.contiguous(memory_format=layout_of(out)), out)
         of_offset = of_offset.flatten(1)
@@ -119,19 +121,13 @@ class _WeightSpaceTail(torch.autograd.Function):
         return grad_z, grad, of_weight, *of_small[:2], None, None, *of_small[2:]
 
 
-def _differentiable_backward(
-    ctx: Any, grad: Tensor, z: Tensor, out: Tensor, small: tuple[Tensor | None, ...]
-) -> tuple[Tensor | None, ...]:
-    """The backward as plain operators that autograd records."""
-
-    def branch(z: Tensor, weight: Tensor, *small: Tensor | None) -> Tensor:
-        slope, offset = slope_and_offset(ctx.excitation, z.mean((2, 3), dtype=accumulated_in(z)), weight, *small)
-        v = functional.conv2d(z, weight.to(z.dtype))
-        return (slope[..., None, None].to(z.dtype) * v + offset[..., None, None]).to(grad.dtype)
-
-    grad = grad * (out > 0)
-    of_z, of_weight, of_a, of_b, *of_weights = recorded_gradients(branch, (z, *small), grad)
-    return of_z, grad, of_weight, of_a, of_b, None, None, *of_weights
+def _branch(
+    excitation: Callable[..., Tensor], dtype: torch.dtype, z: Tensor, weight: Tensor, *small: Tensor | None
+) -> Tensor:
+    """``s * u`` by operators that autograd records."""
+    slope, offset = slope_and_offset(excitation, z.mean((2, 3), dtype=accumulated_in(z)), weight, *small)
+    v = functional.conv2d(z, weight.to(z.dtype))
+    return (slope[..., None, None].to(z.dtype) * v + offset[..., None, None]).to(dtype)
 
 
 def slope_and_offset(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -216,20 +215,14 @@ class NormThenAttention2(AttentionUnit):
     """A basic block with a forward of its own, whose ``norm2`` is the norm and the attention behind it."""
 
     last = 2
-
-    @property
-    def norm2(self) -> Any:
-        return NormThenAttention(self.last_norm, self.se)
+    norm2 = property(lambda unit: NormThenAttention(unit.last_norm, unit.se))
 
 
 class NormThenAttention3(AttentionUnit):
     """The same for the ``norm3`` of a bottleneck."""
 
     last = 3
-
-    @property
-    def norm3(self) -> Any:
-        return NormThenAttention(self.last_norm, self.se)
+    norm3 = property(lambda unit: NormThenAttention(unit.last_norm, unit.se))
 
 
 class NormThenAttention:
