@@ -271,7 +271,16 @@ def _launch_relu_gradient_and_sums(
         if channels_last:
             step = _group(out, channels) if channels % _group(out, channels) == 0 else 1
             _column_sums_kernel[(triton.cdiv(channels, long), parts, n)](
-                *maps, n * channels, channels // step, positions, parts, tiles, STEP=step, PLACES=short, **settings
+                *maps,
+                n * channels,
+                channels // step,
+                positions,
+                parts,
+                tiles,
+                STEP=step,
+                PLACES=short,
+                num_warps=8,
+                **settings,  # with 4 some variants spill on sm_100
             )
         else:
             group = _ACCESS // out.element_size()
