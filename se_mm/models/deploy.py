@@ -21,9 +21,7 @@ TOLERANCE = 1e-4
 
 @torch.no_grad()
 def deploy(backbone: nn.Module, compiled: bool = False) -> None:
-    """Makes a backbone ready for inference, in place; it cannot be trained afterwards.
-
-    Folding is tried on a copy first, in float64, so that a refusal changes nothing.
+    """Makes a backbone ready for inference alone, in place; a refusal changes nothing: folding is tried on a copy.
 
     Args:
         backbone: with its weights loaded. On a CPU its maps are channels-last afterwards.

@@ -30,7 +30,7 @@ class Blend(Attention):
         self.alpha = nn.Parameter(torch.zeros(()))
 
     def gate(self, u: Tensor) -> Tensor:
-        """``1 + alpha * (s - 1)`` for the gate s of the layer, which is what ``u`` is multiplied by."""
+        """``1 + alpha * (s - 1)`` for the gate s of the layer."""
         return 1 + self.alpha.to(u.dtype) * (self.layer.gate(u) - 1)
 
     def forward(self, u: Tensor) -> Tensor:

@@ -90,11 +90,7 @@ class SELayer(Attention):
         return function, (self.fc1.weight, self.fc1.bias, self.fc2.weight, self.fc2.bias)
 
     def zero_init_gate(self) -> float:
-        """Zero-initialises fc2: each gate is exactly 1/2, where the sigmoid is steepest, whatever the input.
-
-        Raises:
-            SeMmError: for the gates that are zero there.
-        """
+        """Zero-initialises fc2: a sigmoid is then exactly 1/2; an SeMmError for the gates that are zero there."""
         if self.gate_type not in AT_ZERO:
             raise SeMmError(f"SELayer with gate='{self.gate_type}' is 0 at zero weights, and nothing would pass")
         zero(self.fc2)

@@ -60,14 +60,12 @@ class CIFARBackbone(FreezableBackbone):
         raise NotImplementedError
 
     def make_unit(self, in_channels: int, out_channels: int, stride: int) -> nn.Module:
-        """A residual unit."""
         raise NotImplementedError
 
     def make_end(self, channels: int) -> None:
         """Makes what stands behind the last stage."""
 
     def stem(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, C, H, W)."""
         return self.conv1(x)
 
     def end(self, x: Tensor) -> Tensor:
@@ -75,7 +73,6 @@ class CIFARBackbone(FreezableBackbone):
         return x
 
     def norm(self, channels: int) -> nn.Module:
-        """A norm as ``norm_cfg`` describes it."""
         return build_norm_layer(self.norm_cfg, channels)[1]
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:

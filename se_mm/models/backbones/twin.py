@@ -39,10 +39,6 @@ def SETwin(host: str | type[nn.Module], **kwargs: Any) -> AttentionHost:  # name
         if architecture not in TIMM_HOSTS:
             raise SeMmError(f'SETwin: of timm it takes {", ".join(TIMM_HOSTS)} as a host, not {architecture}')
         return composed_class((AttentionHost,), TIMM_HOSTS[architecture])(architecture=architecture, **kwargs)
-    return composed_class((AttentionHost,), _host_class(host))(**kwargs)
-
-
-def _host_class(host: str | type[nn.Module]) -> type[nn.Module]:
     if isinstance(host, str):
         with MODELS.switch_scope_and_registry(None) as registry:
             found = registry.get(host)
@@ -55,4 +51,4 @@ def _host_class(host: str | type[nn.Module]) -> type[nn.Module]:
         raise SeMmError(f'SETwin: {host.__name__} has attention already; use it as it is')
     if find_adapter(host) is None and host.__module__.startswith(('mmdet.', 'mmpretrain.')):
         raise SeMmError(f'SETwin: {host.__name__} cannot be a host: se_mm knows no insertion sites in it')
-    return host
+    return composed_class((AttentionHost,), host)(**kwargs)

@@ -43,9 +43,9 @@ def batch_norm_tail(
 
     Args:
         v: what comes into the norm, (N, C, H, W).
-        shortcut: (N, C, H, W).
+        shortcut: the same shape.
         norm: see :func:`takes_batch_statistics`.
-        excitation: from the squeeze, (N, C, 1, 1), and ``weights`` to s, (N, C, 1, 1).
+        excitation: from the squeeze, (N, C, 1, 1), and ``weights`` to s, of that shape.
         weights: its parameters.
 
     Raises:

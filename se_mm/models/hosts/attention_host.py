@@ -190,13 +190,10 @@ class AttentionHost(Loadable, QuietInitialisation, Addition):
         return self  # which the hosts forget, so that their eval() returns None
 
     def deploy(self, compiled: bool = False) -> AttentionHost:
-        """Folds the norms into the convolutions, for inference, in place; see :mod:`se_mm.models.deploy`.
+        """:func:`se_mm.models.deploy.deploy`, in place; returns the backbone, which then refuses training and weights.
 
         Args:
             compiled: whether ``torch.compile`` fuses what is left; needs a C++ compiler.
-
-        Returns:
-            The backbone, which refuses to be trained or given other weights.
 
         Raises:
             SeMmError: if its outputs change by more than rounding; the backbone is then as before.

@@ -95,8 +95,8 @@ class Site:
     Attributes:
         name: of the parent module in the host (``'layer1.0'``).
         parent: the module that holds the attention, as ``se``.
-        stage: index of the stage, from 0.
-        block: index of the unit in its stage, from 0.
+        stage: index of the stage.
+        block: index of the unit in its stage.
         channels: C of the map (N, C, H, W) that is rescaled.
         compensation: what cancels a constant gate: dividing all of these parts of the host's parameters by c
             where the map is multiplied by c changes no output.
@@ -113,13 +113,7 @@ class Site:
 
 
 def units_per_stage(sites: Iterable[Site], num_stages: int) -> list[int]:
-    """The number of units of each stage; a unit of a Shake-Shake network has two sites.
-
-    Example:
-        >>> sites = [Site('', nn.Identity(), stage, block, 8) for stage, block in ((0, 0), (0, 0), (0, 1), (2, 0))]
-        >>> units_per_stage(sites, 3)
-        [2, 0, 1]
-    """
+    """The number of units of each stage; a unit of a Shake-Shake network has two sites."""
     counts = Counter(stage for stage, _ in {(site.stage, site.block) for site in sites})
     return [counts[stage] for stage in range(num_stages)]
 
