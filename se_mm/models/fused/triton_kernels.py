@@ -268,20 +268,12 @@ def _launch_relu_gradient_and_sums(
     settings = {'HAS_V': v is not None, 'HAS_CENTRE': centre is not None, 'INDEX': _index(out)}
     settings |= {'COLUMNS': long, 'COMPUTED': _triton_dtype(out)}
     with _device_of(out):
-        if channels_last:
+        if channels_last:  # 8 warps: with 4 some variants spill on sm_100
             step = _group(out, channels) if channels % _group(out, channels) == 0 else 1
             _column_sums_kernel[(triton.cdiv(channels, long), parts, n)](
-                *maps,
-                n * channels,
-                channels // step,
-                positions,
-                parts,
-                tiles,
-                STEP=step,
-                PLACES=short,
-                num_warps=8,
-                **settings,  # with 4 some variants spill on sm_100
-            )
+                *maps, n * channels, channels // step, positions, parts, tiles,
+                STEP=step, PLACES=short, num_warps=8, **settings,
+            )  # fmt: skip
         else:
             group = _ACCESS // out.element_size()
             _row_sums_kernel[(triton.cdiv(n * channels, short), parts)](
