@@ -168,7 +168,8 @@ def _fit_boxes(cfg: Config, root: Path) -> list[str]:
     found = coco.find(root)
     train, val = found.get('train'), found.get('val') or found.get('test')
     if not (train and val) and (why := coco.rejected(root)):
-        raise SeMmError(f'{root}: {"; ".join(why)}')
+        lacking = ' and '.join(name for name, file in (('training', train), ('validation', val)) if not file)
+        raise SeMmError(f'{root} has no COCO JSON of a {lacking} set that can be used: {"; ".join(why)}')
     if not (train or val):
         others = files_below(root, ('.xml', '.csv', '.txt', '.json', '.yaml'))
         if not others:

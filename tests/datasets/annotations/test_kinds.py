@@ -325,6 +325,28 @@ def test_results_for_a_server_have_the_ids_of_its_file(tmp_path):
     assert dataset.cat_ids == [30, 7, 12]
 
 
+@pytest.mark.parametrize('route', ['trained', 'prepared'])
+@pytest.mark.parametrize(
+    ('change', 'reason'),
+    [
+        (lambda content: content.pop('annotations'), "no list 'annotations'"),
+        (lambda content: content['images'][2].pop('file_name'), r'images\[2\] lacks file_name'),
+        (lambda content: content.update(categories=[]), "its list 'categories' is empty"),
+        (
+            lambda content: [entry.pop('bbox') and entry.pop('segmentation') for entry in content['annotations']],
+            'boxes',
+        ),
+    ],
+)
+def test_a_file_that_is_found_and_rejected_is_named_with_the_reason(change, reason, route, tmp_path):
+    contents = draw(tmp_path)
+    for content in contents.values():
+        change(content)
+    write(tmp_path, contents)
+    with pytest.raises(SeMmError, match=rf'train\.json .*{reason}'):
+        prepare_detection(tmp_path) if route == 'prepared' else seen(tmp_path)
+
+
 # Masks: a training on masks sees what is left, and every object that it sees has one.
 
 
