@@ -90,7 +90,8 @@ def run_all(trainings: Sequence[Training], states: Sequence[str], jobs: int, gpu
             slots.put(slot)
 
     with ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(do, range(1, len(trainings) + 1), trainings, states))  # leaving waits for those that run
+        each = pool.map if jobs > 1 else map
+        list(each(do, range(1, len(trainings) + 1), trainings, states))  # leaving waits for those that run
 
 
 def _train(training: Training, variables: dict[str, str]) -> None:
