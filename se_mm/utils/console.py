@@ -71,12 +71,12 @@ class QuietHandler(logging.Handler):
     def __init__(self, replaced: logging.StreamHandler) -> None:
         super().__init__(replaced.level)
         self.filters = [*replaced.filters, _is_shown]
-        self.stdout = sys.stdout  # which may be redirected where something is said
 
     def emit(self, record: logging.LogRecord) -> None:
         if getattr(record, 'is_said', False):
-            tqdm.write(record.getMessage(), file=self.stdout)
-            self.stdout.flush()
+            stdout = sys.stdout.console if isinstance(sys.stdout, _Log) else sys.stdout
+            tqdm.write(record.getMessage(), file=stdout)
+            stdout.flush()
         else:
             tqdm.write(f'{record.levelname}: {record.getMessage()}', file=sys.stderr)
 
@@ -87,7 +87,10 @@ def _is_shown(record: logging.LogRecord) -> bool:
 
 
 class _Log(io.TextIOBase):
-    """A stream whose lines are logged."""
+    """A stream whose lines are logged, in the place of the console."""
+
+    def __init__(self) -> None:
+        self.console = sys.stdout.console if isinstance(sys.stdout, _Log) else sys.stdout
 
     def write(self, text: str) -> int:
         if text.strip():

@@ -253,6 +253,8 @@ def _heads_of_others(weights: dict[str, Tensor], own: Mapping[str, Tensor], fami
 def _account(weights: dict[str, Tensor], own: Mapping[str, Tensor], family: Family) -> list[str]:
     """Matches the two sets of tensors; returns the keys that the backbone has no use for."""
     layout = family.layout
+    blocks = layout.blocks(own)
+    theirs = layout.blocks(weights)[: len(blocks)]  # before it is given counters for all of ours
     counters = [key for key in own if key.endswith('num_batches_tracked') and key not in weights]
     weights.update({key: own[key].clone() for key in counters})  # files from before torch 0.4.1 have none
     missing = [key for key in own if key not in weights]
@@ -265,8 +267,8 @@ def _account(weights: dict[str, Tensor], own: Mapping[str, Tensor], family: Fami
             (surplus if match and match['stage'] in stages | {None} else left).append(key)
     if not (missing or misshapen or surplus):
         return _modules(left)
-    parts, blocks = [f'taken for the family {family.name}'], layout.blocks(own)
-    if (theirs := layout.blocks(weights)[: len(blocks)]) != blocks:
+    parts = [f'taken for the family {family.name}']
+    if theirs != blocks:
         parts.append(f'it has {theirs} blocks in its stages, the config {blocks}: is it of another depth?')
     if gate := next((key for key in misshapen if key.endswith('se.fc1.weight')), None):
         parts.append(_other_reduction(weights[gate], own[gate]))

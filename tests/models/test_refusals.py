@@ -51,7 +51,7 @@ ATTENTION = [
         ('GlobalContext', dict(reduction=0), 'reduction must be a positive integer'),
         ('ContextBlock', dict(ratio='x'), 'ratio must be a number'),
         ('CBAM', dict(kernel_size=-1), 'kernel_size must be a positive integer'),
-        ('GatherExcite', dict(extent='2'), 'positive even integer'),
+        ('GatherExcite', dict(extent='2'), 'positive and even'),
         ('FcaLayer', dict(dct_size='7'), 'multiple of 7'),
     ]
 ] + [

@@ -88,7 +88,6 @@ TEXTS = ['', 'x', 'nan', '--', '1e', '0x1']
 JUNK = st.one_of(st.none(), st.booleans(), st.just(math.nan), st.just([]), st.just({}), st.sampled_from(TEXTS))
 
 
-@pytest.mark.fault('random damage of annotations in any format (hypothesis)', 'refused, or the rest as it was')
 @pytest.mark.parametrize('kind', ['coco', 'voc', 'yolo', 'csv'])
 @settings(max_examples=60, deadline=None)
 @given(samples=sample_lists(), data=st.data())

@@ -46,7 +46,7 @@ own_forward = pytest.mark.parametrize('name', OWN_FORWARD)
 
 
 def image() -> torch.Tensor:
-    return torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    return torch.randn(2, 3, 96, 128, generator=torch.Generator().manual_seed(0))
 
 
 def twin(name: str, **arguments) -> nn.Module:
