@@ -156,7 +156,9 @@ def evaluated(processes: int, config, checkpoint, data, folder: Path) -> tuple[d
     for done in group(processes, 'test', *args) if processes > 1 else [tool('test', *args)]:
         output(done)
     [log] = work_dir.glob('*/*.json')
-    metrics = {k: v for k, v in json.loads(log.read_text().splitlines()[-1]).items() if '/' in k}
+    # mmengine's LoggerHook writes this file in each process, and a shorter text leaves the end of a longer one.
+    logged, _ = json.JSONDecoder().raw_decode(log.read_text())
+    metrics = {k: v for k, v in logged.items() if '/' in k}
     with (work_dir / 'all.pkl').open('rb') as file:
         return metrics, pickle.load(file)
 
