@@ -12,7 +12,7 @@ from torch import nn
 
 from ..config.tree import dotted, nodes, value_at
 from ..errors import SeMmError
-from ..models.hosts.attention_arguments import LISTS, attention_config, build_attention
+from ..models.hosts.attention_arguments import LISTS, attention_config, build_attention, has_constant_gate
 from ..models.hosts.sites import Site
 from ..weights.published import initialisations, is_pretrained
 from . import se_weights
@@ -175,11 +175,7 @@ def has_identity_start(attention: Mapping[str, Any]) -> bool:
         blocks = [len(value[stage]) for value in per_stage if stage < len(value) and _is_list(value[stage])]
         for block in range(max(blocks, default=1)):
             layer = build_attention(config, Site('', nn.Identity(), stage, block, channels=512), num_stages)
-            if not hasattr(layer, 'zero_init_gate'):  # of another library
-                return False
-            try:
-                layer.zero_init_gate()
-            except SeMmError:
+            if not has_constant_gate(layer):
                 return False
     return True
 

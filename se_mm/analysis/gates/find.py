@@ -11,7 +11,7 @@ from torch import nn
 
 from ...compat.compiled import original, original_name
 from ...errors import SeMmError, listed
-from ...models.attention import Attention, Blend
+from ...models.attention import Attention, Blend, Gain
 from ...models.hosts.attention_host import AttentionHost
 from ...models.hosts.sites import Site
 from ..complexity import parameters_of
@@ -67,8 +67,7 @@ def find_gates(model: nn.Module) -> list[Gate]:
             seen.update(layer.modules())
     gates = [layer for layer in layers if has_gate(layer.layer)]
     left_out = [layer for layer in layers if not has_gate(layer.layer)]
-    kinds = (layer.layer.layer if isinstance(layer.layer, Blend) else layer.layer for layer in left_out)
-    without = [f'{layer.name} ({type(kind).__name__})' for layer, kind in zip(left_out, kinds, strict=True)]
+    without = [f'{layer.name} ({type(_unwrapped(layer.layer)).__name__})' for layer in left_out]
     if not gates:
         raise SeMmError(f'the model has no gates to analyse; {_why_none(model, without)}')
     if without:
@@ -84,8 +83,12 @@ def has_gate(layer: nn.Module) -> bool:
         >>> has_gate(SELayer(16)), has_gate(ContextBlock(16)), has_gate(Blend(SELayer(16)))
         (True, False, True)
     """
-    layer = layer.layer if isinstance(layer, Blend) else layer
+    layer = _unwrapped(layer)
     return isinstance(layer, Attention) and type(layer).gate is not Attention.gate
+
+
+def _unwrapped(layer: nn.Module) -> nn.Module:
+    return layer.layer if isinstance(layer, (Blend, Gain)) else layer
 
 
 def short_names(gates: Sequence[Gate]) -> dict[str, str]:

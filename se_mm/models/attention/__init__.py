@@ -8,6 +8,7 @@ from .coord_att import CoordAtt
 from .eca import ECALayer
 from .ese import ESELayer
 from .fca import FcaLayer
+from .gain import Gain
 from .gather_excite import GatherExcite
 from .global_context import GlobalContext
 from .operators import excitation, squeeze_channels
@@ -38,6 +39,7 @@ __all__ = [
     'ECALayer',
     'ESELayer',
     'FcaLayer',
+    'Gain',
     'GatherExcite',
     'GlobalContext',
     'SELayer',

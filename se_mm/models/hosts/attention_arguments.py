@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,13 +11,13 @@ from torch import nn
 
 from ...errors import SeMmError
 from ...registry import MODELS
-from ..attention import Blend
+from ..attention import Blend, Gain
 from .sites import Site
 
 #: The short forms, and what they are in ``attention``.
 SHORT_FORMS = {'reduction': 'reduction', 'se_bias': 'bias'}
-#: How a layer starts: as it initialises itself, or blended in from nothing.
-STARTS = ('default', 'blend')
+#: How a layer starts: as it initialises itself, with a gain that makes its constant gate 1, blended in from nothing.
+STARTS = ('default', 'gain', 'blend')
 #: Arguments of layers that are lists themselves, the same in all stages.
 LISTS = ('fusion_types',)
 
@@ -46,14 +47,17 @@ def attention_class(kind: str | type[nn.Module]) -> type[nn.Module]:
     return cls
 
 
-def build_attention(config: Mapping[str, Any], site: Site, num_stages: int) -> nn.Module:
+def build_attention(config: Mapping[str, Any], site: Site, num_stages: int, exact: bool = False) -> nn.Module:
     """The layer for a site.
 
     Args:
-        config: ``type`` and the arguments of the layer, as :class:`AttentionHost` takes them; ``start='blend'``
-            puts the layer into a :class:`se_mm.models.attention.Blend`, which starts as the identity.
+        config: ``type`` and the arguments of the layer, as :class:`AttentionHost` takes them; ``start='gain'``
+            puts the layer into a :class:`se_mm.models.attention.Gain`, ``'blend'`` into a ``Blend``, which both start
+            as the identity.
         site: where it will stand.
         num_stages: of the host.
+        exact: whether a site that nothing compensates gets a gain where the config names no start, and a blend where
+            the layer has no constant gate.
 
     Raises:
         SeMmError: if the layer has no such argument, or refuses its value.
@@ -69,12 +73,23 @@ def build_attention(config: Mapping[str, Any], site: Site, num_stages: int) -> n
     }
     try:
         layer = cls(in_channels=site.channels, **arguments)
-        return Blend(layer, site.channels) if start == 'blend' else layer
     except TypeError as error:
         known = [name for name in inspect.signature(cls).parameters if name != 'in_channels']
         raise SeMmError(f'attention {cls.__name__}: {error}; its arguments are {", ".join(known)}') from error
     except ZeroDivisionError as error:
         raise SeMmError(f'attention {cls.__name__}: {arguments} has a 0 that channels are divided by') from error
+    if start == 'default' and exact and site.obstacle:
+        start = 'gain' if has_constant_gate(layer) else 'blend'
+    wrapper = {'gain': Gain, 'blend': Blend}.get(start)
+    return layer if wrapper is None else wrapper(layer, site.channels)
+
+
+def has_constant_gate(layer: nn.Module) -> bool:
+    """Whether a layer has weights at which it multiplies every map by one constant."""
+    try:
+        return hasattr(layer, 'zero_init_gate') and bool(copy.deepcopy(layer).zero_init_gate())
+    except SeMmError:
+        return False
 
 
 def _value_at(name: str, value: Any, site: Site, num_stages: int) -> Any:

@@ -15,7 +15,7 @@ from ...compat.init_info import QuietInitialisation
 from ...errors import SeMmError
 from ...weights.families import joined
 from ...weights.loadable import Loadable
-from ..attention import SELayer
+from ..attention import Gain, SELayer
 from ..attention.base import variant_of
 from ..attention.operators import AT_ZERO
 from ..composed import Addition
@@ -137,7 +137,7 @@ class AttentionHost(Loadable, QuietInitialisation, Addition):
         if attention_class(config['type']) is SELayer:
             config.setdefault('divisor', self.adapter.se_divisor)
         for site in sites:
-            layer = build_attention(config, site, self.adapter.num_stages(self))
+            layer = build_attention(config, site, self.adapter.num_stages(self), self.adapter.exact)
             self.adapter.insert(site, layer, self.attention_position)
             if not self.fold_norms and hasattr(site.parent, 'fold_norms'):
                 site.parent.fold_norms = False
@@ -147,6 +147,9 @@ class AttentionHost(Loadable, QuietInitialisation, Addition):
         super().init_weights()
         if not first_time or self.given_weights:
             return
+        for site in self.attention_sites():
+            if isinstance(site.parent.se, Gain):  # the host has initialised it as any other layer
+                site.parent.se.zero_init_gate()
         own = self.state_dict(keep_vars=True)
         if self.se_init == 'identity':
             with torch.no_grad():
@@ -237,14 +240,14 @@ def _is_dead(site: Site, weights: Mapping[str, Tensor]) -> bool:
 
 def _constant_layer(site: Site) -> tuple[float, dict[str, Tensor]]:
     """The constant that a layer's gate starts from, and the layer's state there; the layer itself stays."""
-    layer = copy.deepcopy(site.parent.se)
+    layer, start = copy.deepcopy(site.parent.se), 'blend'
     try:
         if not hasattr(layer, 'zero_init_gate'):
             raise SeMmError(f'{type(layer).__name__} has no start at which it changes nothing')
-        constant = layer.zero_init_gate()
+        constant, start = layer.zero_init_gate(), 'gain'
         if site.obstacle and constant != 1:  # what starts as the identity needs no compensation
             raise SeMmError(site.obstacle)
     except SeMmError as error:
-        way_out = "attention=dict(start='blend') starts as the identity anywhere"
+        way_out = f"attention=dict(start='{start}') starts as the identity anywhere"
         raise SeMmError(f'{site.name} has no exact start: {error}; {way_out}') from error
     return constant, layer.state_dict()

@@ -30,7 +30,8 @@ class Part:
         start: the first channel.
         stop: the channel after the last one; ``None``: all that follow.
         reads: ``False``: the parameter makes these channels along its first dimension (a norm's scale and shift, a
-            convolution). ``True``: it is the weight (O, I, k, k) of a convolution that reads them.
+            convolution). ``True``: it is the weight (O, I, k, k) of a convolution, or (O, I)
+            of a linear layer, that reads them.
     """
 
     name: str
@@ -50,7 +51,7 @@ def rescaled(parameter: Tensor, part: Part, factor: float | Tensor) -> Tensor:
     channels = slice(part.start, part.stop)
     if isinstance(factor, Tensor):
         factor = factor[channels].to(parameter.device)
-        factor = factor[:, None, None] if part.reads else factor.view(-1, *[1] * (parameter.ndim - 1))
+        factor = factor.view(-1, *[1] * (parameter.ndim - (2 if part.reads else 1)))
     if not part.reads:
         return (parameter * factor).to(parameter.dtype)
     parameter = parameter.clone()
@@ -134,6 +135,8 @@ class HostAdapter(ABC):
     families: tuple[Family, ...] = RESNETS
     #: The poolings of the stem that ``stem_pool`` can choose; one alone: the host has its own.
     stem_pools: tuple[str, ...] = ('torch',)
+    #: Whether sites that nothing compensates get layers with a gain of their own accord.
+    exact: bool = False
 
     def check(self, host: nn.Module) -> None:  # noqa: B027 (most hosts need nothing)
         """Raises an SeMmError if a host lacks what the adapter relies on."""

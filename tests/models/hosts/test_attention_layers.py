@@ -46,10 +46,24 @@ def test_it_starts_as_the_plain_network_in_every_bit(name, mode):
 
 
 @pytest.mark.parametrize('position', ['standard', 'pre', 'post', 'identity', 'conv2'])
-def test_a_blend_starts_so_in_every_position(position):
-    network, plain = started('se', position, depth=50, start='blend', gate='tanh')
+@pytest.mark.parametrize(
+    'start', [dict(start='blend', gate='tanh'), dict(start='gain')], ids=lambda start: start['start']
+)
+def test_a_blend_and_a_gain_start_so_in_every_position(position, start):
+    network, plain = started('se', position, depth=50, **start)
     network.eval(), plain.eval()
     assert all(torch.equal(a, b) for a, b in zip(network(images()), plain(images()), strict=True))
+
+
+def test_a_gain_starts_at_one_after_the_initialisation_of_the_host_and_is_part_of_the_gate():
+    network = SEResNet(18, attention=dict(type='CBAM', start='gain'), init_cfg=dict(type='Normal', layer='Conv2d'))
+    network.init_weights()
+    layer, u = network.layer1[0].se, torch.randn(2, 64, 5, 4)
+    assert layer.gain == 4
+    assert torch.equal(layer(u), u)
+    randomize(layer)
+    torch.testing.assert_close(layer(u), 4 * layer.layer(u))
+    torch.testing.assert_close(layer.gate(u) * u, layer(u))
 
 
 @every

@@ -102,7 +102,7 @@ def test_constant_gates_of_each_channel_go_into_the_weights(name):
 @pytest.mark.parametrize('stages', [(0,), (1, 2, 3, 4)])
 def test_relu6_lets_no_factor_through_where_the_map_leaves_the_backbone(stages):
     name = 'MobileNet with ReLU6'
-    with pytest.raises(SeMmError, match=r'ReLU6 is not twice its output, and the map leaves .*blend'):
+    with pytest.raises(SeMmError, match=r'ReLU6 is not twice its output, and the map leaves .*gain'):
         twin(name, attention_stages=stages, se_init='identity')
 
 
