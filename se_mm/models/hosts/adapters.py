@@ -11,6 +11,7 @@ from .inception import BNInceptionAdapter, InceptionResNetV2Adapter, InceptionV3
 from .mobilenet import MobileNetV1Adapter
 from .residual import ResidualAdapter
 from .sites import HostAdapter, inherits
+from .timm_slots import TimmRegNetAdapter, TimmSlotsAdapter
 
 #: Asked in this order.
 ADAPTERS: tuple[HostAdapter, ...] = (
@@ -22,6 +23,8 @@ ADAPTERS: tuple[HostAdapter, ...] = (
     InceptionV3Adapter(),
     InceptionResNetV2Adapter(),
     MobileNetV1Adapter(),
+    TimmSlotsAdapter(),
+    TimmRegNetAdapter(),
     ShuffleNetV1Adapter(),
 )
 
