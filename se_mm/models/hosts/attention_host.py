@@ -31,7 +31,7 @@ from .attention_arguments import (
 )
 from .sites import HostAdapter, Site, check_position, rescaled, units_per_stage
 
-SE_INITS = ('default', 'identity')
+SE_INITS = ('default', 'identity', 'random')
 STEM_POOLS = ('torch', 'caffe')
 
 
@@ -55,7 +55,8 @@ class AttentionHost(Loadable, QuietInitialisation, Addition):
         se_stages: another name of ``attention_stages``.
         se_init: ``'default'``: the gates start where the host's initialisation puts them. ``'identity'``: after
             ``init_weights`` the network equals its plain twin in every bit, and trains: each gate starts as a
-            constant (1/2 for SE), which the weights beside it compensate.
+            constant (1/2 for SE), which the weights beside it compensate. ``'random'``: as ``'default'``, and with
+            the weights of a plain network too, which it then does not equal.
         fold_norms: whether a training step folds norms with frozen statistics into the convolutions before
             them, which keeps half of the maps for the backward and changes the features by rounding (about 1e-6
             relative in float32). ``False``: an identity start is exact in a training step too.
@@ -173,6 +174,8 @@ class AttentionHost(Loadable, QuietInitialisation, Addition):
         Raises:
             SeMmError: if a layer or its position has no exact start.
         """
+        if self.se_init == 'random':
+            raise SeMmError("se_init='random' asks for another start")
         changed: dict[str, Tensor] = {}
         for site in self.attention_sites():
             constant, layer = _constant_layer(site)

@@ -1,0 +1,3 @@
+# CBAM that starts as the exact identity by a gain.
+_base_ = './se_lite0_scenes.py'
+model = dict(backbone=dict(attention=dict(type='CBAM', start='gain')))
