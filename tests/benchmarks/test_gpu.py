@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 
+@pytest.mark.soak
 def test_each_part_of_the_page_is_measured(capsys):
     pytest.importorskip('se_mm.models.fused.triton_kernels')
     from support import gpu

@@ -14,10 +14,14 @@ from se_mm.benchmarks.measuring import interleaved, kept_bytes
 from se_mm.models.attention import LAYERS
 from se_mm.utils.memory import peak_resident_bytes
 
+QUICK_MODES = ('inference', 'detector-training')
 
-@pytest.mark.parametrize('mode', networks.MODES)
+
+@pytest.mark.parametrize(
+    'mode', [mode if mode in QUICK_MODES else pytest.param(mode, marks=pytest.mark.soak) for mode in networks.MODES]
+)
 def test_every_candidate_is_measured_in_every_form(mode):
-    setting = networks.Setting(mode, 18, (1, 64, 96))
+    setting = networks.Setting(mode, 18, (1, 64, 64))
     measured = networks.measure(setting, rounds=2)
     assert {entry.form for entry in measured} == ({'default'} if setting.training else {'default', 'deployed'})
     assert any('mmdet.ResNet' in entry.name for entry in measured)
@@ -98,6 +102,7 @@ def test_kept_bytes_are_the_maps_that_autograd_saves_and_not_the_weights():
     assert kept_bytes(lambda: layers(x), layers) == 0
 
 
+@pytest.mark.soak
 def test_a_step_in_a_fresh_process_has_a_peak_of_resident_memory():
     held = torch.ones(2**28)  # 1 GiB in the parent, which is not the child's
     (measured,) = networks.measure(networks.Setting('training', 18, (1, 64, 64)), 1, 'mmdet', resident=True)

@@ -321,9 +321,12 @@ train_cfg = dict({validations})
             f"dict(type='SignalInValidation', number={int(signal.SIGKILL)})",
             None,
             [4, 8, 12],
-            marks=fault(
-                'SIGKILL in a validation, at intervals that change', 'that validation is made up for; same sha256'
-            ),
+            marks=[
+                pytest.mark.soak,
+                fault(
+                    'SIGKILL in a validation, at intervals that change', 'that validation is made up for; same sha256'
+                ),
+            ],
         ),
     ],
 )

@@ -203,6 +203,7 @@ def losses(rank, processes, rendezvous, sharded, results):
     distributed.destroy_process_group()
 
 
+@pytest.mark.soak
 def test_fsdp_has_the_losses_of_one_process(tmp_path):
     found = []
     for sharded in (False, True):

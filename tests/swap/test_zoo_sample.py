@@ -26,9 +26,9 @@ BUILDS = [
 RUNS = [
     'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py',
     'mmdet::detr/detr_r18_8xb2-500e_coco.py',
-    'mmdet::tridentnet/tridentnet_r50-caffe_1x_coco.py',
+    pytest.param('mmdet::tridentnet/tridentnet_r50-caffe_1x_coco.py', marks=pytest.mark.soak),
     'mmpretrain::resnet/resnet18_8xb16_cifar10.py',
-    'mmpretrain::mocov2/mocov2_resnet50_8xb32-coslr-200e_in1k.py',
+    pytest.param('mmpretrain::mocov2/mocov2_resnet50_8xb32-coslr-200e_in1k.py', marks=pytest.mark.soak),
     'mmpretrain::inception_v3/inception-v3_8xb32_in1k.py',
     'mmpretrain::shufflenet_v1/shufflenet-v1-1x_16xb64_in1k.py',
 ]

@@ -31,7 +31,7 @@ def state_of(file):
         ('seresnext50_32x4d', ['se_mm', 'mmpretrain'], '.pth'),
         ('legacy_seresnet50', ['se_mm'], '.safetensors'),
         ('legacy_seresnext50_32x4d', ['se_mm'], '.pth'),
-        ('seresnet152d', ['se_mm', 'mmpretrain'], '.pth'),
+        pytest.param('seresnet152d', ['se_mm', 'mmpretrain'], '.pth', marks=pytest.mark.soak),
         ('resnet50', ['mmdet', 'se_mm', 'mmpretrain'], '.pth'),
         ('resnet50d', ['mmpretrain', 'mmdet'], '.safetensors'),
     ],

@@ -13,7 +13,10 @@ from torch import nn
 from se_mm import SeMmError, SETwin
 from se_mm.analysis.gates.pruning import fold_mean
 
-every_host = pytest.mark.parametrize('name', OTHER_HOSTS)
+SLOW = ('Inception-ResNet-v2',)
+every_host = pytest.mark.parametrize(
+    'name', [pytest.param(name, marks=pytest.mark.soak) if name in SLOW else name for name in OTHER_HOSTS]
+)
 #: Where the plain network is a start: all but the one with ReLU6.
 with_start = pytest.mark.parametrize('name', [name for name in OTHER_HOSTS if 'ReLU6' not in name])
 

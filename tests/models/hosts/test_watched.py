@@ -62,7 +62,7 @@ def by_operators(model):
     return model
 
 
-@pytest.mark.parametrize('training', [False, True])
+@pytest.mark.parametrize('training', [pytest.param(False, marks=pytest.mark.soak), True])
 @pytest.mark.parametrize('part', ['forward', 'gate', 'excitation'])
 def test_a_subclass_that_overrides_a_part_of_the_layer_is_obeyed(part, training):
     arguments = dict(attention=dict(type=doubled(part)), norm_eval=True)
@@ -72,7 +72,7 @@ def test_a_subclass_that_overrides_a_part_of_the_layer_is_obeyed(part, training)
         assert not torch.allclose(found, network(norm_eval=True).train(training)(image())[0])
 
 
-@pytest.mark.parametrize('training', [False, True])
+@pytest.mark.parametrize('training', [pytest.param(False, marks=pytest.mark.soak), True])
 @pytest.mark.parametrize('name', ['conv1', 'conv3', 'bn2', 'bn3', 'se', 'relu', 'downsample.0'])
 def test_a_forward_that_was_replaced_on_a_module_is_called(name, training):
     model = network(norm_eval=True).train(training)
@@ -199,7 +199,7 @@ def test_fx_traces_what_eager_computes():
         torch.testing.assert_close(traced(image())[0], model(image())[0], rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize('training', [False, True])
+@pytest.mark.parametrize('training', [pytest.param(False, marks=pytest.mark.soak), True])
 def test_double_backward_agrees_with_finite_differences(training):
     model = network(norm_eval=False).train(training)
     unit = model.layer1[0]
