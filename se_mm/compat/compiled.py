@@ -1,7 +1,7 @@
-"""What ``torch.compile`` and data-parallel training wrap around modules, and add to names.
+"""What ``torch.compile``, activation checkpointing and parallel training wrap around modules, and add to names.
 
-torch has no public way from a compiled module to the one in it, nor from a compiled call to the plain one: hence
-``_orig_mod`` and ``_compiled_call_impl``. A graph that is there already ignores new hooks.
+torch has no public way from a wrapper to the module in it, nor from a compiled call to the plain one: hence
+``_orig_mod`` and the like, and ``_compiled_call_impl``. A graph that is there already ignores new hooks.
 """
 
 from __future__ import annotations
@@ -12,21 +12,47 @@ from contextlib import contextmanager
 
 from torch import nn
 
-#: What wrappers add to names.
+#: The names of what stands in wrappers: of ``torch.compile``, ``checkpoint_wrapper`` and FSDP.
+_INSIDE = ('_orig_mod', '_checkpoint_wrapped_module', '_fsdp_wrapped_module')
+#: What wrappers of whole models add to names.
 _WRAPPERS = r'^module\.|\b_orig_mod\.|\.?\b_orig_mod$'
 
 
+def _inside(module: nn.Module) -> nn.Module | None:
+    """What a wrapper wraps; ``None``: the module is none."""
+    if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+        return module.module
+    return next((child for name, child in module.named_children() if name in _INSIDE), None)
+
+
 def original(module: nn.Module) -> nn.Module:
-    """The module inside what ``torch.compile`` and data-parallel training wrap around it.
+    """The module inside what wraps it: ``torch.compile``, activation checkpointing, parallel training.
 
     Example:
         >>> layer = nn.Linear(2, 2)
         >>> original(nn.DataParallel(layer)) is layer
         True
     """
-    while isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)) or hasattr(module, '_orig_mod'):
-        module = module._orig_mod if hasattr(module, '_orig_mod') else module.module
+    while (inside := _inside(module)) is not None:
+        module = inside
     return module
+
+
+def original_names(network: nn.Module) -> dict[str, str]:
+    """The names of the modules of a network, each with the one that it has if no module in it is wrapped.
+
+    Example:
+        >>> original_names(nn.Sequential(nn.DataParallel(nn.Sequential(nn.ReLU()))))
+        {'': '', '0': '0', '0.module': '0', '0.module.0': '0.0'}
+    """
+    names: dict[str, str] = {}
+    wrapped: set[nn.Module | None] = set()
+    for name, module in network.named_modules():
+        parent, _, child = name.rpartition('.')
+        above = names.get(parent, '')
+        names[name] = above if module in wrapped else f'{above}.{child}'.strip('.')
+        wrapped.add(_inside(module))
+    return names
 
 
 def original_name(name: str) -> str:

@@ -20,6 +20,12 @@ def is_transformed() -> bool:
     return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
+def is_batched(tensor: Tensor) -> bool:
+    """Whether a ``vmap``, of ``torch.func`` or autograd's own, runs over a tensor; no public question tells it."""
+    functorch = torch._C._functorch
+    return functorch.is_batchedtensor(tensor) or functorch.is_legacy_batchedtensor(tensor)
+
+
 def is_watched(*modules: nn.Module) -> bool:
     """Whether somebody relies on a module being called: hooks, pruning, parametrizations, a ``forward`` of its own.
 

@@ -209,14 +209,16 @@ def check_any(images: Sequence[str | Path]) -> None:
 def _picture_names(images: Sequence[str | Path]) -> dict[str | Path, str]:
     """A name for each image's picture: its own, or with its folder where two have the same; OpenCV can write it."""
     names: dict[str | Path, str] = {}
+    taken: set[str] = set()
     for given in images:
         path = Path(given)
         name = path.name if cv2.haveImageWriter(path.name) else f'{path.name}.png'
         for folder in path.absolute().parents:
-            if name not in names.values():
+            if name not in taken:
                 break
             name = f'{folder.name}_{name}'
         names[given] = name
+        taken.add(name)
     return names
 
 

@@ -89,7 +89,8 @@ class Loadable(nn.Module):
         self._refusal = None
         if not self._by_name:
             try:
-                adapt(self, state_dict, prefix, local_metadata)
+                unknown = adapt(self, state_dict, prefix, local_metadata)
+                args[2].extend(f'{prefix}{key}' for key in unknown)  # torch's list of unexpected keys
                 self.given_weights = True
             except SeMmError as error:
                 self._refusal = error

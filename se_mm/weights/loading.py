@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Protocol
 
@@ -11,7 +12,8 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-from ..compat.metadata import metadata_of
+from ..compat.compiled import original_names
+from ..compat.metadata import metadata_of, set_metadata
 from ..errors import SeMmError, listed
 from ..utils.hashing import digest_of
 from .families import MMPRETRAIN, OTHER_GRAPHS, STANDARD_ATTENTION, Family, family_of, layers_in
@@ -27,6 +29,8 @@ _BIAS = re.compile(r'(?:.*\.)?se\.fc[12]\.bias')
 _ADDED = re.compile(r'\.(conv_offset|rfp_conv|switch|pre_context|post_context|offset_[sl])\.|\.weight_diff$')
 #: What mmcv's ConvAWS computes from its weights where a checkpoint lacks it.
 _DERIVED = ('.weight_gamma', '.weight_beta')
+#: Of classifiers, in all libraries, as their keys begin.
+_HEAD = re.compile(r'(fc|head|classifier|last_linear|AuxLogits|aux_logits)\.')
 #: What a difference in the variant means.
 _MEANING = {'style': 'the stride is in another convolution', 'stem_pool': 'the stem pools another window'}
 
@@ -51,7 +55,9 @@ class Network(Protocol):
         network equals the plain one; an ``SeMmError`` where there is no such start."""
 
 
-def adapt(network: Network, state_dict: MutableMapping[str, Any], prefix: str, metadata: Mapping[str, Any]) -> None:
+def adapt(
+    network: Network, state_dict: MutableMapping[str, Any], prefix: str, metadata: Mapping[str, Any]
+) -> list[str]:
     """Rewrites what a load-state-dict hook was given into exactly the tensors of the network.
 
     Args:
@@ -62,16 +68,21 @@ def adapt(network: Network, state_dict: MutableMapping[str, Any], prefix: str, m
         metadata: of the network, from the state dict; and where they are known the ``source`` that the weights were
             asked for as, and the ``file`` that they were read from.
 
+    Returns:
+        The keys beside the network's in its place that are left, and of no classifier's.
+
     Raises:
         SeMmError: if a tensor is missing, misshapen, damaged or has no place, or the variant is known and differs.
     """
     name, source, file = type(network).__name__, metadata.get('source', ''), metadata.get('file')
     origin = source or 'the given weights'
+    wrapped = _names_in_wrappers(network)
     try:
-        weights, stated, elsewhere, where = _locate(network, state_dict, prefix, metadata)
+        given = _out_of_wrappers(state_dict, prefix, wrapped)
+        weights, stated, elsewhere, where = _locate(network, given, prefix, metadata)
         family = family_of(weights, network.families)
         known = stated or family.known_variant(weights, source, str(file or ''))
-        own = dict(network.state_dict())
+        own = {wrapped.get(key, key): value for key, value in network.state_dict().items()}
         _check_variant(network, family, known, weights, own, source)
         weights = _in_hosts_form(in_our_form(weights, family), own)
         own = {key: value for key, value in own.items() if key in weights or not key.endswith(_DERIVED)}
@@ -91,16 +102,33 @@ def adapt(network: Network, state_dict: MutableMapping[str, Any], prefix: str, m
 
     for key in [key for key in state_dict if key.startswith(prefix)]:
         del state_dict[key]
-    state_dict.update({f'{prefix}{key}': weights[key] for key in own})
+    inside_wrappers = {original: key for key, original in wrapped.items()}
+    state_dict.update({f'{prefix}{inside_wrappers.get(key, key)}': weights[key] for key in own})
     log = [
         f'{name}: {taken} tensors from {origin}' + (f' (sha256 {digest_of(file)[:16]})' if file else ''),
         f'family: {family.name}',
         f'found under {where}' if where else '',
         start,
         f'keep their initial values: {listed(added)}' if added else '',
-        f'left: {listed([*left, *_modules(elsewhere)]) or "nothing"}',
+        f'left: {listed(_modules([*left, *elsewhere])) or "nothing"}',
     ]
     print_log('; '.join(filter(None, log)), logger='current', level=logging.INFO)
+    return [key for key in left if not (_HEAD.match(key) or re.match(family.layout.network, key))]
+
+
+def _names_in_wrappers(network: Network) -> dict[str, str]:
+    """The names of the tensors of blocks that are wrapped, each with the one that it has without wrappers."""
+    originals = original_names(network)
+    modules = ((key, *key.rpartition('.')) for key in network.state_dict())
+    return {key: f'{originals[m]}.{leaf}' for key, m, _, leaf in modules if originals.get(m, m) != m}
+
+
+def _out_of_wrappers(state_dict: Mapping[str, Any], prefix: str, wrapped: Mapping[str, str]) -> Mapping[str, Any]:
+    given = OrderedDict(state_dict)
+    set_metadata(given, metadata_of(state_dict))
+    for key in [key for key in wrapped if f'{prefix}{key}' in given]:
+        given[f'{prefix}{wrapped[key]}'] = given.pop(f'{prefix}{key}')
+    return given
 
 
 def _locate(
@@ -188,10 +216,12 @@ def _other_attention(theirs: str, ours: str, own: Mapping[str, Tensor]) -> list[
 def in_our_form(weights: Mapping[str, Tensor], family: Family) -> dict[str, Tensor]:
     """A network under our names, the linear layers of SE as 1x1 convolutions."""
     ours = count_idle_pooling({family.to_ours(key): value for key, value in weights.items()}, counted=True)
-    return {
-        key: value[:, :, None, None] if EXCITATION.fullmatch(key) and value.ndim == 2 else value
-        for key, value in ours.items()
-    }
+    for key, value in ours.items():
+        if EXCITATION.fullmatch(key) and value.ndim == 2:
+            ours[key] = value[:, :, None, None]
+        elif key.endswith('.se.alpha'):  # without a dimension in older files
+            ours[key] = value.view(-1)
+    return ours
 
 
 def _in_hosts_form(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -266,7 +296,7 @@ def _account(weights: dict[str, Tensor], own: Mapping[str, Tensor], family: Fami
             match = re.match(layout.network, key)
             (surplus if match and match['stage'] in stages | {None} else left).append(key)
     if not (missing or misshapen or surplus):
-        return _modules(left)
+        return left
     parts = [f'taken for the family {family.name}']
     if theirs != blocks:
         parts.append(f'it has {theirs} blocks in its stages, the config {blocks}: is it of another depth?')

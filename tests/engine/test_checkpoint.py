@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -47,7 +50,12 @@ def test_a_resumed_training_removes_its_own_files_alone_and_runs_no_text_of_the_
     }
     run(scene_config(root, work_dir, 2, **options))
     assert [file.name for file in work_dir.glob('iter_*')] == ['iter_2.pth']
-    (work_dir / f'iter_1.pth.7{PART}').write_bytes(b'of a process that was killed')
+    killed, host = subprocess.Popen(['true']), socket.gethostname()
+    killed.wait()
+    (work_dir / f'iter_1.pth.{host}.{killed.pid}{PART}').write_bytes(b'of a process that was killed')
+    others = [work_dir / f'best.pth.{host}.{os.getppid()}{PART}', work_dir / f'last.pth.other-machine.7{PART}']
+    for other in others:  # of runs that are alive
+        other.write_bytes(b'half of it')
     state = read_checkpoint(work_dir / 'iter_2.pth')
     state['message_hub']['runtime_info'].update(best_ckpt=str(best_of_another), best_score=-1.0)
     state['meta']['config'] = f'open({str(tmp_path / "ran")!r}, "w")'
@@ -59,6 +67,7 @@ def test_a_resumed_training_removes_its_own_files_alone_and_runs_no_text_of_the_
     assert [file.name for file in work_dir.glob('iter_*')] == ['iter_4.pth']
     assert (work_dir / 'last_checkpoint').read_text() == str(work_dir / 'iter_4.pth')
     assert not (tmp_path / 'ran').exists()
+    assert all(other.exists() for other in others)
 
 
 def resumable(path: Path) -> str:

@@ -316,6 +316,18 @@ def test_load_state_dict_without_strict_is_torchs(weights):
         SEResNet(18).load_state_dict(part)
 
 
+@pytest.mark.parametrize('key', ['surprise.weight', 'layers.0.weight', 'gate'])
+def test_keys_that_no_network_has_are_unexpected_and_classifiers_are_not(weights, key):
+    heads = {'fc.weight': torch.ones(2), 'head.fc.bias': torch.ones(2), 'last_linear.weight': torch.ones(2)}
+    assert SEResNet(18).load_state_dict({**weights, **heads}).unexpected_keys == []
+    with pytest.raises(RuntimeError, match=rf'Unexpected key\(s\) in state_dict: "{key}"'):
+        SEResNet(18).load_state_dict({**weights, key: torch.ones(2)})
+    detector = nn.ModuleDict({'backbone': SEResNet(18)})
+    named = {f'backbone.{name}': value for name, value in {**weights, key: torch.ones(2)}.items()}
+    with pytest.raises(RuntimeError, match=f'backbone.{key}'):
+        detector.load_state_dict(named)
+
+
 def test_mmengines_loader_takes_all_or_refuses(weights, tmp_path):
     part = {key: value for key, value in weights.items() if not key.startswith('layer4.')}
     torch.save(part, tmp_path / 'part.pth')

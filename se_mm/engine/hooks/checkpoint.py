@@ -16,7 +16,7 @@ from torch import Tensor
 from ...compat.runner import unwrapped
 from ...errors import SeMmError
 from ...registry import HOOKS
-from ...utils.atomic import PART, write_atomic
+from ...utils.atomic import remove_left_over, write_atomic
 from ...utils.console import warn
 from ..resume import LAST, latest_checkpoint
 
@@ -75,8 +75,7 @@ class CheckpointHook(_CheckpointHook):
         AtomicBackend.removed.clear()
         super().before_train(runner)
         if is_main_process():
-            for left in Path(runner.work_dir).glob(f'*{PART}'):  # by a process that was killed
-                left.unlink(missing_ok=True)
+            remove_left_over(runner.work_dir)
         for name, parameter in unwrapped(runner).named_parameters():
             if name in self._gradients:
                 parameter.grad = self._gradients[name].to(parameter)

@@ -74,13 +74,14 @@ class NonFiniteHook(Hook):
             runner.logger.warning(f'{self.total} of {runner.iter} iterations were left out: not finite')
 
     def _report(self, runner: Runner, data_batch: Any, loss_is_finite: bool) -> None:
-        images = listed([*self._earlier, *_image_names(data_batch)])
+        earlier, self._earlier = self._earlier, []
+        if runner.optim_wrapper.tolerates and all(all_gather_object(loss_is_finite)):
+            copy_all(self._before, self._buffers)
+            return
+        images = listed([*earlier, *_image_names(data_batch)])
         report = f'{_cause(runner, data_batch, loss_is_finite)} is not finite for the images {images}'
-        self._earlier = []
         gathered = all_gather_object((loss_is_finite, report))
         copy_all(self._before, self._buffers)
-        if all(finite for finite, _ in gathered) and runner.optim_wrapper.tolerates:
-            return
         self.in_a_row += 1
         self.total += 1
         reports = [report for finite, report in gathered if not finite] or [report for _, report in gathered]

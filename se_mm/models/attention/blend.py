@@ -27,7 +27,7 @@ class Blend(Attention):
     def __init__(self, layer: nn.Module, in_channels: int | None = None) -> None:
         super().__init__(layer.in_channels if in_channels is None else in_channels)
         self.layer = layer
-        self.alpha = nn.Parameter(torch.zeros(()))
+        self.alpha = nn.Parameter(torch.zeros(1))  # FSDP refuses one without a dimension
 
     def gate(self, u: Tensor) -> Tensor:
         """``1 + alpha * (s - 1)`` for the gate s of the layer."""

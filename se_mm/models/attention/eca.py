@@ -41,10 +41,13 @@ class ECALayer(Attention):
         self.conv = nn.Conv1d(1, 1, k_size, padding=k_size // 2, bias=False)
 
     def gate(self, u: Tensor) -> Tensor:
-        return eca_gate(mean(u), self.conv.weight).to(u.dtype)
+        z = mean(u)
+        with no_autocast(z):
+            z = z.to(self.conv.weight.dtype).flatten(1)[:, None]
+            return self.conv(z).sigmoid()[:, 0, :, None, None].to(u.dtype)
 
-    def gate_of_mean(self) -> tuple[Callable[..., Tensor], tuple[Tensor | None, ...]]:
-        return eca_gate, (self.conv.weight,)
+    def gate_of_mean(self) -> tuple[Callable[..., Tensor], tuple[Tensor | None, ...]] | None:
+        return (eca_gate, (self.conv.weight,)) if type(self.conv) is nn.Conv1d else None
 
     def zero_init_gate(self) -> float:
         zero(self.conv)

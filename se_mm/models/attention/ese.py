@@ -29,10 +29,12 @@ class ESELayer(Attention):
         self.fc = nn.Conv2d(in_channels, in_channels, 1)
 
     def gate(self, u: Tensor) -> Tensor:
-        return ese_gate(mean(u), self.fc.weight, self.fc.bias).to(u.dtype)
+        z = mean(u)
+        with no_autocast(z):
+            return functional.hardsigmoid(self.fc(z.to(self.fc.weight.dtype))).to(u.dtype)
 
-    def gate_of_mean(self) -> tuple[Callable[..., Tensor], tuple[Tensor | None, ...]]:
-        return ese_gate, (self.fc.weight, self.fc.bias)
+    def gate_of_mean(self) -> tuple[Callable[..., Tensor], tuple[Tensor | None, ...]] | None:
+        return (ese_gate, (self.fc.weight, self.fc.bias)) if type(self.fc) is nn.Conv2d else None
 
     def zero_init_gate(self) -> float:
         zero(self.fc)

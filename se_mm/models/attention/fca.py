@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ...errors import SeMmError
 from .base import Attention, zero
-from .operators import accumulated_in, excitation, squeeze_channels
+from .operators import accumulated_in, no_autocast, squeeze_channels
 
 #: Frequencies of a 7 x 7 spectrum, row and column, as the authors' code ranks them.
 _FREQUENCIES = {
@@ -24,9 +24,10 @@ _FREQUENCIES = {
 class FcaLayer(Attention):
     """SE that squeezes by components of the discrete cosine transform; the mean is the lowest of them.
 
-    Each component squeezes its own group of the channels. Maps of another size than ``dct_size`` are first
-    pooled to it, as in the authors' detectors. Frequencies are those of a 7 x 7 spectrum times ``dct_size / 7``,
-    so weights belong to one ``dct_size``: the authors' FcaNet has 56, 28, 14, 7 for its four stages.
+    Each component squeezes its own group of the channels. Maps are pooled to ``dct_size`` first, as in the authors'
+    detectors: the windows of the pooling and the cosines make one weight for each position of the map. Frequencies
+    are those of a 7 x 7 spectrum times ``dct_size / 7``, so weights belong to one ``dct_size``: the authors' FcaNet
+    has 56, 28, 14, 7 for its four stages.
 
     Args:
         in_channels: C, the channels of the map.
@@ -65,24 +66,50 @@ class FcaLayer(Attention):
         self.components = components
         self.dct_size = dct_size
         self.register_buffer('basis', basis, persistent=False)
+        self.register_load_state_dict_post_hook(_restore_basis)
         hidden = squeeze_channels(in_channels, reduction, divisor)
         self.fc1 = nn.Conv2d(in_channels, hidden, 1, bias=bias)
         self.fc2 = nn.Conv2d(hidden, in_channels, 1, bias=bias)
 
     def squeeze(self, u: Tensor) -> Tensor:
         """The component of each channel: (N, C, H, W) -> (N, C, 1, 1), float32 for half-precision maps."""
-        size = (self.dct_size, self.dct_size)
-        if u.shape[2:] != size:
-            u = functional.adaptive_avg_pool2d(u, size)
+        with no_autocast(u):
+            rows, columns = (_windows(u, side, self.basis) for side in (2, 3))
+            weights = rows.mT @ self.basis @ columns
         grouped = u.unflatten(1, (len(self.basis), -1))
-        return (grouped * self.basis[:, None]).sum((3, 4), dtype=accumulated_in(u)).flatten(1)[..., None, None]
+        return (grouped * weights[:, None]).sum((3, 4), dtype=accumulated_in(u)).flatten(1)[..., None, None]
 
     def gate(self, u: Tensor) -> Tensor:
-        return excitation(self.squeeze(u), self.fc1.weight, self.fc1.bias, self.fc2.weight, self.fc2.bias).to(u.dtype)
+        z = self.squeeze(u)
+        with no_autocast(z):
+            return self.fc2(self.fc1(z.to(self.fc1.weight.dtype)).relu()).sigmoid().to(u.dtype)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> FcaLayer:
+        super()._apply(fn, recurse)
+        _restore_basis(self)  # which ``to_empty`` leaves without values
+        return self
 
     def zero_init_gate(self) -> float:
         zero(self.fc2)
         return 0.5
+
+
+def _restore_basis(layer: FcaLayer, _: object = None) -> None:
+    """Computes what no state dict holds, on the device and in the dtype of what it is multiplied with."""
+    like = layer.fc1.weight if layer.basis.is_meta else layer.basis
+    layer.basis = dct_basis(layer.components, layer.dct_size).to(like)
+
+
+def _windows(u: Tensor, side: int, basis: Tensor) -> Tensor:
+    """Adaptive average pooling of a map along a side to the size of the basis, as a matrix (size, side).
+
+    Of operators for any side, so that a trace or an export holds for all of them.
+    """
+    size = basis.size(-1)
+    position = u.new_ones(u.shape[side], dtype=torch.float32).cumsum(0) - 1
+    first = torch.arange(size, device=u.device)[:, None] * u.shape[side]
+    inside = ((position >= first // size) & (position < -(-(first + u.shape[side]) // size))).to(basis)
+    return inside / inside.sum(1, keepdim=True)
 
 
 def dct_basis(components: str, size: int) -> Tensor:

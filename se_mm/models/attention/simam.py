@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from .base import Attention
@@ -21,7 +22,6 @@ class SimAM(Attention):
         e_lambda: :math:`\lambda`.
 
     Example:
-        >>> import torch
         >>> SimAM(4).gate(torch.ones(1, 4, 3, 3)).unique()
         tensor([0.6225])
     """
@@ -35,5 +35,6 @@ class SimAM(Attention):
     def gate(self, u: Tensor) -> Tensor:
         full = u.to(accumulated_in(u) or u.dtype)  # squares of half-precision maps overflow
         square = (full - full.mean((2, 3), keepdim=True)).square()
-        variance = square.sum((2, 3), keepdim=True) / max(u.shape[2] * u.shape[3] - 1, 1)
+        count = torch.ones_like(square[:1, :1]).sum((2, 3), keepdim=True)  # a tensor: traces keep it, for any size
+        variance = square.sum((2, 3), keepdim=True) / (count - 1).clamp(min=1)
         return (square / (4 * (variance + self.e_lambda)) + 0.5).sigmoid().to(u.dtype)

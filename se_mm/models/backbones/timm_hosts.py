@@ -99,6 +99,7 @@ class TimmHost(FreezableBackbone):
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """The feature maps of ``out_indices``, each (N, C, H / stride, W / stride), rounded by the padding."""
         features = []
+        self._check_norms()
         for name, layer, stage in self.layers():
             x = layer(x)
             if stage in self.out_indices and name == self.feature_names[stage]:
@@ -108,7 +109,7 @@ class TimmHost(FreezableBackbone):
     def staged_modules(self) -> Iterator[tuple[nn.Module, int]]:
         return ((layer, stage) for _, layer, stage in self.layers())
 
-    def train(self, mode: bool = True) -> TimmHost:
+    def _check_norms(self) -> None:
         for name, module in self.named_modules():
             # timm's norms hold the activation behind them, which torch's and mmcv's SyncBN have and do not call.
             foreign = isinstance(module, BatchNorm) and not type(module).__module__.startswith('timm.')
@@ -117,7 +118,6 @@ class TimmHost(FreezableBackbone):
                     f'{name} has become a {type(module).__name__}, which leaves out the activation of the norms of '
                     'timm: convert them with timm.layers.convert_sync_batchnorm in place of sync_bn'
                 )
-        return super().train(mode)
 
 
 class _PaddedLikeCaffe(TimmHost):

@@ -13,7 +13,7 @@ from torch.nn import functional
 from ...compat.torch_internals import is_watched
 from ..attention.operators import accumulated_in, no_autocast
 from . import passes
-from .gradients import recorded_gradients, through_small
+from .gradients import by_operators, recorded_gradients, through_small
 
 
 def takes_batch_statistics(norm: nn.Module) -> bool:
@@ -92,7 +92,7 @@ class _BatchNormTail(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         v, out, gamma, beta, mu, r, means, *weights = ctx.saved_tensors
-        if torch.is_grad_enabled():  # create_graph=True
+        if by_operators(grad):
             grad, branch = grad * (out > 0), partial(_branch, ctx.excitation, ctx.eps)
             of_v, of_gamma, of_beta, *of_weights = recorded_gradients(branch, (v, gamma, beta, *weights), grad)
             return of_v, grad, of_gamma, of_beta, None, None, *of_weights

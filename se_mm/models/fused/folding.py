@@ -16,7 +16,7 @@ from ...compat.torch_internals import BatchNorm, is_watched
 from ..attention.operators import no_autocast
 from . import passes
 from .frozen_norm import affine_of, is_frozen
-from .gradients import recorded_gradients
+from .gradients import by_operators, recorded_gradients
 
 
 @torch.no_grad()
@@ -131,7 +131,7 @@ class _FoldedConv(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, out, weight, a, b = ctx.saved_tensors
-        if torch.is_grad_enabled():  # create_graph=True
+        if by_operators(grad):
             grad = grad if out is None else grad * (out > 0)
             return *recorded_gradients(partial(_convolved, ctx.geometry), (x, weight, a, b), grad), None, None
         wants_x, wants_weight, wants_a, wants_b = ctx.needs_input_grad[:4]

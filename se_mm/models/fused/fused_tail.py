@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..attention.operators import accumulated_in
 from . import passes
-from .gradients import recorded_gradients, through_small
+from .gradients import by_operators, recorded_gradients, through_small
 
 
 def fused_tail(
@@ -83,7 +83,7 @@ class _FusedTail(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         v, out, mean, a, b, *weights = ctx.saved_tensors
-        if torch.is_grad_enabled():  # create_graph=True
+        if by_operators(grad):
             grad = grad * (out > 0)
             of_v, *of_small = recorded_gradients(partial(_branch, ctx.excitation), (v, a, b, *weights), grad)
             return of_v, grad, None, None, *of_small

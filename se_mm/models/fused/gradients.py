@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from ...compat.torch_internals import is_batched
+
 
 def through_small(
     function: Callable[..., tuple[Tensor, ...]], tensors: Sequence[Tensor | None], sums: Sequence[Tensor]
@@ -34,10 +36,18 @@ def through_small(
     return [part.detach() for part in parts], [None if leaf is None else next(found) for leaf in leaves]
 
 
+def by_operators(grad: Tensor) -> bool:
+    """Whether a backward runs in plain operators: it is recorded (``create_graph=True``), or runs over many gradients.
+
+    The latter is ``torch.autograd.functional.jacobian(vectorize=True)``: no ``vmap`` goes through what is written over.
+    """
+    return torch.is_grad_enabled() or is_batched(grad)
+
+
 def recorded_gradients(
     function: Callable[..., Tensor], tensors: Sequence[Tensor | None], grad: Tensor
 ) -> list[Tensor | None]:
-    """The gradients of a function's arguments by operators that autograd records, for ``create_graph=True``.
+    """The gradients of a function's arguments by operators that autograd records; see :func:`by_operators`.
 
     Args:
         function: of plain operators.
@@ -47,9 +57,11 @@ def recorded_gradients(
     Returns:
         One for each argument; ``None`` where it is absent or needs no gradient.
     """
-    # Aliases: a tensor may be made from another one, and its own gradient counts in its own place.
-    aliases = [None if tensor is None else tensor.view_as(tensor) for tensor in tensors]
-    wanted = [alias is not None and alias.requires_grad for alias in aliases]
-    inputs = [alias for alias, wants in zip(aliases, wanted, strict=True) if wants]
-    found = iter(torch.autograd.grad(function(*aliases), inputs, grad, create_graph=True))
+    is_recorded = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # Aliases: a tensor may be made from another one, and its own gradient counts in its own place.
+        aliases = [None if tensor is None else tensor.view_as(tensor) for tensor in tensors]
+        wanted = [alias is not None and alias.requires_grad for alias in aliases]
+        inputs = [alias for alias, wants in zip(aliases, wanted, strict=True) if wants]
+        found = iter(torch.autograd.grad(function(*aliases), inputs, grad, create_graph=is_recorded))
     return [next(found) if wants else None for wants in wanted]

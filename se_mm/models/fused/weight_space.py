@@ -13,7 +13,7 @@ from torch.nn.grad import conv2d_weight
 
 from ..attention.operators import accumulated_in, no_autocast
 from . import passes
-from .gradients import recorded_gradients, through_small
+from .gradients import by_operators, recorded_gradients, through_small
 from .passes import layout_of
 
 #: A map of fewer positions is quicker through oneDNN's convolution than through a product of matrices, on a CPU.
@@ -98,7 +98,7 @@ class _WeightSpaceTail(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         z, out, weight, a, b, mean, *weights = ctx.saved_tensors
-        if torch.is_grad_enabled():  # create_graph=True
+        if by_operators(grad):
             grad, branch = grad * (out > 0), partial(_branch, ctx.excitation, grad.dtype)
             of_z, *of_small = recorded_gradients(branch, (z, weight, a, b, *weights), grad)
             return of_z, grad, *of_small[:3], None, None, *of_small[3:]

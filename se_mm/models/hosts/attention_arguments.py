@@ -9,8 +9,10 @@ from typing import Any
 
 from torch import nn
 
+from ...compat.torch_internals import BatchNorm
 from ...errors import SeMmError
 from ...registry import MODELS
+from ...utils.console import warn
 from ..attention import Blend, Gain
 from .sites import Site
 
@@ -82,6 +84,20 @@ def build_attention(config: Mapping[str, Any], site: Site, num_stages: int, exac
         start = 'gain' if has_constant_gate(layer) else 'blend'
     wrapper = {'gain': Gain, 'blend': Blend}.get(start)
     return layer if wrapper is None else wrapper(layer, site.channels)
+
+
+def with_norms_of(host: nn.Module, layers: Sequence[nn.Module]) -> list[nn.Module]:
+    """Attention layers whose BatchNorms, if they have any, are synchronised where the ``norm_cfg`` of the host says so.
+
+    Another norm (GN, IN) is warned of: its groups do not divide their few channels.
+    """
+    kind = (getattr(host, 'norm_cfg', None) or {}).get('type', 'BN')
+    normed = [type(layer).__name__ for layer in layers if any(isinstance(m, BatchNorm) for m in layer.modules())]
+    if normed and kind in ('SyncBN', 'MMSyncBN'):
+        return [nn.SyncBatchNorm.convert_sync_batchnorm(layer) for layer in layers]
+    if normed and kind not in ('BN', 'BN2d'):
+        warn(f'{normed[0]} keeps its BatchNorm, with statistics of the batch: norm_cfg={kind!r} is for the host alone')
+    return list(layers)
 
 
 def has_constant_gate(layer: nn.Module) -> bool:

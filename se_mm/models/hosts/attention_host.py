@@ -11,6 +11,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from ...compat.compiled import original_names
 from ...compat.init_info import QuietInitialisation
 from ...errors import SeMmError
 from ...weights.families import joined
@@ -28,6 +29,7 @@ from .attention_arguments import (
     build_attention,
     check_lists,
     stage_indices,
+    with_norms_of,
 )
 from .sites import HostAdapter, Site, check_position, rescaled, units_per_stage
 
@@ -137,11 +139,13 @@ class AttentionHost(Loadable, QuietInitialisation, Addition):
         """Puts a layer of its own at each of some sites."""
         if attention_class(config['type']) is SELayer:
             config.setdefault('divisor', self.adapter.se_divisor)
-        for site in sites:
-            layer = build_attention(config, site, self.adapter.num_stages(self), self.adapter.exact)
+        sites, num_stages = list(sites), self.adapter.num_stages(self)
+        layers = with_norms_of(self, [build_attention(config, s, num_stages, self.adapter.exact) for s in sites])
+        for site, layer in zip(sites, layers, strict=True):
             self.adapter.insert(site, layer, self.attention_position)
             if not self.fold_norms and hasattr(site.parent, 'fold_norms'):
                 site.parent.fold_norms = False
+        self._attention_names = [f'{site.name}.se' for site in sites]  # a save finds them in whatever wraps them
 
     def init_weights(self) -> None:
         first_time = not self.is_init
@@ -210,9 +214,12 @@ class AttentionHost(Loadable, QuietInitialisation, Addition):
         return self
 
     def variant(self) -> dict[str, str]:
-        """What is saved with the weights, since their shapes do not tell it."""
+        """What is saved with the weights, since their shapes do not tell it; without sites that are no longer there."""
         stem_pool = {'stem_pool': self.stem_pool} if len(self.adapter.stem_pools) > 1 else {}
-        layers = {site.name: variant_of(site.parent.se) for site in self.attention_sites()}
+        originals = original_names(self)
+        modules = {originals[name]: module for name, module in self.named_modules()}  # the innermost of each name
+        names = [name for name in self._attention_names if name in modules]
+        layers = {name.removesuffix('.se'): variant_of(modules[name]) for name in names}
         attention = {'attention_position': self.attention_position, 'attention': joined(layers)} if layers else {}
         return self.adapter.variant(self) | stem_pool | attention
 

@@ -17,7 +17,7 @@ class PointwiseThenAttention(Addition):
     """timm's depthwise-separable block with attention at its end; its own slot is behind the depthwise convolution."""
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.bn1(self.conv_dw(x))
+        x = self.aa(self.bn1(self.conv_dw(x)))
         return self.se(self.bn2(self.conv_pw(x)))
 
 
@@ -36,7 +36,8 @@ class MobileNetV1Adapter(BehindModulesAdapter):
         for stage in host.blocks:
             for block in stage:
                 kind = plain_class(block).__name__
-                if kind != 'DepthwiseSeparableConv' or block.has_skip or not block.has_pw_act:
+                others = block.has_skip or not block.has_pw_act or getattr(block, 'conv_s2d', None)
+                if kind != 'DepthwiseSeparableConv' or others:
                     raise SeMmError(
                         f'{host.architecture} has blocks that are not those of MobileNet v1 ({kind}); '
                         'leave out the arguments that change them'

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from ...compat.compiled import original
 from ...errors import SeMmError
 from ...weights.families import RESNETS, Family
 
@@ -179,5 +180,5 @@ def check_position(adapter: HostAdapter, position: str, host: str) -> None:
 def units_of(host: nn.Module) -> Iterator[tuple[int, int, str, nn.Module]]:
     """The units of a network whose ``res_layers`` name its stages: stage, block, name and module of each."""
     for stage, layer in enumerate(host.res_layers):
-        for block, unit in enumerate(getattr(host, layer)):
-            yield stage, block, f'{layer}.{block}', unit
+        for block, unit in enumerate(original(getattr(host, layer))):
+            yield stage, block, f'{layer}.{block}', original(unit)

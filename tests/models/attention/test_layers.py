@@ -12,6 +12,7 @@ from timm.layers.cbam import CbamModule
 from timm.layers.coord_attn import CoordAttn
 from timm.layers.global_context import GlobalContext as TimmGlobalContext
 from torch import nn
+from torch.nn.utils import parametrizations, prune
 
 from se_mm import SeMmError
 from se_mm.models.attention import (
@@ -221,3 +222,62 @@ def test_the_gate_multiplies_the_map_in_any_layout_and_may_be_one_of_the_means(l
     if known is not None:
         function, weights = known
         torch.testing.assert_close(function(u.mean((2, 3), keepdim=True), *weights), attention.gate(u))
+
+
+INNER = [(ECALayer, 'conv'), (ESELayer, 'fc'), (FcaLayer, 'fc1'), (FcaLayer, 'fc2'), (SELayer, 'fc1'),
+         (CoordAtt, 'conv_h'), (CBAM, 'channel.fc2'), (GlobalContext, 'mlp_scale.fc2'),
+         (ContextBlock, 'channel_add_conv.3')]  # fmt: skip
+
+
+@pytest.mark.parametrize(('layer', 'name'), INNER)
+@pytest.mark.parametrize('change', ['hook', 'prune', 'weight_norm', 'spectral_norm', 'subclass'])
+def test_the_layers_inside_are_called_and_use_the_weights_that_they_are_given(layer, name, change):
+    torch.manual_seed(0)
+    attention = layer(64).double()
+    for parameter in attention.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    inner, u = attention.get_submodule(name), torch.randn(2, 64, 5, 9, dtype=torch.float64)
+    before = attention(u)
+    if change == 'hook':
+        inner.register_forward_hook(lambda _, __, output: output + 1)
+    elif change == 'prune':
+        prune.l1_unstructured(inner, 'weight', amount=0.9)
+    elif change == 'subclass':
+        kind = type(inner)
+        inner.__class__ = type('Shifted', (kind,), {'forward': lambda self, z: kind.forward(self, z) + 1})
+        assert attention.gate_of_mean() is None
+    elif change == 'weight_norm':
+        parametrizations.weight_norm(inner)
+        inner.parametrizations.weight.original0.data.mul_(0.5)
+    else:
+        parametrizations.spectral_norm(inner)
+    assert not torch.allclose(attention(u), before)
+
+
+@pytest.mark.filterwarnings('ignore:.*torch.jit.trace|.*TracerWarning')
+@every
+@pytest.mark.parametrize('wrapper', [None, Blend], ids=['alone', 'blended'])
+def test_what_traces_make_of_a_layer_serves_maps_of_any_size(layer, wrapper):
+    attention = varied(layer(64) if wrapper is None else Blend(layer(64))).float().eval()
+    sizes = [torch.export.Dim(name, min=2, max=500) for name in 'hw']
+    traced = [torch.fx.symbolic_trace(attention), torch.jit.trace(attention, torch.randn(2, 64, 1, 1))]
+    exported = torch.export.export(attention, (torch.randn(2, 64, 9, 5),), dynamic_shapes=({2: sizes[0], 3: sizes[1]},))
+    for size in ((1, 1), (7, 7), (9, 5), (224, 3)):
+        u = torch.randn(2, 64, *size)
+        for other in traced if size == (1, 1) else [*traced, exported.module()]:
+            torch.testing.assert_close(other(u), attention(u))
+
+
+def test_what_no_state_dict_holds_is_there_after_a_start_without_memory():
+    expected = FcaLayer(64, dct_size=14)
+    with torch.device('meta'):
+        assigned, emptied = FcaLayer(64, dct_size=14), FcaLayer(64, dct_size=14)
+    assigned.load_state_dict(expected.state_dict(), assign=True)
+    emptied.to_empty(device='cpu').load_state_dict(expected.state_dict())
+    u = torch.randn(2, 64, 9, 9)
+    assert torch.equal(assigned(u), expected(u))
+    assert torch.equal(emptied(u), expected(u))
+
+
+def test_no_parameter_is_without_a_dimension():
+    assert all(parameter.ndim for parameter in Blend(SELayer(64)).parameters())  # FSDP refuses one

@@ -7,6 +7,7 @@ import io
 
 import mmpretrain.models as mmpretrain
 import pytest
+import timm
 import torch
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS
@@ -141,10 +142,23 @@ def test_converted_norms_keep_the_gates(name):
         torch.testing.assert_close(converted(image())[0], network(image())[0], rtol=1e-4, atol=1e-4)
 
 
-def test_norms_of_timm_that_lost_their_activation_are_refused():
-    network = nn.SyncBatchNorm.convert_sync_batchnorm(short('MobileNet'))
+@pytest.mark.parametrize('training', [True, False])
+def test_norms_of_timm_that_lost_their_activation_are_refused(training):
+    network = nn.SyncBatchNorm.convert_sync_batchnorm(short('MobileNet').train(training))
     with pytest.raises(SeMmError, match=r'bn1 has become a SyncBatchNorm, .*timm.layers.convert_sync_batchnorm'):
-        network.train()
+        network(image())
+
+
+def test_the_antialiasing_of_timms_blocks_stays():
+    plain = timm.create_model('mobilenetv1_100', aa_layer='avg', features_only=True).eval()
+    network = SETwin(
+        'timm.mobilenetv1_100', aa_layer='avg', out_indices=range(5), attention=dict(type='SELayer', start='gain')
+    )
+    randomize(plain)
+    network.load_state_dict(plain.state_dict())
+    with torch.no_grad():
+        for ours, theirs in zip(network.eval()(image()), plain(image()), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize('name', DETECTORS)

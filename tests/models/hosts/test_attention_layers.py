@@ -158,3 +158,18 @@ def test_any_host_takes_it(name):
     assert isinstance(twin.layer1[0].se, Blend if name in WITHOUT_START else LAYERS[name])
     twin.eval()
     assert [feature.shape[1] for feature in twin(torch.randn(1, 3, 64, 64))] == [32, 64, 160, 384]
+
+
+@pytest.mark.parametrize('name', ['cbam', 'coord'])
+def test_norms_inside_follow_a_synchronised_host_and_say_where_they_do_not(name, caplog):
+    def norms(kind: str, **settings: object) -> set[type]:
+        norm_cfg = dict(type=kind, **settings)
+        network = SEResNet(
+            18, attention=config(name), norm_cfg=norm_cfg, num_stages=1, out_indices=(0,), strides=(1,), dilations=(1,)
+        )
+        return {type(m) for m in network.layer1[0].se.modules() if isinstance(m, (nn.BatchNorm2d, nn.SyncBatchNorm))}
+
+    assert norms('SyncBN') == {nn.SyncBatchNorm}
+    assert norms('BN') == {nn.BatchNorm2d}
+    assert 'keeps its BatchNorm' not in caplog.text
+    assert norms('GN', num_groups=32) == {nn.BatchNorm2d}

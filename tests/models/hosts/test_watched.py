@@ -208,6 +208,20 @@ def test_double_backward_agrees_with_finite_differences(training):
     assert torch.autograd.gradgradcheck(unit, (x,), atol=1e-4)
 
 
+@pytest.mark.parametrize('norm_eval', [True, False])
+@pytest.mark.parametrize('depth', [18, 50])
+def test_many_gradients_at_once_are_those_one_by_one(depth, norm_eval):
+    one_stage = dict(num_stages=1, strides=(1,), dilations=(1,), out_indices=(0,), base_channels=8, stem_channels=8)
+    stage = randomize(SEResNet(depth, norm_eval=norm_eval, **one_stage).double()).train().layer1
+
+    def some_outputs(x):
+        return stage(x).flatten()[::7]
+
+    x = torch.randn(2, 8, 3, 3, dtype=torch.float64)
+    jacobian = torch.autograd.functional.jacobian
+    torch.testing.assert_close(jacobian(some_outputs, x, vectorize=True), jacobian(some_outputs, x))
+
+
 @pytest.mark.parametrize('host', ['mmdet.Res2Net', 'mmdet.ResNeSt'])
 def test_compiled_twins_of_blocks_with_forwards_of_their_own_equal_eager_ones(host):
     arguments = {'mmdet.Res2Net': dict(scales=4, base_width=26), 'mmdet.ResNeSt': dict(radix=2, reduction_factor=4)}
