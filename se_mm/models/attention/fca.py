@@ -76,7 +76,7 @@ class FcaLayer(Attention):
         with no_autocast(u):
             rows, columns = (_windows(u, side, self.basis) for side in (2, 3))
             weights = rows.mT @ self.basis @ columns
-        grouped = u.unflatten(1, (len(self.basis), -1))
+        grouped = u.unflatten(1, (self.basis.shape[0], -1))
         return (grouped * weights[:, None]).sum((3, 4), dtype=accumulated_in(u)).flatten(1)[..., None, None]
 
     def gate(self, u: Tensor) -> Tensor:
