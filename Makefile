@@ -13,7 +13,7 @@ DEMO := work_dirs/demo
 DEMO_CONFIG := configs/demo/faster_rcnn_se_r18_shapes.py
 COMPILED := .venv-mmcv-compiled
 
-.PHONY: demo test lint test-ops zoo soak gpu env clean
+.PHONY: demo test lint docs test-ops zoo soak gpu env clean
 .DELETE_ON_ERROR:
 
 env: $(READY)
@@ -49,6 +49,11 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -q se_mm
+
+# The site, in build/site.
+docs: $(READY)
+	$(BIN)/pip install -q 'mkdocs-material' 'mkdocstrings[python]'
+	$(BIN)/mkdocs build --strict
 
 # mmcv asks for C++17, and torch >= 2.14 for C++20: hence the edit.
 $(COMPILED)/mmcv/_ext.stamp: $(READY)

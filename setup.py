@@ -19,7 +19,7 @@ setup(
     packages=find_packages(include=['se_mm', 'se_mm.*']),
     # The configs and tools travel in .mim, as in mmdet: links to the folders of the repository, files in a wheel.
     package_data={
-        'se_mm': ['.mim/model-index.yml', '.mim/configs/**/*', '.mim/tools/*'],
+        'se_mm': ['py.typed', '.mim/model-index.yml', '.mim/configs/**/*', '.mim/tools/*'],
         'se_mm.datasets': ['categories_places365.txt'],
     },
     include_package_data=False,
