@@ -83,4 +83,4 @@ def _parse(command: str, prog: str, argv: Sequence[str] | None) -> tuple[ModuleT
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.add_arguments(parser)
-    return module, parser.parse_args(argv)
+    return module, parser.parse_intermixed_args(argv)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .arguments import add_study_arguments, config_of
+from .arguments import add_study_arguments, config_of, model_named
 
 EXAMPLES = """\
-  %(prog)s CONFIG work_dirs/CONFIG/epoch_12.pth --data-root DIR --out gates/
-  %(prog)s CONFIG CHECKPOINT --classes goldfish pug plane cliff --per-class 50 --removal --out gates/
+  %(prog)s work_dirs/CONFIG/last --out gates/
+  %(prog)s CHECKPOINT --classes goldfish pug plane cliff --per-class 50 --removal --out gates/
 """
 
 
@@ -24,9 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from ..apis.analyze_gates import analyze_gates
-    from ..config.pretrained import local_checkpoint
 
-    args.checkpoint = local_checkpoint(args.checkpoint)
+    model_named(args)
     analyze_gates(
         config_of(args, args.checkpoint),
         args.checkpoint,

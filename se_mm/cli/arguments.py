@@ -39,8 +39,7 @@ def is_verbose() -> bool:
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """The config, what is laid over it (:func:`config_of`), and the launcher."""
-    parser.add_argument('config', help=CONFIG_HELP)
+    """What is laid over a config (:func:`config_of`), and the launcher."""
     parser.add_argument('--work-dir', help='where logs and checkpoints go (default: work_dirs/<config>)')
     add_data_arguments(parser)
     _add_loading_arguments(parser)
@@ -87,15 +86,46 @@ def _add_loading_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--workers', type=int, metavar='N', help='processes that load data (0: none beside this one)')
 
 
-def add_checkpoint_arguments(parser: argparse.ArgumentParser, also: str = '') -> None:
-    """A trained model: its config (or ``also``, for ``--help``) and its checkpoint."""
-    parser.add_argument('config', help=f'that the checkpoint was trained with: {CONFIG_HELP}{also}')
-    parser.add_argument('checkpoint', help='a checkpoint that a training wrote, or its URL')
+def add_model_argument(parser: argparse.ArgumentParser, *more: str) -> None:
+    """A trained model (:func:`model_named`), and what ``more`` words may follow."""
+    parser.add_argument(
+        'model',
+        nargs='+',
+        metavar=('MODEL', *(more or ('CHECKPOINT',))),
+        help='CHECKPOINT that a training wrote, its URL, or the folder of the training; or CONFIG CHECKPOINT, to take '
+        f'the data, and what --prefer says, from {CONFIG_HELP}',
+    )
+    parser.add_argument(
+        '--prefer',
+        choices=['checkpoint', 'config'],
+        default='checkpoint',
+        help='whose network, normalisation and size of pictures are used where a config differs (default: checkpoint)',
+    )
+
+
+def model_named(args: argparse.Namespace, rest: bool = False) -> list[str]:
+    """Sets ``args.config`` (or ``None``) and ``args.checkpoint`` (a local file) from the words of a model.
+
+    Returns:
+        The words after them.
+
+    Raises:
+        SeMmError: if there is no such model, or there are such words and ``rest`` is not set.
+    """
+    from ..config.model_argument import named
+    from ..config.pretrained import local_checkpoint
+    from ..errors import SeMmError
+
+    args.config, checkpoint, words = named(args.model)
+    if words and not rest:
+        raise SeMmError(f'{words[0]} is one word too many after {" ".join(args.model[: -len(words)])}')
+    args.checkpoint = local_checkpoint(checkpoint)
+    return words
 
 
 def add_study_arguments(parser: argparse.ArgumentParser) -> None:
     """The config, the checkpoint, the data that it is analysed on, and what studies with the metric share."""
-    add_checkpoint_arguments(parser)
+    add_model_argument(parser)
     add_data_arguments(parser, classes=False)
     _add_loading_arguments(parser)
     # The classes are those of the checkpoint, and one process does it all.
@@ -112,13 +142,15 @@ def config_of(args: argparse.Namespace, checkpoint: str | None = None) -> Config
 
     Args:
         args: of :func:`add_config_arguments` or :func:`add_data_arguments`.
-        checkpoint: a model that was trained with the config: its classes are used where none are named.
+        checkpoint: a trained model: its config where ``args.config`` is ``None``; its classes where none are named, and
+            the rest of what decides on its results, as ``args.prefer`` says.
 
     Raises:
         SeMmError: as :func:`se_mm.datasets.own_data.config_with_data`, and for values that do not fit.
     """
     from ..config.batches import set_loading, set_size
     from ..config.classes import use_classes_of
+    from ..config.model_argument import use_trained
     from ..config.options import refuse_twice
     from ..config.schedule import set_length
     from ..datasets.own_data import config_with_data, pictures_in
@@ -130,14 +162,19 @@ def config_of(args: argparse.Namespace, checkpoint: str | None = None) -> Config
     given = {name: getattr(args, name, None) for name in ('epochs', 'iters', 'batch_size', 'workers')}
     refuse_twice(args.cfg_options or {}, given)
     cfg = config_with_data(
-        args.config,
+        args.config or checkpoint,
         args.cfg_options,
         args.data_root if hasattr(args, 'launcher') else args.data_root or '',  # infer reads no data set
         args.classes,
     )
     if args.se or args.attention:
         cfg = _with_attention(cfg, args)
-    changed = use_classes_of(cfg, checkpoint, args.classes is not None) if checkpoint else []
+    changed = []
+    if checkpoint and args.prefer == 'checkpoint':
+        changed = use_classes_of(cfg, checkpoint, args.classes is not None)
+        if args.config and (of_training := use_trained(cfg, checkpoint)):
+            changed += of_training
+            cfg.merge_from_dict(args.cfg_options or {})
     changed += set_loading(cfg, given['batch_size'], given['workers'])
     changed += set_length(cfg, given['epochs'], given['iters'], pictures_in)
     if args.size is not None:
@@ -153,12 +190,12 @@ def config_of(args: argparse.Namespace, checkpoint: str | None = None) -> Config
 
 def _with_attention(cfg: Config, args: argparse.Namespace) -> Config:
     from ..config.attention import attention_named
-    from ..config.load import default_work_dir
+    from ..config.load import has_default_work_dir
     from ..errors import SeMmError
     from ..swap import swap_backbone
 
     layer = attention_named(args.attention) if args.attention else None
-    if cfg.work_dir == default_work_dir(cfg.filename):
+    if has_default_work_dir(cfg):
         cfg.work_dir += f'_{args.attention.partition(",")[0].lower() if args.attention else "se"}'
     twin = swap_backbone(cfg, weights='none' if getattr(args, 'no_pretrained', False) else None, attention=layer)
     if twin.model == cfg.model:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .arguments import add_checkpoint_arguments, add_data_arguments, config_of
+from .arguments import add_data_arguments, add_model_argument, config_of, model_named
 
 EXAMPLES = """\
-  %(prog)s CONFIG work_dirs/CONFIG/epoch_12.pth --data-root DIR -o exported/
-  %(prog)s CONFIG CHECKPOINT --to openvino --int8 --calibrate DIR/train -o exported/
+  %(prog)s work_dirs/CONFIG/last -o exported/
+  %(prog)s CHECKPOINT --to openvino --int8 --calibrate DIR/train -o exported/
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_checkpoint_arguments(parser)
+    add_model_argument(parser)
     parser.add_argument('-o', '--out', type=Path, required=True, help='a folder; the file is called as the config')
     parser.add_argument('--to', choices=['onnx', 'openvino', 'torch'], default='onnx', help='default: onnx')
     precision = parser.add_mutually_exclusive_group()
@@ -36,9 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from ..apis.export import Options, export
     from ..apis.infer import find_images
-    from ..config.pretrained import local_checkpoint
 
-    args.checkpoint = local_checkpoint(args.checkpoint)
+    model_named(args)
     args.launcher = 'none'  # the data are read, as in a test
     cfg = config_of(args, args.checkpoint)
     axes = () if args.dynamic == 'none' else tuple(args.dynamic.split(','))

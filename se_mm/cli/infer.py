@@ -7,17 +7,16 @@ import sys
 from pathlib import Path
 
 from ..errors import SeMmError
-from .arguments import add_checkpoint_arguments, add_data_arguments, config_of
+from .arguments import add_data_arguments, add_model_argument, config_of, model_named
 
 EXAMPLES = """\
-  %(prog)s CONFIG work_dirs/CONFIG/epoch_12.pth image.jpg folder/ --out seen/
+  %(prog)s work_dirs/CONFIG/last image.jpg folder/ --out seen/
   %(prog)s MODEL.onnx image.jpg folder/ --out seen/
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_checkpoint_arguments(parser, also='; or an exported file, which needs none')
-    parser.add_argument('images', nargs='*', help='picture files, or folders of them')
+    add_model_argument(parser, 'IMAGE')  # picture files, or folders of them
     parser.add_argument(
         '--out',
         type=Path,
@@ -31,20 +30,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from ..apis.infer import find_images, infer
-    from ..config.pretrained import local_checkpoint
     from ..export.runtimes import is_exported
 
     if not 0 <= args.score <= 1:
         raise SeMmError(f'--score is {args.score}; expected a number from 0 to 1')
-    cfg, model, named = None, args.config, [args.checkpoint, *args.images]
+    words = model_named(args, rest=True)
+    if not words:
+        raise SeMmError(f'no images are named after {" ".join(args.model)}; expected CHECKPOINT IMAGE ...')
+    cfg, model, images = None, args.checkpoint, find_images(words)
     if not is_exported(model):
-        model, named = local_checkpoint(args.checkpoint), args.images
         cfg = config_of(args, model)
     elif args.deploy:
         raise SeMmError(f'--deploy is for checkpoints, and {model} is an exported file')
-    if not named:
-        raise SeMmError('no images are named; expected CONFIG CHECKPOINT IMAGE ..., or MODEL.onnx IMAGE ...')
-    images = find_images(named)
     done = infer(cfg, model, images, args.out, args.score, args.deploy)
     where = f'{done.pictures}, predictions: {done.file}' if done.pictures else f'predictions: {done.file}'
     print(f'{len(images) - len(done.skipped)} pictures: {where}')

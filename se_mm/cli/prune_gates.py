@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .arguments import add_study_arguments, config_of
+from .arguments import add_study_arguments, config_of, model_named
 
 EXAMPLES = """\
-  %(prog)s CONFIG work_dirs/CONFIG/epoch_12.pth --data-root DIR --budget 0.001 --out pruned/
-  %(prog)s CONFIG CHECKPOINT --stages 3 --out pruned/
-  %(prog)s CONFIG CHECKPOINT --blocks layer4.1 layer4.2 --out pruned/
+  %(prog)s work_dirs/CONFIG/last --budget 0.001 --out pruned/
+  %(prog)s CHECKPOINT --stages 3 --out pruned/
+  %(prog)s CHECKPOINT --blocks layer4.1 layer4.2 --out pruned/
 """
 
 
@@ -30,9 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from ..apis.prune_gates import prune_gates
-    from ..config.pretrained import local_checkpoint
 
-    args.checkpoint = local_checkpoint(args.checkpoint)
+    model_named(args)
     prune_gates(
         config_of(args, args.checkpoint),
         args.checkpoint,

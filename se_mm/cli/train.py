@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .arguments import add_config_arguments, config_of, is_verbose
+from .arguments import CONFIG_HELP, add_config_arguments, config_of, is_verbose
 
 EXAMPLES = """\
   %(prog)s se_mm::faster_rcnn_se_r50_coco.py --data-root data/coco
@@ -14,6 +14,7 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('config', help=CONFIG_HELP)
     add_config_arguments(parser)
     length = parser.add_mutually_exclusive_group()
     length.add_argument('--epochs', type=int, metavar='N', help='train so long; the whole schedule is scaled')

@@ -71,7 +71,7 @@ def set_size(cfg: Config, height: int, width: int) -> list[str]:
     """
     if min(height, width) < 32:
         raise SeMmError(f'--size is {height} {width}; expected a height and a width of 32 pixels or more')
-    old = _nominal([cfg.get(loader) for loader in reversed(LOADERS)])
+    old = nominal_size(cfg)
     if old is None:
         raise SeMmError('--size: the test pipeline of this config has no Resize or CenterCrop whose size could be set')
     augments = (cfg.get('model') or {}).get('data_preprocessor') or {}
@@ -100,9 +100,9 @@ def set_size(cfg: Config, height: int, width: int) -> list[str]:
     return [f'pictures of {width}x{height} in place of {old[0]}x{old[1]}']
 
 
-def _nominal(loaders: list[Any]) -> tuple[int, int] | None:
+def nominal_size(cfg: Config) -> tuple[int, int] | None:
     """Width and height that the test pipeline makes; else that of validation, or of training."""
-    for loader in loaders:
+    for loader in map(cfg.get, reversed(LOADERS)):
         found: dict[str, Any] = {}
         for _, node in nodes(loader):
             for key in ('crop_size', 'scale'):

@@ -88,7 +88,7 @@ def use_classes_of(cfg: Config, checkpoint: str, asked: bool = False) -> list[st
     if '://' in checkpoint:
         return []
     try:
-        meta = read_checkpoint(checkpoint).get('meta')
+        meta = read_checkpoint(checkpoint, 'meta').get('meta')
     except SeMmError:  # said where it is loaded
         return []
     names = ((meta if isinstance(meta, dict) else {}).get('dataset_meta') or {}).get('classes') or ()

@@ -10,11 +10,10 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from ..compat.config_scope import read_config
 from ..errors import SeMmError
 from .classes import check_classes_given_once, set_classes
 from .loaders import datasets_in
-from .locate import locate
+from .model_argument import config_named
 from .options import merge_options
 
 DATA_ROOT_VARIABLE = 'SE_MM_DATA'
@@ -29,7 +28,8 @@ def load_config(
     """Reads a config and lays the command line over it.
 
     Args:
-        name: a file, or ``package::path`` for one that an installed package ships.
+        name: a file, ``package::path`` for one that an installed package ships, or a checkpoint, which holds the
+            config of its training.
         options: dotted keys and values, as ``--cfg-options`` gives them.
         data_root: the folder that replaces the config's ``data_root``; ``None`` asks the
             environment variable ``SE_MM_DATA``, and keeps the config's where that is unset; ``''`` keeps it.
@@ -46,13 +46,9 @@ def load_config(
         >>> load_config('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py').model.backbone.type
         'ResNet'
     """
-    path = locate(name)
-    try:
-        cfg = read_config(path)
-    except Exception as error:  # whatever a config, which is code, may raise
-        raise SeMmError(f'{path} cannot be read as a config: {type(error).__name__}: {error}') from error
+    cfg = config_named(name)
     if not isinstance(cfg.get('model'), dict):
-        raise SeMmError(f'{path} is not a config to run: it has no `model = dict(...)`')
+        raise SeMmError(f'{cfg.filename} is not a config to run: it has no `model = dict(...)`')
     if options:
         if classes is not None:
             check_classes_given_once(list(options))
@@ -61,7 +57,7 @@ def load_config(
         set_data_root(cfg, root)
     if classes:
         set_classes(cfg, classes)
-    cfg.setdefault('work_dir', default_work_dir(path))
+    cfg.setdefault('work_dir', default_work_dir(cfg.filename))
     return cfg
 
 
@@ -81,6 +77,12 @@ def model_of(cfg: Config) -> ConfigDict:
 def default_work_dir(path: str) -> str:
     """Where a config that names no folder writes to."""
     return f'work_dirs/{Path(path).stem}'
+
+
+def has_default_work_dir(cfg: Config) -> bool:
+    """Whether the folder of a config is its default, or that of its twin."""
+    default = default_work_dir(cfg.filename or '')
+    return bool(cfg.filename) and (cfg.work_dir == default or cfg.work_dir.startswith(f'{default}_'))
 
 
 def data_root_of(given: str | None) -> str | None:

@@ -8,7 +8,10 @@ from typing import Any
 
 from mmengine.config import Config
 
+from ..config.batches import nominal_size
+from ..config.differences import differences
 from ..config.loaders import datasets_of
+from ..config.model_argument import NOT_COMPUTING, config_in
 from ..config.pretrained import without_pretrained
 from ..errors import SeMmError, listed
 from ..utils.console import warn
@@ -40,14 +43,37 @@ def resume(cfg: Config, checkpoint: str) -> None:
         if classes and trained and classes != trained:
             raise SeMmError(
                 f'--resume: {found} was trained on the classes {listed(trained, 5)}, and the config has '
-                f'{listed(classes, 5)}; name its classes, or start in another --work-dir'
+                f'{listed(classes, 5)}; name its classes, or leave --resume out for a new training'
             )
+    if other := of_main_process(lambda: [] if '://' in found else _other_setup(found, cfg)):
+        raise SeMmError(
+            f'--resume: {found} is of another set-up: {listed(other, 4)}; name what it had, or leave --resume out '
+            'for a new training'
+        )
     cfg.load_from = found
     without_pretrained(cfg.model)  # what it would load is replaced at once, and need not be fetched
     if seed is not None:
         if cfg.randomness.seed not in (None, seed):
             warn(f'the seed stays {seed}, that of {found}; {cfg.randomness.seed} is not used')
         cfg.randomness.seed = seed
+
+
+def _other_setup(checkpoint: str, cfg: Config) -> list[str]:
+    """Where the model, the data or their size differ from those of a checkpoint; data that were moved do not."""
+    there = config_in(checkpoint)
+    if there is None:
+        return []
+    changed = differences(there, cfg, ('model', 'data_preprocessor'), NOT_COMPUTING)
+    roots = [
+        {str(Path(d.get('data_root') or '.').resolve()) for d in datasets_of(c.get('train_dataloader'))}
+        for c in (there, cfg)
+    ]
+    if roots[0] != roots[1] and all(Path(root).is_dir() for root in roots[0]):
+        changed['the data'] = tuple(', '.join(sorted(each)) for each in roots)
+    sizes = nominal_size(there), nominal_size(cfg)
+    if sizes[0] != sizes[1]:
+        changed['the size (width, height)'] = sizes
+    return [f'{key} was {a!r} and is {b!r}' for key, (a, b) in changed.items()]
 
 
 def latest_checkpoint(work_dir: str | Path, verbose: bool = True) -> str | None:

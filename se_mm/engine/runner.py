@@ -27,6 +27,7 @@ from ..errors import RunError, SeMmError, listed
 from ..utils.console import is_quiet, log_file, prints_logged, quiet, warn
 from .hooks.preemption import PreemptionHook
 from .repeatable import Reader
+from .run_folder import point_to_newest
 
 
 class LoggedRunner(Runner):
@@ -38,6 +39,9 @@ class LoggedRunner(Runner):
         if was_quiet:
             quiet(logger)
         return logger
+
+    def dump_config(self) -> None:
+        """Leaves that to a training that starts (:class:`_ChecksHook`)."""
 
     @staticmethod
     def build_dataloader(*args: Any, **kwargs: Any) -> DataLoader:
@@ -51,14 +55,17 @@ class LoggedRunner(Runner):
         return built
 
 
-def build_runner(cfg: Config, prepare: Callable[[Config], None], progress: bool = False) -> Runner:
+def build_runner(
+    cfg: Config, prepare: Callable[[Config], None], progress: bool = False, asked: Config | None = None
+) -> Runner:
     """The Runner that the config asks for.
 
     Args:
-        cfg: what the user asks for; the copies in the work_dir and in the checkpoints are of this.
+        cfg: what is run.
         prepare: what is done to the config that the Runner is built from
             (:func:`se_mm.engine.switches.make_survivable` or ``guard_data``).
         progress: whether it shows a summary, a progress line and the metrics.
+        asked: what the user asks for, of which the copies in the work_dir and in the checkpoints are (``cfg``).
 
     Raises:
         SeMmError: if the work_dir cannot be written to, or the config asks for what there is not.
@@ -83,11 +90,10 @@ def build_runner(cfg: Config, prepare: Callable[[Config], None], progress: bool 
         prepared.model_wrapper_cfg = {**wrapper, **(prepared.get('model_wrapper_cfg') or {}), 'device_ids': None}
     with _failures_logged(cfg):
         runner = RUNNERS.build(prepared) if 'runner_type' in cfg else LoggedRunner.from_cfg(prepared)
-        runner.cfg = cfg
-        runner.dump_config()
+        runner.cfg = asked or cfg
         copied = Path(runner.log_dir, 'vis_data', 'config.py')  # of the prepared one, by mmengine's visualizer
         if runner.rank == 0 and copied.is_file():
-            cfg.dump(copied)
+            runner.cfg.dump(copied)
     return runner
 
 
@@ -142,6 +148,9 @@ class _ChecksHook(Hook):
             )
         if loop.iter >= loop.max_iters:
             warn(f'the training is at its end already: {loop.iter} of {loop.max_iters} iterations')
+        Runner.dump_config(runner)
+        if runner.rank == 0:
+            point_to_newest(runner.work_dir)
 
     def before_val_epoch(self, runner: Runner) -> None:
         self._read(runner, runner.val_dataloader)

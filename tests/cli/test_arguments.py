@@ -7,15 +7,17 @@ import argparse
 import pytest
 
 from se_mm import SeMmError
-from se_mm.cli.arguments import add_config_arguments, config_of
+from se_mm.cli import train
+from se_mm.cli.arguments import config_of
 
 RETINANET = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
 
 
 def given(*words, no_pretrained=False):
     parser = argparse.ArgumentParser()
-    add_config_arguments(parser)
-    return config_of(parser.parse_args(words, argparse.Namespace(no_pretrained=no_pretrained)))
+    train.add_arguments(parser)
+    words += ('--no-pretrained',) * no_pretrained
+    return config_of(parser.parse_args(words))
 
 
 @pytest.mark.parametrize(

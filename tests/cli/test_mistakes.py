@@ -22,10 +22,11 @@ from se_mm.config.keys import mistake_in
         (['train', DEMO, '--resume', '/no/epoch_1.pth'], 'checkpoint to resume from /no/epoch_1.pth does not exist'),
         (
             ['test', 'configs/demo/se_resnet18_scenes.py', 'README.md', '--sheet', 'x.png', '--data-root', '/no'],
-            'test data',
+            'checkpoint README.md cannot be read',
         ),
         (['test', DEMO, '/no/epoch_1.pth'], 'checkpoint /no/epoch_1.pth does not exist'),
-        (['infer', DEMO, 'README.md', 'LICENSE', '--out', '/tmp/x'], 'image LICENSE cannot be read'),
+        (['infer', DEMO, '--out', '/tmp/x'], f'{DEMO} is a config, and no checkpoint is named beside it'),
+        (['export', DEMO, 'README.md', 'more', '-o', '/tmp/x'], f'more is one word too many after {DEMO} README.md'),
         (['infer', DEMO, 'README.md', '/no/image.jpg', '--out', '/tmp/x'], 'image /no/image.jpg does not exist'),
     ],
 )

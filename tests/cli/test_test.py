@@ -58,3 +58,19 @@ def test_ten_crops_average_the_scores(tmp_path):
     args = ('--data-root', root, '--work-dir', tmp_path / 'out', '--tta', '--cfg-options', *small)
     said = output(tool('test', config, weights, *args))
     assert 'accuracy/top5' in said
+
+
+def test_a_checkpoint_is_enough_and_its_size_wins_over_a_config_that_says_another(trained, data, tmp_path):
+    """The demo's config resizes to another size than the training did, and has more channels."""
+    small = tmp_path / 'small'
+    options = ('--size', 64, 96, '--cfg-options', *[o for o in QUICK if 'scale' not in o])
+    output(tool('train', DEMO, '--data-root', data, '--work-dir', small, '--seed', 0, *options))
+    scores = {}
+    for name, words in {'alone': [small], 'config': [DEMO, small / 'epoch_1.pth', '--data-root', data]}.items():
+        out = tmp_path / f'{name}.json'
+        said = output(tool('test', *words, '--work-dir', tmp_path / name, '--out', out))
+        assert ('as ' + str(small / 'epoch_1.pth') + ' was trained' in said) == (name == 'config')
+        scores[name] = out.read_text()
+    assert scores['alone'] == scores['config']
+    picture = min((data / 'val').iterdir())
+    output(tool('infer', small / 'epoch_1.pth', picture, '--out', tmp_path / 'seen.json'))

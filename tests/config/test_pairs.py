@@ -7,7 +7,7 @@ import re
 import pytest
 from support.helpers import REPOSITORY
 
-from se_mm.analysis.comparison.runs import differences
+from se_mm.config.differences import differences
 from se_mm.config.load import load_config
 from se_mm.config.pretrained import named_weights
 

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from ...config.differences import SHOWN_KEYS, data_roots, differences, in_words
 from ...errors import SeMmError, listed
 from ...evaluation.metrics import direction_is_known, less_is_better, rounding
 from .published import PublishedPair, published_pairs
-from .runs import SHOWN_KEYS, Run, data_roots, differences, in_words
+from .runs import Run
 
 #: Of every interval here.
 CONFIDENCE = 0.95

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from ...config.differences import SHOWN_KEYS, in_words
 from ...errors import listed
 from ...evaluation.metrics import less_is_better
 from ...utils.tables import markdown_table
 from .pairs import Comparison, Gain
-from .runs import SHOWN_KEYS, in_words
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:

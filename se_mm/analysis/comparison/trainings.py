@@ -13,9 +13,10 @@ from queue import SimpleQueue
 
 from mmengine.config import Config
 
+from ...config.differences import data_roots, differences, differing
 from ...config.pretrained import named_weights
 from ...errors import USER_ERROR, SeMmError, listed
-from .runs import data_roots, differences, differing, read_run
+from .runs import read_run
 
 #: What the configs can use of the training that they are read for: ``'{{$SE_MM_SEED:0}}'``.
 SEED_VARIABLE = 'SE_MM_SEED'

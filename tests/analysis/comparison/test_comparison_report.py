@@ -14,8 +14,9 @@ from support.helpers import REPOSITORY
 from se_mm import SeMmError
 from se_mm.analysis.comparison.pairs import Network, compared
 from se_mm.analysis.comparison.report import as_json, as_markdown
-from se_mm.analysis.comparison.runs import differences, runs_in
+from se_mm.analysis.comparison.runs import runs_in
 from se_mm.apis.compare import compare
+from se_mm.config.differences import differences
 from se_mm.config.load import load_config
 
 
