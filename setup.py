@@ -21,6 +21,7 @@ setup(
     package_data={
         'se_mm': ['py.typed', '.mim/model-index.yml', '.mim/configs/**/*', '.mim/tools/*'],
         'se_mm.datasets': ['categories_places365.txt'],
+        'se_mm.weights': ['published_accuracy.csv'],
     },
     include_package_data=False,
     # The commands of tools/, from anywhere; `python -m se_mm` is the same.

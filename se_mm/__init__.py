@@ -27,6 +27,7 @@ _PUBLIC = {
     'SEResNet': 'se_mm.models.backbones',
     'SEResNeXt': 'se_mm.models.backbones',
     'SETwin': 'se_mm.models.backbones',
+    'published': 'se_mm.apis.published_classifier',
     'swap_backbone': 'se_mm.swap',
 }
 

@@ -6,6 +6,7 @@ import argparse
 import io
 import os
 from contextlib import redirect_stdout
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # mmengine takes seconds to import, and --help does not need it
@@ -92,7 +93,8 @@ def add_model_argument(parser: argparse.ArgumentParser, *more: str) -> None:
         'model',
         nargs='+',
         metavar=('MODEL', *(more or ('CHECKPOINT',))),
-        help='CHECKPOINT that a training wrote, its URL, or the folder of the training; or CONFIG CHECKPOINT, to take '
+        help='CHECKPOINT that a training wrote, its URL, or the folder of the training; a published classifier '
+        '(timm://NAME, mmcls://NAME); or CONFIG CHECKPOINT, to take '
         f'the data, and what --prefer says, from {CONFIG_HELP}',
     )
     parser.add_argument(
@@ -104,7 +106,7 @@ def add_model_argument(parser: argparse.ArgumentParser, *more: str) -> None:
 
 
 def model_named(args: argparse.Namespace, rest: bool = False) -> list[str]:
-    """Sets ``args.config`` (or ``None``) and ``args.checkpoint`` (a local file) from the words of a model.
+    """Sets ``args.config`` (or ``None``) and ``args.checkpoint`` (a local file, or a published name) from the words of a model.
 
     Returns:
         The words after them.
@@ -113,13 +115,13 @@ def model_named(args: argparse.Namespace, rest: bool = False) -> list[str]:
         SeMmError: if there is no such model, or there are such words and ``rest`` is not set.
     """
     from ..config.model_argument import named
-    from ..config.pretrained import local_checkpoint
+    from ..config.pretrained import local_model
     from ..errors import SeMmError
 
     args.config, checkpoint, words = named(args.model)
     if words and not rest:
         raise SeMmError(f'{words[0]} is one word too many after {" ".join(args.model[: -len(words)])}')
-    args.checkpoint = local_checkpoint(checkpoint)
+    args.checkpoint = local_model(checkpoint)
     return words
 
 
@@ -143,18 +145,22 @@ def config_of(args: argparse.Namespace, checkpoint: str | None = None) -> Config
     Args:
         args: of :func:`add_config_arguments` or :func:`add_data_arguments`.
         checkpoint: a trained model: its config where ``args.config`` is ``None``; its classes where none are named, and
-            the rest of what decides on its results, as ``args.prefer`` says.
+            the rest of what decides on its results, as ``args.prefer`` says. A published classifier takes the place of
+            the config's model and of its pixels.
 
     Raises:
         SeMmError: as :func:`se_mm.datasets.own_data.config_with_data`, and for values that do not fit.
     """
     from ..config.batches import set_loading, set_size
     from ..config.classes import use_classes_of
+    from ..config.classifiers import use_published
     from ..config.model_argument import use_trained
     from ..config.options import refuse_twice
     from ..config.schedule import set_length
     from ..datasets.own_data import config_with_data, pictures_in
+    from ..errors import SeMmError
     from ..utils.console import say
+    from ..weights.published import is_published
 
     with redirect_stdout(io.StringIO()):  # mmdet prints what it was installed without
         import mmdet.datasets  # noqa: F401
@@ -169,8 +175,12 @@ def config_of(args: argparse.Namespace, checkpoint: str | None = None) -> Config
     )
     if args.se or args.attention:
         cfg = _with_attention(cfg, args)
-    changed = []
-    if checkpoint and args.prefer == 'checkpoint':
+    changed, card = [], None
+    if is_published(checkpoint):
+        if args.se or args.attention:
+            raise SeMmError(f'--se and --attention change the network of a config, and {checkpoint} is whole')
+        card = use_published(cfg, checkpoint, getattr(args, 'test_size', False))
+    elif checkpoint and args.prefer == 'checkpoint':
         changed = use_classes_of(cfg, checkpoint, args.classes is not None)
         if args.config and (of_training := use_trained(cfg, checkpoint)):
             changed += of_training
@@ -179,6 +189,8 @@ def config_of(args: argparse.Namespace, checkpoint: str | None = None) -> Config
     changed += set_length(cfg, given['epochs'], given['iters'], pictures_in)
     if args.size is not None:
         changed += set_size(cfg, *args.size)
+        if card:
+            cfg.published = str(replace(card, size=min(args.size)))
     if hasattr(args, 'local_rank'):  # of a command that trains or tests
         cfg.launcher = args.launcher
         cfg.work_dir = args.work_dir or cfg.work_dir

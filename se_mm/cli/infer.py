@@ -12,6 +12,7 @@ from .arguments import add_data_arguments, add_model_argument, config_of, model_
 EXAMPLES = """\
   %(prog)s work_dirs/CONFIG/last image.jpg folder/ --out seen/
   %(prog)s MODEL.onnx image.jpg folder/ --out seen/
+  %(prog)s timm://legacy_seresnet50.in1k image.jpg --out seen/
 """
 
 

@@ -1,4 +1,4 @@
-"""Prepare a data set: boxes in any usual format, folders of scenes, COCO, Places365."""
+"""Prepare a data set: boxes in any usual format, folders of scenes, COCO, Places365, ImageNet."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ EXAMPLES = """\
   %(prog)s detection DIR         # VOC XML, YOLO text, CSV or COCO JSON become COCO JSON in DIR/annotations
   %(prog)s scenes DIR --val 0.1  # DIR/<class>/*.jpg, or DIR/train/<class>/*.jpg
   %(prog)s coco data/coco --download
+  %(prog)s imagenet DIR          # with ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar and the devkit in it
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('data', choices=[*OWN, 'places365', 'coco'])
+    parser.add_argument('data', choices=[*OWN, 'places365', 'coco', 'imagenet'])
     parser.add_argument('root', type=Path, help='where it is, or is to go')
     own = parser.add_argument_group('detection and scenes')
     own.add_argument('--val', type=float, default=0.2, help='share set aside where there is no split (default: 0.2)')
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--skip-missing', action='store_true', help='write what can be used, however much is missing or broken'
     )
     own.add_argument('--rescale', action='store_true', help='scale boxes of pictures that were resized since')
-    known = parser.add_argument_group('places365 and coco')
+    known = parser.add_argument_group('places365, coco and imagenet')
     known.add_argument(
         '--parts', nargs='+', metavar='PART', help='such as train-challenge, test (default: train and val)'
     )
@@ -44,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     if args.data in OWN:
         _prepare_own(args)
+        return
+    if args.data == 'imagenet':
+        _prepare_imagenet(args)
         return
     from ..datasets.prepare import sources
 
@@ -61,6 +65,16 @@ def run(args: argparse.Namespace) -> None:
         + (f' ({SHOWN} shown)' if len(broken) > SHOWN else '')
     )
     sys.exit(1 if broken else 0)
+
+
+def _prepare_imagenet(args: argparse.Namespace) -> None:
+    from ..datasets.prepare.imagenet import COUNTS, prepare_imagenet
+    from ..errors import SeMmError
+
+    if args.download or args.check or (unknown := set(args.parts or ()) - COUNTS.keys()):
+        wrong = '--download and --check' if args.download or args.check else f'--parts {" ".join(sorted(unknown))}'
+        raise SeMmError(f'{wrong}: imagenet is made of archives in DIR, and its parts are {", ".join(COUNTS)}')
+    print('\n'.join(prepare_imagenet(args.root, {part: COUNTS[part] for part in args.parts or COUNTS})))
 
 
 def _prepare_own(args: argparse.Namespace) -> None:

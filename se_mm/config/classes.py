@@ -42,12 +42,13 @@ def set_classes(cfg: Config, classes: Sequence[str]) -> None:
     trees = (cfg.model, cfg.get('data_preprocessor'), cfg.get('val_evaluator'), cfg.get('test_evaluator'))
     for keys, node in nodes(trees):
         if not any(key in _OTHER_COUNTS for key in keys):
-            _set_number(node, len(classes), speaks='language_model' in cfg.model)
+            set_number(node, len(classes), speaks='language_model' in cfg.model)
         elif 'num_things_classes' in node:
             node['num_things_classes'] = len(classes)
 
 
-def _set_number(node: MutableMapping[str, Any], count: int, speaks: bool) -> None:
+def set_number(node: MutableMapping[str, Any], count: int, speaks: bool = False) -> None:
+    """Sets the number of classes that a node of a model or a metric has, in place."""
     if 'num_classes' in node and not speaks:  # one that reads names counts the tokens of its prompt
         node['num_classes'] = count
     if 'num_things_classes' in node:
@@ -88,11 +89,36 @@ def use_classes_of(cfg: Config, checkpoint: str, asked: bool = False) -> list[st
     if '://' in checkpoint:
         return []
     try:
-        meta = read_checkpoint(checkpoint, 'meta').get('meta')
+        names = classes_in(read_checkpoint(checkpoint, 'meta'))
     except SeMmError:  # said where it is loaded
         return []
-    names = ((meta if isinstance(meta, dict) else {}).get('dataset_meta') or {}).get('classes') or ()
     return use_classes(cfg, names, checkpoint, asked)
+
+
+def classes_in(content: Mapping[str, Any]) -> tuple[str, ...]:
+    """The classes in the metadata of a checkpoint: mmengine's, in either case, or those of mmdet 2.x; empty: none.
+
+    Example:
+        >>> classes_in({'meta': {'CLASSES': ['cat', 'dog']}}), classes_in({'conv1.weight': 0})
+        (('cat', 'dog'), ())
+    """
+    meta = content.get('meta')
+    meta = meta if isinstance(meta, Mapping) else {}
+    data = meta.get('dataset_meta') or {}
+    return tuple(data.get('classes') or data.get('CLASSES') or meta.get('CLASSES') or ())
+
+
+def classes_of_model(cfg: Config, content: Mapping[str, Any], checkpoint: str) -> tuple[str, ...]:
+    """What a trained model calls its classes: its checkpoint's names, else those of the config's data.
+
+    Raises:
+        SeMmError: if neither has any.
+    """
+    datasets = (dataset for _, dataset in datasets_in(cfg))
+    known = (_classes_of(dataset, cfg.get('default_scope')) for dataset in datasets)
+    if names := classes_in(content) or next(filter(None, known), ()):
+        return tuple(names)
+    raise SeMmError(f'{checkpoint} and the data of the config have no names of classes; give them: --classes NAME ...')
 
 
 def use_classes(cfg: Config, names: Sequence[str], source: str, asked: bool = False) -> list[str]:

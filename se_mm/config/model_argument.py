@@ -17,12 +17,15 @@ from mmengine.utils import import_modules_from_strings
 from ..compat.config_scope import read_config
 from ..errors import SeMmError, listed
 from ..weights.files import read_checkpoint
+from ..weights.published import is_published
 from .batches import nominal_size
 from .differences import differences
 from .loaders import LOADERS, datasets_of
 from .locate import locate
 from .pretrained import local_checkpoint
 
+#: What a published classifier is tested on where no config is named.
+IMAGENET = 'se_mm::_base_/imagenet_published.py'
 #: Endings of what mmengine reads as a config.
 _CONFIGS = ('.py', '.json', '.yaml', '.yml')
 #: Parts of a model that do not decide what its weights compute; classes are compared by their names.
@@ -63,18 +66,19 @@ def named(words: Sequence[str]) -> Named:
 
 
 def config_named(name: str) -> Config:
-    """The config that a name stands for: a file, ``package::path``, or a checkpoint, which holds one.
+    """The config that a name stands for: a file, ``package::path``, a checkpoint, which holds one, or a published
+    classifier, which is tested on ImageNet.
 
     Raises:
         SeMmError: if there is none, or it cannot be read.
     """
-    if not _is_config(name) and (Path(name).suffix in ('.pth', '.pt') or '://' in name):
+    if not (_is_config(name) or is_published(name)) and (Path(name).suffix in ('.pth', '.pt') or '://' in name):
         if cfg := config_in(name):
             return cfg
         raise SeMmError(
             f'checkpoint {name} does not hold the config of its training (meta.cfg): name the config before it'
         )
-    path = locate(name)
+    path = locate(IMAGENET if is_published(name) else name)
     try:
         return read_config(path)
     except Exception as error:  # whatever a config, which is code, may raise

@@ -87,6 +87,11 @@ def local_checkpoint(name: str) -> str:
     return existing_file(name, 'checkpoint') if weights is None else str(weights.fetch())
 
 
+def local_model(name: str) -> str:
+    """The name of a published classifier as it is, else :func:`local_checkpoint`."""
+    return name if published.is_published(name) else local_checkpoint(name)
+
+
 def bundle(cfg: Config, folder: Path) -> list[str]:
     """Copies every checkpoint that a config names into a folder that ``TORCH_HOME`` can name; its other files stay.
 

@@ -1,13 +1,12 @@
-"""What a test needs beside a runner: weights, test-time augmentation, the deployed form."""
+"""What a test needs beside a runner: weights, the deployed form."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, ConfigDict
 from mmengine.hooks import EMAHook
 from mmengine.logging import print_log
 from mmengine.runner import Runner, load_state_dict
@@ -15,22 +14,8 @@ from torch import nn
 
 from ..compat.compiled import original_name
 from ..compat.metadata import metadata_of, set_metadata
-from ..config.loaders import datasets_of
+from ..config.classifiers import read_trained
 from ..errors import SeMmError
-from ..weights.files import read_checkpoint
-
-
-def use_test_time_augmentation(cfg: Config) -> None:
-    """Puts the config's ``tta_model`` and ``tta_pipeline`` in the place of the plain test.
-
-    Raises:
-        SeMmError: if the config has none.
-    """
-    if 'tta_model' not in cfg or 'tta_pipeline' not in cfg:
-        raise SeMmError('--tta needs `tta_model` and `tta_pipeline` in the config')
-    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
-    for dataset in datasets_of(cfg.test_dataloader):
-        dataset.pipeline = cfg.tta_pipeline
 
 
 def deploy(model: nn.Module) -> None:
@@ -54,15 +39,26 @@ def without_averaging(runner: Runner) -> None:
     runner.hooks[:] = [hook for hook in runner.hooks if not isinstance(hook, EMAHook)]
 
 
-def load_weights(runner: Runner, checkpoint: str) -> None:
+def load_weights(runner: Runner, checkpoint: str, rows: Sequence[int] | None = None) -> None:
     """Loads a trained model, completely or not at all; a checkpoint's weights are the average, where it has one.
+
+    Args:
+        runner: its model is loaded.
+        checkpoint: a file, or the name of a published classifier.
+        rows: the classes that are taken of a published classifier; ``None``: all.
 
     Raises:
         SeMmError: if the file is no checkpoint, or not one of this config's model.
     """
-    content = read_checkpoint(checkpoint)
+    content = read_trained(checkpoint)
     without_averaging(runner)
-    load_whole(runner.model, content.get('state_dict', content), checkpoint)
+    state = content.get('state_dict', content)
+    if rows is not None:
+        *_, weight, bias = [None, None, *(key for key in state if key.startswith('head.'))]  # of the last layer
+        if weight is None:
+            raise SeMmError(f'--among-folders: the classifier of {checkpoint} is not in its head')
+        state = {**state, **{key: state[key][list(rows)] for key in (weight, bias)}}
+    load_whole(runner.model, state, checkpoint)
     print_log(f'loaded from {checkpoint}', logger='current')
 
 
@@ -101,4 +97,4 @@ def load_whole(model: nn.Module, state: Mapping[str, Any], checkpoint: str) -> N
 
 def _attention_keys(state: Iterable[str]) -> list[str]:
     """Parameters of attention layers in residual blocks: ours (``se``), mmpretrain's (``se_layer``)."""
-    return [key for key in state if {'se', 'se_layer', 'attention'} & set(key.split('.'))]
+    return [key for key in state if {'se', 'se_layer', 'se_module', 'attention'} & set(key.split('.'))]

@@ -16,6 +16,9 @@ import torch
 from mmengine.config import Config
 from tqdm import tqdm
 
+from ..config.classes import classes_of_model
+from ..config.classifiers import read_trained
+from ..config.loaders import datasets_of
 from ..datasets.annotations.coco import PREDICTIONS
 from ..datasets.annotations.pictures import IMAGE_SUFFIXES
 from ..datasets.transforms.loading import LoadImageFromFile, UnreadableImageError
@@ -25,7 +28,7 @@ from ..export.exported_model import ExportedModel
 from ..export.pictures import prepare
 from ..export.runtimes import ExportedFile
 from ..utils.atomic import write_atomic
-from ..weights.files import read_checkpoint
+from ..utils.type_names import type_name
 from .evaluation import deploy, load_whole
 
 #: Smaller pictures are drawn so high, in pixels, so that a label can be read.
@@ -69,7 +72,7 @@ def write_predictions(
     names, skipped, found = _picture_names(images), [], []
     for path in tqdm(images, unit='image', disable=None):
         try:
-            image = LoadImageFromFile()({'img_path': path})['img']
+            image = predictor.loader({'img_path': path})['img']
             prepared = predictor.prepare(image)
         except UnreadableImageError as error:
             skipped.append(str(error))
@@ -89,6 +92,9 @@ def write_predictions(
 
 class Predictor:
     """A detector or a classifier, and how its predictions are drawn and written."""
+
+    #: Reads a picture.
+    loader = LoadImageFromFile()
 
     def __init__(self, detects: bool, meta: Mapping[str, Any], score_threshold: float) -> None:
         self.detects = detects
@@ -128,13 +134,12 @@ class TrainedModel(Predictor):
     """A model of PyTorch in mmdet's or mmpretrain's inferencer, with its weights: all of them, or none."""
 
     def __init__(self, cfg: Config, checkpoint: str, score_threshold: float, deployed: bool) -> None:
-        content = read_checkpoint(checkpoint)
-        try:
-            state, classes = content['state_dict'], tuple(content['meta']['dataset_meta']['classes'])
-        except (KeyError, TypeError) as error:
-            raise SeMmError(
-                f'checkpoint {checkpoint} is not one that tools/train.py wrote (state_dict, class names): {error!r}'
-            ) from error
+        content = read_trained(checkpoint)
+        classes = classes_of_model(cfg, content, checkpoint)
+        loading = next(step for step in next(datasets_of(cfg.test_dataloader)).pipeline if 'Load' in type_name(step))
+        if loading.get('imdecode_backend') == 'timm':
+            self.loader = LoadImageFromFile(imdecode_backend='timm')
+            loading['type'] = 'LoadImageFromFile'  # which the inferencers leave out
         detects = cfg.get('default_scope') != 'mmpretrain'
         device = 'cuda' if torch.cuda.is_available() else 'cpu'
         meta: dict[str, Any] = {'classes': classes}
@@ -151,7 +156,7 @@ class TrainedModel(Predictor):
                 self.inferencer = ImageClassificationInferencer(cfg, False, device=device, classes=classes)
         super().__init__(detects, meta, score_threshold)
         model = self.inferencer.model
-        load_whole(model, state, checkpoint)
+        load_whole(model, content.get('state_dict', content), checkpoint)
         if deployed:
             deploy(model)
 

@@ -16,6 +16,7 @@ from mmengine.config import Config
 from torch import nn
 from torch.export import ExportedProgram
 
+from ..config.classes import classes_of_model
 from ..config.loaders import datasets_of
 from ..errors import SeMmError
 from ..utils.hashing import digest_of
@@ -118,10 +119,7 @@ def _described(
     cfg: Config, checkpoint: str, form: Form, resizing: list[dict[str, Any]], options: Options, size: tuple[int, int]
 ) -> Description:
     is_free = 'size' in options.dynamic
-    meta = read_checkpoint(checkpoint).get('meta') or {}
-    classes = (meta.get('dataset_meta') or {}).get('classes')
-    if not classes:
-        raise SeMmError(f'checkpoint {checkpoint} has no class names; expected one that tools/train.py wrote')
+    classes = classes_of_model(cfg, read_checkpoint(checkpoint), checkpoint)
     layer = form.preprocessing
     return Description(
         task=form.task,

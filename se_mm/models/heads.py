@@ -1,4 +1,4 @@
-"""Classification heads with dropout, which mmpretrain's linear head does not have."""
+"""Classification heads that mmpretrain does not have: with dropout, and those of timm."""
 
 from __future__ import annotations
 
@@ -50,3 +50,42 @@ class _Dropout(Addition):
 
     def pre_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
         return self.dropout(super().pre_logits(feats))
+
+
+def TimmHead(architecture: str, num_classes: int = 1000, **kwargs: Any) -> nn.Module:
+    """What an architecture of timm has behind its last feature map, as a head of mmpretrain.
+
+    Args:
+        architecture: timm's name, as ``'vgg16_bn'``.
+        num_classes: of its classifier.
+        **kwargs: every argument of mmpretrain's ``ClsHead``.
+
+    Example:
+        >>> import torch
+        >>> TimmHead('vgg11', num_classes=5)((torch.rand(1, 512, 7, 7),)).shape
+        torch.Size([1, 5])
+    """
+    from timm import create_model
+
+    with MODELS.switch_scope_and_registry(None) as registry:
+        cls = registry.get('mmpretrain.ClsHead')
+    built = composed_class((_RestOfTimm,), cls)(**kwargs)
+    built.network = create_model(architecture, num_classes=num_classes)
+    last = built.network.feature_info[-1]['module'].partition('.')[0]
+    for name, _ in list(built.network.named_children()):
+        setattr(built.network, name, nn.Identity())
+        if name == last:
+            return built
+    raise SeMmError(f'TimmHead: {architecture} has no part {last}')
+
+
+class _RestOfTimm(Addition):
+    """A head that runs a network of timm whose parts up to the last feature map are taken out."""
+
+    prefix = 'Timm'
+
+    def pre_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
+        return feats[-1]
+
+    def forward(self, feats: tuple[Tensor, ...]) -> Tensor:
+        return self.network(self.pre_logits(feats))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..registry import MODELS
 from . import backbones
 from .attention import LAYERS
-from .heads import DropoutHead
+from .heads import DropoutHead, TimmHead
 
-for _model in (*LAYERS.values(), DropoutHead, *(getattr(backbones, name) for name in backbones.__all__)):
+for _model in (*LAYERS.values(), DropoutHead, TimmHead, *(getattr(backbones, name) for name in backbones.__all__)):
     MODELS.register_module(module=_model)

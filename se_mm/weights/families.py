@@ -58,8 +58,8 @@ class Family:
     variant: Mapping[str, str] = field(default_factory=dict)
     #: Where that differs for networks with grouped convolutions.
     grouped: Mapping[str, str] = field(default_factory=dict)
-    #: What its basic blocks do that ours do not, where they are to be refused.
-    bottlenecks_only: str | None = None
+    #: Where that differs for networks of basic blocks.
+    basic: Mapping[str, str] = field(default_factory=dict)
     #: A key that each of its networks has, by which they are found in a checkpoint.
     landmark: str = 'layer1.0.conv1.weight'
     layout: Layout = RESNET
@@ -101,6 +101,7 @@ class Family:
             known |= self.grouped
         if self.layout.bottleneck not in weights:
             known.pop('style', None)  # a basic block has one place for its stride
+            known |= self.basic
         elif 'style' not in known and (style := next(filter(None, map(style_of_file, files)), None)):
             known['style'] = style
         return known
@@ -124,7 +125,7 @@ CAFFE = Family(
     head='last_linear',
     variant={'style': 'caffe', 'stem_pool': 'caffe', **STANDARD_ATTENTION},
     grouped={'style': 'pytorch'},
-    bottlenecks_only='a ReLU between the last norm and the gate, which no other SE-ResNet has; take another checkpoint',
+    basic={'attention_position': 'rectified'},  # a ReLU between the last norm and the gate
 )
 CAFFE_DEEP = Family(
     name='Caffe with a deep stem (timm legacy_senet154, Cadene)',

@@ -181,8 +181,6 @@ def _check_variant(
 ) -> None:
     if other := OTHER_GRAPHS.search(source):
         raise SeMmError(f'by its name it is of another network ({other[0]}), with the same tensors and another graph')
-    if family.bottlenecks_only and family.layout.bottleneck not in weights:
-        raise SeMmError(f'the family {family.name} with basic blocks (18 and 34 layers) has {family.bottlenecks_only}')
     ours = network.variant()
     if family.layout.bottleneck not in weights:
         ours.pop('style', None)

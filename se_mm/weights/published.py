@@ -23,6 +23,8 @@ from ..utils.type_names import type_name
 from .files import read_checkpoint
 
 TIMM = 'timm://'
+#: Of classifiers that a name is enough for.
+SCHEMES = (TIMM, 'mmcls://')
 #: Hosts that are gone, and those that serve the same paths; what they serve is taken for its hash alone.
 MIRRORS = {'download.openmmlab.com': 'https://mmassets.onedl.ai'}
 #: timm's networks that a host of this package can be; others share tensor names and not the graph (blur pooling).
@@ -146,6 +148,16 @@ class OnHub(Published):
         from huggingface_hub import hf_hub_download
 
         return Path(hf_hub_download(**self._place))
+
+
+def is_published(name: str | None) -> bool:
+    """Whether a name is that of a published classifier.
+
+    Example:
+        >>> is_published('timm://seresnet50.a1_in1k'), is_published('https://host/net.pth')
+        (True, False)
+    """
+    return str(name).startswith(SCHEMES)
 
 
 def initialisations(init_cfg: Any) -> list[Any]:

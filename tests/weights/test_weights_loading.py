@@ -134,7 +134,11 @@ MISFITS = {
     'legacy style': (lambda: SEResNet(50, stem_pool='caffe'), 'legacy_seresnet50', "need style='caffe'"),
     'legacy stem': (lambda: SEResNet(50, style='caffe'), 'legacy_seresnet50', "need stem_pool='caffe'"),
     'legacy resnext stem': (lambda: SEResNeXt(50, **X32X4D), 'legacy_seresnext50_32x4d', "need stem_pool='caffe'"),
-    'legacy basic blocks': (lambda: SEResNet(18, stem_pool='caffe'), 'legacy_seresnet18', 'ReLU'),
+    'legacy basic blocks': (
+        lambda: SEResNet(18, stem_pool='caffe'),
+        'legacy_seresnet18',
+        "need attention_position='rectified'",
+    ),
     'deeper': (lambda: SEResNet(50), 'seresnet101', r'\(3, 4, 23, 3\) blocks .* the config \(3, 4, 6, 3\)'),
     'shallower': (lambda: SEResNet(34), 'seresnet18', r'\(2, 2, 2, 2\) blocks .* the config \(3, 4, 6, 3\)'),
     'cardinality': (lambda: SEResNet(50), 'seresnext50_32x4d', 'another shape'),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,15 @@ import mmcv
 import numpy as np
 from mmcv.transforms import LoadImageFromFile as _LoadImageFromFile
 from mmengine import fileio
+from PIL import Image
 
 from ...config.tree import nodes
 from ...registry import TRANSFORMS
 from ..validation.skipped import Skipped, note
 
 UNREADABLE = ('raise', 'another', 'grey')
-MMCVS = ('LoadImageFromFile', 'mmcv.LoadImageFromFile', 'mmdet.LoadImageFromFile', _LoadImageFromFile)
+GUARDED = ('LoadImageFromFile', 'mmcv.LoadImageFromFile', 'mmdet.LoadImageFromFile', _LoadImageFromFile)
+GUARDED += ('se_mm.LoadImageFromFile',)
 
 
 class UnreadableImageError(Exception):
@@ -35,7 +38,8 @@ class LoadImageFromFile(_LoadImageFromFile):
             each image counts.
         split: name of the split in the report.
         report: file that such images are noted in (:mod:`se_mm.datasets.validation.skipped`).
-        **kwargs: as in mmcv.
+        **kwargs: as in mmcv; ``imdecode_backend='timm'``: as timm opens a picture, with Pillow as RGB, whatever its
+            mode, without its EXIF orientation.
 
     Raises:
         UnreadableImageError: with ``unreadable='raise'``.
@@ -76,6 +80,8 @@ class LoadImageFromFile(_LoadImageFromFile):
         content = bytes(content)
         if not content:
             raise UnreadableImageError('empty (0 bytes)')
+        if self.imdecode_backend == 'timm':
+            return np.ascontiguousarray(np.asarray(Image.open(io.BytesIO(content)).convert('RGB'))[..., ::-1])
         image = mmcv.imfrombytes(content, flag=self.color_type, backend=self.imdecode_backend)
         if image is None:
             raise UnreadableImageError('it cannot be decoded')
@@ -106,5 +112,5 @@ def _reason(error: Exception) -> str:
 def guard_images(part: Any, unreadable: str, split: str, report: str | Path) -> None:
     """Replaces mmcv's ``LoadImageFromFile`` by ours in all pipelines of a part of a config."""
     for _, node in nodes(part):
-        if node.get('type') in MMCVS:
+        if node.get('type') in GUARDED and 'unreadable' not in node:
             node.update(type='se_mm.LoadImageFromFile', unreadable=unreadable, split=split, report=str(report))

@@ -50,8 +50,9 @@ class AttentionHost(Loadable, QuietInitialisation, Addition):
         attention_blocks: the units that carry attention in those stages: for each stage of the host the
             indices of its units, or ``None`` for all. ``None``: all units. ``tools/prune_gates.py`` writes it.
         attention_position: ``'standard'``: on the residual branch, before the addition; ``'pre'``, ``'post'``,
-            ``'identity'``, ``'conv2'``: see the paper's tables 14 and 15; ``'sum'``: on the mixed branches of a
-            Shake-Shake unit.
+            ``'identity'``, ``'conv2'``: see the paper's tables 14 and 15; ``'rectified'``: behind a ReLU at the end of
+            the branch, as timm's ``legacy_seresnet18`` and ``34``; ``'sum'``: on the mixed branches of a Shake-Shake
+            unit.
         reduction: short for ``attention=dict(reduction=...)``; 16 where neither is given.
         se_bias: short for ``attention=dict(bias=...)``.
         se_stages: another name of ``attention_stages``.

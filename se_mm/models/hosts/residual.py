@@ -28,7 +28,7 @@ class ResidualAdapter(HostAdapter):
     """
 
     classes = ('mmdet.models.backbones.resnet.ResNet', 'mmpretrain.models.backbones.resnet.ResNet')
-    positions = ('standard', 'pre', 'post', 'identity', 'conv2')
+    positions = ('standard', 'rectified', 'pre', 'post', 'identity', 'conv2')
     stem_pools = ('torch', 'caffe')
 
     def check(self, host: nn.Module) -> None:
@@ -91,6 +91,7 @@ def _place(name: str, unit: nn.Module, position: str) -> tuple[int, tuple, str]:
         obstacle = '' if kind is nn.Conv2d else f'twice the weight of a {kind.__name__} may not be twice its output'
         return unit.conv1.in_channels, () if obstacle else reader(f'{name}.conv1'), obstacle
     conv, norm = (unit.conv3, unit.norm3_name) if hasattr(unit, 'norm3_name') else (unit.conv2, unit.norm2_name)
-    if position == 'standard':
-        return conv.out_channels, *maker(f'{name}.{norm}', getattr(unit, norm))
+    if position in ('standard', 'rectified'):
+        activation = unit.relu if position == 'rectified' else None
+        return conv.out_channels, *maker(f'{name}.{norm}', getattr(unit, norm), activation)
     return conv.out_channels, (), _OBSTACLES[position]

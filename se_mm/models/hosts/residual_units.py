@@ -174,6 +174,15 @@ class StandardUnit(PlainUnit):
         return fusible_gate(self.se)
 
 
+class RectifiedUnit(StandardUnit):
+    """``relu(P(x) + se(relu(F(x))))``: the basic blocks of timm's legacy SE-ResNet-18 and -34."""
+
+    gate = None
+
+    def gated(self, u: Tensor) -> Tensor:
+        return self.se(self.relu(u))
+
+
 class PreUnit(PlainUnit):
     """``relu(P(x) + F(se(x)))``: SE-PRE."""
 
@@ -204,6 +213,7 @@ class Conv2Unit(PlainUnit):
 
 UNITS: dict[str, type[PlainUnit]] = {
     'standard': StandardUnit,
+    'rectified': RectifiedUnit,
     'pre': PreUnit,
     'post': PostUnit,
     'identity': IdentityUnit,

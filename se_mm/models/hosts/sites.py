@@ -15,7 +15,7 @@ from ...weights.families import RESNETS, Family
 
 #: Where attention stands in a unit ``y = relu(P(x) + F(x))`` (table 14, figure 5 and table 15 of the paper);
 #: ``'sum'``: on the mixed branches of a Shake-Shake unit, one layer for all of them.
-POSITIONS = ('standard', 'pre', 'post', 'identity', 'conv2', 'sum')
+POSITIONS = ('standard', 'rectified', 'pre', 'post', 'identity', 'conv2', 'sum')
 #: Activations that a positive factor passes through.
 HOMOGENEOUS = (nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.Identity)
 #: Networks that have SE already.
