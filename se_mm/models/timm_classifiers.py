@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ..errors import SeMmError
-from .backbones.timm_hosts import TIMM_HOSTS
+from .backbones.timm_hosts import module_of, timm_host
 
 
 class TimmClassifier(NamedTuple):
@@ -34,45 +34,40 @@ def timm_classifier(architecture: str) -> TimmClassifier:
         >>> [backbone[name] for name in ('type', 'groups', 'style', 'stem_pool')]
         ['se_mm.SEResNeXt', 32, 'pytorch', 'caffe']
     """
-    try:
-        from timm import create_model
-    except ImportError as error:
-        raise SeMmError(f'{architecture} is a network of timm: pip install timm ({error})') from error
-    try:
-        with torch.device('meta'):
-            network = create_model(architecture, pretrained=False)
-    except RuntimeError as error:
-        raise SeMmError(f'timm has no architecture {architecture}: {error}') from error
+    module = module_of(architecture)
+    if not module:
+        raise SeMmError(f'timm has no architecture {architecture}, or is not installed: pip install timm')
+    from timm import create_model
+
+    with torch.device('meta'):
+        network = create_model(architecture, pretrained=False)
+    last = network.feature_info[-1]['module'].partition('.')[0]
     if hasattr(network, 'layer1'):
         backbone = _residual(network)
-    elif architecture in TIMM_HOSTS:
-        backbone = dict(type='se_mm.SETwin', host=f'timm.{architecture}', attention_stages=())
-        backbone['out_indices'] = (len(network.feature_info) - 1,)
-    elif type(network).__name__ == 'VGG':
-        kinds = [type(module) for module in network.features]
+    elif module.endswith('.vgg'):
+        kinds = [type(layer) for layer in network.features]
         norms = dict(type='BN') if nn.BatchNorm2d in kinds else None
         backbone = dict(type='se_mm.SETwin', host='mmpretrain.VGG', depth=kinds.count(nn.Conv2d) + 3, norm_cfg=norms)
         backbone |= dict(out_indices=(4,), attention_stages=())
     else:
-        raise SeMmError(f'se_mm has no network like timm.{architecture}')
-    parts = list(network.named_children())
-    last = network.feature_info[-1]['module'].partition('.')[0]
-    behind = parts[[name for name, _ in parts].index(last) + 1 :]
-    weighted = [(name, part) for name, part in behind if next(part.parameters(), None) is not None]
-    (name, linear), *more = weighted
-    common = dict(num_classes=linear.out_features if not more else network.num_classes, topk=(1, 5))
-    common['loss'] = dict(type='CrossEntropyLoss', loss_weight=1.0)
-    if more:
-        head = dict(type='se_mm.TimmHead', architecture=architecture, **common)
-        model, here = dict(head=head), {name: f'head.network.{name}' for name, _ in weighted}
+        with torch.device('meta'):
+            features = timm_host(architecture)(architecture).feature_names
+        last, index = features[-1].partition('.')[0], (len(features) - 1,)
+        backbone = dict(type='se_mm.SETwin', host=f'timm.{architecture}', attention_stages=(), out_indices=index)
+    parts = dict(network.named_children())
+    behind = list(parts)[list(parts).index(last) + 1 :]
+    weighted = [name for name in behind if next(parts[name].parameters(), None) is not None]
+    head = dict(num_classes=network.num_classes, topk=(1, 5), loss=dict(type='CrossEntropyLoss', loss_weight=1.0))
+    model: dict[str, Any] = dict(type='ImageClassifier', backbone=backbone)
+    if len(weighted) == 1:  # a linear layer behind the pooling
+        head |= dict(type='LinearClsHead', in_channels=parts[weighted[0]].in_features)
+        model |= dict(neck=dict(type='GlobalAveragePooling'))
     else:
-        head = dict(type='LinearClsHead', in_channels=linear.in_features, **common)
-        model, here = dict(neck=dict(type='GlobalAveragePooling'), head=head), {name: 'head.fc'}
-    names = {}
-    for key in network.state_dict():
-        part, _, rest = key.partition('.')
-        names[key] = f'{here[part]}.{rest}' if part in here else f'backbone.{key}'
-    return TimmClassifier(dict(type='ImageClassifier', backbone=backbone, **model), names)
+        head |= dict(type='se_mm.TimmHead', architecture=architecture)
+    here = {name: 'head.fc' if len(weighted) == 1 else f'head.network.{name}' for name in weighted}
+    split = ((key, *key.partition('.')[::2]) for key in network.state_dict())
+    names = {key: f'{here[part]}.{rest}' if part in here else f'backbone.{key}' for key, part, rest in split}
+    return TimmClassifier(model | dict(head=head), names)
 
 
 def _residual(network: nn.Module) -> dict[str, Any]:

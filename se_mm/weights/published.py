@@ -30,7 +30,7 @@ MIRRORS = {'download.openmmlab.com': 'https://mmassets.onedl.ai'}
 #: timm's networks that a host of this package can be; others share tensor names and not the graph (blur pooling).
 _TIMM_HOSTS = re.compile(
     r'(legacy_)?(se|eca|tv_|gluon_|wide_)?resnex?t(18|34|50|101|152)[cds]?(_\d+x\d+d?|_\d)?|(legacy_)?senet154'
-    r'|vgg(11|13|16|19)(_bn)?|inception_v3|inception_resnet_v2|mobilenetv1_(100|125)'
+    r'|vgg(11|13|16|19)(_bn)?|inception_v3|inception_resnet_v2|mobilenetv1_(100|125)|(tf_)?efficientnet_lite\d'
 )
 _ON_HUB = re.compile(
     r'https://huggingface\.co/(?P<repo_id>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<filename>[^?]+)'
@@ -236,7 +236,7 @@ def _in_timm(name: str) -> Published:
         raise SeMmError(
             f'{name}: se_mm has no network like it; it takes (legacy_)(se)resnet and (legacy_)(se)resnext of '
             '18, 34, 50, 101 and 152 layers, (legacy_)senet154, ecaresnet50d and ecaresnet101d, vgg of 11, 13, 16 and '
-            '19 layers, inception_v3, inception_resnet_v2, and mobilenetv1_100 and _125'
+            '19 layers, inception_v3, inception_resnet_v2, mobilenetv1_100 and _125, and (tf_)efficientnet_lite0 to 4'
         )
     try:
         from timm.models import get_pretrained_cfg, is_model, list_pretrained

@@ -20,7 +20,7 @@ from se_mm.weights.published import _TIMM_HOSTS
 NAMES = [name for name in list_pretrained() if _TIMM_HOSTS.fullmatch(name.partition('.')[0])]
 #: One name of each architecture.
 GRAPHS = {name.partition('.')[0]: name for name in NAMES if name != 'resnet50.bamboo'}
-SAMPLE = ('legacy_seresnet18', 'ecaresnet50d', 'mobilenetv1_100')
+SAMPLE = ('legacy_seresnet18', 'ecaresnet50d', 'mobilenetv1_100', 'tf_efficientnet_lite0')
 
 
 @pytest.mark.parametrize(
