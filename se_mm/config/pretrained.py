@@ -10,7 +10,7 @@ from typing import Any
 from mmengine.config import Config
 
 from ..errors import SeMmError
-from ..utils.paths import existing_file
+from ..utils.paths import existing_file, local_file
 from ..weights import published
 
 
@@ -71,7 +71,7 @@ def fetch(cfg: Config) -> None:
     """
     for key, name in named_weights(cfg).items():
         try:
-            if published.resolve(name) or '://' not in name:
+            if published.resolve(name) or local_file(name):
                 published.read(name, 'meta')
         except SeMmError as error:
             raise SeMmError(f'{key}: {error}') from error
@@ -84,7 +84,7 @@ def local_checkpoint(name: str) -> str:
         SeMmError: if it is missing or cannot be fetched.
     """
     weights = published.resolve(name)
-    return existing_file(name, 'checkpoint') if weights is None else str(weights.fetch())
+    return str(weights.fetch()) if weights else existing_file(name, 'checkpoint')
 
 
 def local_model(name: str) -> str:
@@ -111,7 +111,7 @@ def bundle(cfg: Config, folder: Path) -> list[str]:
                 raise SeMmError(f'{key}: {error}') from error
             if weights is None:
                 folder.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(Path(name).expanduser(), file)
+                shutil.copyfile(local_checkpoint(name), file)
                 local.append(f'{key}{".checkpoint" if key.endswith("init_cfg") else ""}={file}')
             elif isinstance(weights, published.OnHub):
                 homes[1:] = [f'HF_HOME={folder}/huggingface', 'HF_HUB_OFFLINE=1']
@@ -140,10 +140,10 @@ def _status(name: str) -> tuple[bool, str]:
     except SeMmError as error:
         return False, f'unknown ({error})'
     if weights is None:
-        if '://' in name:
+        file = local_file(name)
+        if file is None:
             return False, "cannot be checked: the scheme is mmengine's own"
-        there = Path(name).expanduser().is_file()
-        return there, 'a local file, there' if there else f'a local file, missing ({Path(name).absolute()})'
+        return file.is_file(), 'a local file' + (', there' if file.is_file() else f', missing ({file.absolute()})')
     if file := weights.cached():
         whole = weights.is_whole(file)
         known = f'sha256 begins with {weights.sha256}' if weights.sha256 else 'no hash is published'

@@ -6,6 +6,7 @@ import logging
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -179,7 +180,7 @@ def _check_variant(
     own: Mapping[str, Tensor],
     source: str,
 ) -> None:
-    if other := OTHER_GRAPHS.search(source):
+    if other := OTHER_GRAPHS.search(source if '://' in source else Path(source).name):
         raise SeMmError(f'by its name it is of another network ({other[0]}), with the same tensors and another graph')
     ours = network.variant()
     if family.layout.bottleneck not in weights:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
+from urllib.parse import urlparse
 from urllib.request import Request, urlopen
 
 import torch
@@ -18,7 +18,9 @@ from filelock import FileLock
 from mmengine.runner import checkpoint as mmengine_checkpoint
 
 from ..errors import SeMmError
+from ..utils.console import say
 from ..utils.hashing import digest_of
+from ..utils.paths import local_file
 from ..utils.type_names import type_name
 from .files import read_checkpoint
 
@@ -109,6 +111,8 @@ class Published:
                 f'{self.name}: the host is gone, and what {self.source} serves cannot be checked: the name has no '
                 f'hash. If you trust it, {self.by_hand()}'
             )
+        if self.source != self.url:
+            say(f'{self.name}: its host is gone; fetched from {self.source}, sha256 begins with {self.sha256}')
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f'{self.file}.lock'):
             if not self.file.is_file():  # another process may have fetched it meanwhile
@@ -183,15 +187,13 @@ def read(name: str | Path, map_location: Any = 'cpu') -> tuple[dict[str, Any], P
     if not isinstance(name, (str, Path)):
         raise SeMmError(f'a checkpoint must be a path, a URL or a name with a scheme, got {name!r}')
     name = str(name)
-    if name.startswith('file://'):
-        name = unquote(urlparse(name).path)
-    published = resolve(name)
-    if published is None and '://' in name:
+    published, file = resolve(name), local_file(name)
+    if published is None and file is None:
         try:
             return mmengine_checkpoint.CheckpointLoader.load_checkpoint(name, map_location), None
         except Exception as error:  # whatever the reader of a scheme raises; one without a reader is taken for a path
             raise SeMmError(f'checkpoint {name} cannot be read: {type(error).__name__}: {error}') from error
-    file = published.fetch() if published else Path(name).expanduser()
+    file = published.fetch() if published else file
     return read_checkpoint(file, map_location, name), file
 
 

@@ -182,7 +182,7 @@ def test_infer_writes_the_json_that_was_asked_for(classifier, tmp_path):
         ('test', dict(options=['--out', 'results.csv']), '--out results.csv must end with .pkl .* or .json'),
         ('test', dict(options=['--sheet', 'sheet.jpg']), '--sheet sheet.jpg must end with .png'),
         ('test', dict(options=['--confusion', 'c.png']), '--confusion is for classifiers'),
-        ('test', dict(options=['--tta']), '--tta needs .tta_model. and .tta_pipeline. in the config'),
+        ('test', dict(options=['--tta', 'ten-crop']), '--tta ten-crop is for classifiers; for a detector: --tta alone'),
         ('test', dict(options=['--out', 'FOLDER/d.json']), 'd.json is a folder; expected the name of a file'),
     ],
 )

@@ -210,6 +210,40 @@ def test_the_state_of_the_weights_in_a_config(host, cache, tmp_path):
     assert not all_there
 
 
+def test_a_path_in_any_writing_is_one_file(tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    file = tmp_path / 'a b.pth'
+    torch.save(SEResNet(18).state_dict(), file)
+    for name in ('~/a b.pth', f'file://{tmp_path}/a%20b.pth', str(file)):
+        cfg = Config(dict(model=dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=name)))))
+        in_configs.fetch(cfg)
+        assert in_configs.local_checkpoint(name) == str(file)
+        assert in_configs.status(cfg) == ([f'model.backbone.init_cfg = {name}: a local file, there'], True)
+        assert str(tmp_path / 'out/a b.pth') in in_configs.bundle(cfg, tmp_path / 'out')[0]
+        SEResNet(18).load_pretrained(name)
+
+
+def test_the_mirror_of_a_host_that_is_gone_is_named_once(host, monkeypatch):
+    said = []
+    monkeypatch.setattr(published, 'say', said.append)
+    url = publish(host, SEResNet(18).state_dict())
+    monkeypatch.setitem(published.MIRRORS, 'gone.example', host.url)
+    for _ in range(2):
+        SEResNet(18).load_pretrained(url.replace(host.url, 'https://gone.example'))
+    (line,) = said
+    assert f'its host is gone; fetched from {url}, sha256 begins with {url[-12:-4]}' in line
+
+
+def test_the_name_of_a_file_tells_the_graph_and_not_its_folders(tmp_path):
+    (tmp_path / 'resnetrs_runs').mkdir()
+    file = tmp_path / 'resnetrs_runs' / 'seresnet18.pth'
+    torch.save(SEResNet(18).state_dict(), file)
+    SEResNet(18).load_pretrained(file)
+    file.rename(file.with_name('resnetrs18.pth'))
+    with pytest.raises(SeMmError, match='by its name it is of another network'):
+        SEResNet(18).load_pretrained(file.with_name('resnetrs18.pth'))
+
+
 def test_files_of_the_same_name_from_two_places_are_kept_apart(host):
     urls = []
     for seed, folder in enumerate(('a', 'b')):
