@@ -106,7 +106,7 @@ def add_model_argument(parser: argparse.ArgumentParser, *more: str) -> None:
 
 
 def model_named(args: argparse.Namespace, rest: bool = False) -> list[str]:
-    """Sets ``args.config`` (or ``None``) and ``args.checkpoint`` (a local file, or a published name) from the words of a model.
+    """Sets ``args.config`` (or ``None``) and ``args.checkpoint`` (a file or a published name) from a model's words.
 
     Returns:
         The words after them.

@@ -118,7 +118,7 @@ def test_five_names_with_their_probabilities(subset, tmp_path):
     ('args', 'message'),
     [
         ((NAMES[0], '--data-root', 'docs'), 'no folders named by WordNet ids'),
-        ((*NAMES, '--data-root', 'docs'), '2 checkpoints are named; expected one, or several and --ensemble'),
+        ((*NAMES, '--data-root', 'docs'), 'are named; expected one model, or several and --ensemble'),
         ((NAMES[0], '--se', '--data-root', 'docs'), '--se and --attention change the network of a config'),
         ((NAMES[0], '--tta', 'crops'), '--tta crops: expected ten-crop, or scales=224,256,288'),
         (('configs/faster_rcnn_se_r50_coco.py', NAMES[0]), 'is a classifier, and the config of scope mmdet is none'),
