@@ -25,20 +25,21 @@ TRIDENT = dict(
     out_indices=(2,),
 )
 SAC = dict(depth=50, conv_cfg=dict(type='ConvAWS'), sac=dict(type='SAC'), stage_with_sac=(False, True, True, True))
+NARROW = dict(base_channels=16, stem_channels=16)
 HOSTS = {
-    'mmdet.Res2Net': dict(depth=50),
-    'mmdet.ResNeSt': dict(depth=50),
+    'mmdet.Res2Net': dict(depth=50, **NARROW),
+    'mmdet.ResNeSt': dict(depth=50, **NARROW),
     'mmdet.RegNet': dict(arch='regnetx_400mf'),
     'mmdet.TridentResNet': TRIDENT,
-    'mmdet.DetectoRS_ResNet': dict(depth=50, rfp_inplanes=64),
-    'mmdet.ResNetV1d': dict(depth=50),
-    'mmpretrain.ResNet': dict(depth=18),
+    'mmdet.DetectoRS_ResNet': dict(depth=50, **NARROW, rfp_inplanes=64),
+    'mmdet.ResNetV1d': dict(depth=50, **NARROW),
+    'mmpretrain.ResNet': dict(depth=18, **NARROW),
     'mmpretrain.ResNeXt': dict(depth=50, groups=32, width_per_group=4),
-    'mmpretrain.ResNetV1d': dict(depth=50),
-    'mmpretrain.Res2Net': dict(depth=50),
-    'mmpretrain.ResNeSt': dict(depth=50),
+    'mmpretrain.ResNetV1d': dict(depth=50, **NARROW),
+    'mmpretrain.Res2Net': dict(depth=50, **NARROW),
+    'mmpretrain.ResNeSt': dict(depth=50, **NARROW),
     'mmpretrain.RegNet': dict(arch='regnetx_400mf'),
-    'mmpretrain.ResNet_CIFAR': dict(depth=18),
+    'mmpretrain.ResNet_CIFAR': dict(depth=18, **NARROW),
 }
 OWN_FORWARD = ('mmdet.Res2Net', 'mmdet.TridentResNet', 'mmpretrain.ResNeSt')
 every_host = pytest.mark.parametrize('name', HOSTS)
@@ -46,7 +47,7 @@ own_forward = pytest.mark.parametrize('name', OWN_FORWARD)
 
 
 def image() -> torch.Tensor:
-    return torch.randn(2, 3, 96, 128, generator=torch.Generator().manual_seed(0))
+    return torch.randn(2, 3, 96, 96, generator=torch.Generator().manual_seed(0))
 
 
 def twin(name: str, **arguments) -> nn.Module:
