@@ -29,6 +29,7 @@ _PUBLIC = {
     'SETwin': 'se_mm.models.backbones',
     'published': 'se_mm.apis.published_classifier',
     'swap_backbone': 'se_mm.swap',
+    'wrap': 'se_mm.models.backbones.twin',
 }
 
 __all__ = ['SeMmError', '__version__', *_PUBLIC]

@@ -15,7 +15,11 @@ if TYPE_CHECKING:  # mmengine takes seconds to import, and --help does not need 
 CONFIG_HELP = 'a config file, or package::path of one that a package ships (mmdet::, mmpretrain::, se_mm::)'
 #: Set in the environment: as ``--verbose``.
 VERBOSE_VARIABLE = 'SE_MM_VERBOSE'
-ATTENTION_HELP = 'another layer than SE: eca, cbam, coord, gc, context, ese, fca, ge, simam; as eca,k_size=[3,5,5,7]'
+ATTENTION_HELP = (
+    'another layer than SE: eca, cbam, coord, gc, context, ese, fca, ge, simam; as eca,k_size=[3,5,5,7]; in a neck: '
+    'eca@neck, se@backbone+neck'
+)
+REPLACE_HELP = 'put it in the place of attention that the network has by itself, as in RTMDet and MobileNetV3'
 
 
 class OptionAction(argparse.Action):
@@ -73,6 +77,7 @@ def add_data_arguments(parser: argparse.ArgumentParser, classes: bool = True) ->
     parser.add_argument('--size', type=int, nargs=2, metavar=('H', 'W'), help='resize pictures to another size')
     parser.add_argument('--se', action='store_true', help="use the SE twin of the config's backbone (see se-mm swap)")
     parser.add_argument('--attention', metavar='LAYER', help=f'as --se, with {ATTENTION_HELP}')
+    parser.add_argument('--replace-native', action='store_true', help=REPLACE_HELP)
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -201,15 +206,22 @@ def config_of(args: argparse.Namespace, checkpoint: str | None = None) -> Config
 
 
 def _with_attention(cfg: Config, args: argparse.Namespace) -> Config:
-    from ..config.attention import attention_named
+    from ..config.attention import attention_named, parts_named
     from ..config.load import has_default_work_dir
     from ..errors import SeMmError
     from ..swap import swap_backbone
 
-    layer = attention_named(args.attention) if args.attention else None
+    named, parts = parts_named(args.attention or '')
+    layer = attention_named(named) if named else None
     if has_default_work_dir(cfg):
         cfg.work_dir += f'_{args.attention.partition(",")[0].lower() if args.attention else "se"}'
-    twin = swap_backbone(cfg, weights='none' if getattr(args, 'no_pretrained', False) else None, attention=layer)
+    twin = swap_backbone(
+        cfg,
+        weights='none' if getattr(args, 'no_pretrained', False) else None,
+        attention=layer,
+        parts=parts,
+        replace_native=args.replace_native,
+    )
     if twin.model == cfg.model:
         flag = f'--attention {args.attention}' if args.attention else '--se'
         raise SeMmError(f'{flag} changes nothing: the networks of {args.config} have attention already; leave it out')

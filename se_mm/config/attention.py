@@ -12,6 +12,17 @@ from ..errors import SeMmError
 from ..models.attention import LAYERS
 
 
+def parts_named(text: str) -> tuple[str, tuple[str, ...]]:
+    """A layer of the command line, and the parts of a model that it is for, which may stand behind an ``@``.
+
+    Example:
+        >>> parts_named('eca,k_size=3@backbone+neck'), parts_named('se')
+        (('eca,k_size=3', ('backbone', 'neck')), ('se', ('backbone',)))
+    """
+    layer, _, parts = text.partition('@')
+    return layer, tuple(parts.split('+')) if parts else ('backbone',)
+
+
 def attention_named(text: str) -> dict[str, Any]:
     """The config of an attention layer that the command line names.
 

@@ -15,13 +15,12 @@ from torch.overrides import TorchFunctionMode
 
 from ..config.tree import Keys, dotted, value_at
 from ..errors import SeMmError
-from .hosts import scope_of
 
 
-def check_it_builds(cfg: Config, keys: Keys) -> None:
+def check_it_builds(cfg: Config, keys: Keys, scope: str | None) -> None:
     """Builds the network at some keys of a config; an ``SeMmError`` with the reason if that fails."""
     try:
-        with MODELS.switch_scope_and_registry(scope_of(cfg)) as registry, shapes_only():
+        with MODELS.switch_scope_and_registry(scope) as registry, shapes_only():
             registry.build(copy.deepcopy(value_at(cfg, keys)))
     except Exception as error:  # whatever a host may raise for the values of a config
         raise SeMmError(f'{dotted(keys)}: its SE twin cannot be built: {_reason(error)}') from error

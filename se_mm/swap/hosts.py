@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,20 +12,17 @@ from mmengine.registry import MODELS
 
 from ..config.tree import Keys, dotted, nodes
 from ..errors import SeMmError
-from ..models.hosts.adapters import find_adapter
+from ..models.hosts.adapters import find_adapter, unsuited
 from ..models.hosts.sites import WITH_SE, inherits
 from ..utils.type_names import type_name
+from .building import shapes_only
 
-#: Networks with insertion sites that SE does not suit, and why.
-UNSUITED = {
-    'mmpretrain.models.backbones.sparse_resnet.SparseResNet': (
-        'it computes on a part of the map, and the squeeze would average over the masked rest'
-    )
-}
+#: What ``parts`` of a model attention can be put into.
+PARTS = ('backbone', 'neck')
 SWAPPABLE = (
-    'ResNet, ResNeXt, ResNetV1c, ResNetV1d, Res2Net, ResNeSt, RegNet of mmdet and mmpretrain, '
-    "mmdet's TridentResNet, DetectoRS_ResNet and DetectoRS_ResNeXt, mmpretrain's ResNet_CIFAR, VGG, InceptionV3 and "
-    'ShuffleNetV1, and what inherits them'
+    'backbones of mmdet and mmpretrain (ResNet, ResNeXt, RegNet, Res2Net, ResNeSt and what inherits ResNet, HRNet, '
+    'Hourglass, VGG, SSDVGG, Inception, ShuffleNetV1, Darknet, CSPDarknet, CSPNeXt, MobileNet, EfficientNet, ConvNeXt, '
+    'DenseNet), and necks (FPN and what inherits it, ChannelMapper, BFP, HRFPN, YOLOXPAFPN, CSPNeXtPAFPN)'
 )
 
 
@@ -55,10 +53,26 @@ class Host:
         return f'{self.cls.__module__}.{self.cls.__name__}'
 
     @property
+    def part(self) -> str:
+        """The part of the model that it is: one of ``PARTS``, or ``'shared_head'``, the last stage of a C4 backbone."""
+        return part_of(self.keys)
+
+    @property
     def has_se(self) -> bool:
         """Whether it is an SE network, or has the SE plugin."""
         plugins = [plugin.get('cfg', {}) for plugin in self.config.get('plugins') or ()]
         return inherits(self.cls, WITH_SE) or any(type_name(plugin).endswith('SELayer') for plugin in plugins)
+
+    def native(self, scope: str | None) -> tuple[str, int, int]:
+        """The attention that it has by itself: the class, at how many sites it stands, and how many sites there are."""
+        try:
+            with MODELS.switch_scope_and_registry(scope) as registry, shapes_only():
+                plain = registry.build(copy.deepcopy(self.config))
+        except Exception:  # whatever a host may raise; its twin will too, and is refused with that
+            return '', 0, 0
+        sites = list(find_adapter(self.cls).sites(plain))
+        own = [getattr(site.parent, site.native) for site in sites if site.native]
+        return (type(own[0]).__name__ if own else ''), len(own), len(sites)
 
     @property
     def is_teacher(self) -> bool:
@@ -66,8 +80,10 @@ class Host:
         return any(str(key).startswith('teacher') for key in self.keys)
 
 
-def find_hosts(cfg: Config) -> list[Host]:
+def find_hosts(cfg: Config, parts: Sequence[str] = ('backbone',)) -> list[Host]:
     """The networks of a config's model that attention can be put into, wherever they stand.
+
+    With a backbone the ``shared_head`` of a C4 detector is found too, which is its last stage.
 
     Raises:
         SeMmError: if there is none; the message says what stands in its place, and what could.
@@ -83,20 +99,35 @@ def find_hosts(cfg: Config) -> list[Host]:
     found, others = [], []
     scope = scope_of(cfg)
     for keys, node in nodes(model, ('model',)):
-        if 'type' not in node or not ('backbone' in str(keys[-1]) or 'depth' in node or 'arch' in node):
+        part = part_of(keys)
+        named = part in parts or ('backbone' in parts and part not in PARTS and ('depth' in node or 'arch' in node))
+        if 'type' not in node or not named:
             continue
         cls = _class_of(node, node.get('_scope_') or scope)
         if cls is not None and (find_adapter(cls) or inherits(cls, WITH_SE)):
             found.append(Host(keys, node, cls))
-        elif 'backbone' in str(keys[-1]):
-            unknown = '' if cls is not None else ', which no registry knows'
-            others.append(f'{dotted(keys)} is {getattr(node["type"], "__name__", node["type"])}{unknown}')
+        elif part in parts:
+            reason = ', which no registry knows' if cls is None else f' ({unsuited(cls)})' if unsuited(cls) else ''
+            others.append(f'{dotted(keys)} is {getattr(node["type"], "__name__", node["type"])}{reason}')
     if not found:
+        what = ' or '.join(parts)
         raise SeMmError(
-            f'no backbone that can be swapped: {"; ".join(others) or "the model has no backbone"}. '
-            f'SE can be put into {SWAPPABLE}'
+            f'no {what} that can be swapped: {"; ".join(others) or f"the model has no {what}"}. '
+            f'Attention can be put into {SWAPPABLE}; into other modules by their names '
+            "(type='se_mm.SETwin', attention_sites=[...])"
         )
     return found
+
+
+def part_of(keys: Keys) -> str:
+    """What a module is in a model, by its keys.
+
+    Example:
+        >>> part_of(('model', 'detector', 'backbone')), part_of(('model', 'neck', 1))
+        ('backbone', 'neck')
+    """
+    name = next((key for key in reversed(keys) if isinstance(key, str)), '')
+    return 'backbone' if 'backbone' in name else name
 
 
 def scope_of(cfg: Config) -> str | None:

@@ -69,7 +69,7 @@ def recipe_of(checkpoint: str) -> str:
 
 
 #: The hosts whose convolutions are those of the published networks, and the default width of their groups.
-_HOSTS = dict.fromkeys(('ResNet', 'ResNetV1d', 'TridentResNet', 'DetectoRS_ResNet'))
+_HOSTS = dict.fromkeys(('ResNet', 'ResLayer', 'ResNetV1d', 'TridentResNet', 'DetectoRS_ResNet'))
 _HOSTS |= {'ResNeXt': 4, 'DetectoRS_ResNeXt': 4}
 #: The arguments of the published networks that do not differ among them.
 _USUAL = {'in_channels': 3, 'base_channels': 64, 'stem_channels': 64, 'conv_cfg': None, 'expansion': 4}

@@ -12,13 +12,14 @@ from torch import nn
 
 from ..config.tree import dotted, nodes, value_at
 from ..errors import SeMmError
+from ..models.hosts.adapters import find_adapter
 from ..models.hosts.attention_arguments import LISTS, attention_config, build_attention, has_constant_gate
 from ..models.hosts.sites import Site
 from ..weights.published import initialisations, is_pretrained
 from . import se_weights
 from .building import check_it_builds
 from .changes import Change, Swap, apply
-from .hosts import UNSUITED, Host, find_hosts
+from .hosts import PARTS, Host, find_hosts, scope_of
 
 #: Types of our own for hosts that are met most; the others are named by ``se_mm.SETwin``.
 _OWN_TYPES = {'mmdet.ResNet': 'se_mm.SEResNet', 'mmdet.ResNeXt': 'se_mm.SEResNeXt'}
@@ -33,8 +34,10 @@ def swap_backbone(
     se_init: str | None = None,
     weights: str | None = None,
     attention: Mapping[str, Any] | str | None = None,
+    parts: Sequence[str] = ('backbone',),
+    replace_native: bool = False,
 ) -> Config:
-    """The SE twin of a config: the same, with SE in the residual networks of its model.
+    """The SE twin of a config: the same, with SE in the networks of its model.
 
     Where the config names ImageNet weights, the twin names the published SE weights of the same depth, cardinality
     and style, with the pixel means that they expect; where there are none it keeps the plain weights and starts equal
@@ -49,9 +52,12 @@ def swap_backbone(
         weights: a checkpoint to start from in place of the above; ``'none'``: random weights.
         attention: another layer than SE, ``dict(type='se_mm.ECALayer')``, blended in (``start='blend'``) where it
             should start equal to the plain network and cannot.
+        parts: ``'backbone'``, ``'neck'`` or both.
+        replace_native: whether it takes the place of attention that a network has by itself, which is left alone
+            otherwise.
 
     Raises:
-        SeMmError: if there is no residual network in the model, or its twin cannot be built.
+        SeMmError: if there is no such network in the model that has a place for attention, or its twin cannot be built.
 
     Example:
         >>> from se_mm.config.load import load_config
@@ -67,40 +73,54 @@ def swap_backbone(
         se_init=se_init,
         weights=weights,
         attention=attention,
+        parts=parts,
+        replace_native=replace_native,
     )
     for line in swap.notes:
         print_log(f'SE twin: {line}', logger='current', level=logging.INFO)
     return apply(swap, cfg)
 
 
-def plan_swap(cfg: Config, *, weights: str | None = None, attention: Any = None, **se: Any) -> Swap:
+def plan_swap(
+    cfg: Config,
+    *,
+    weights: str | None = None,
+    attention: Any = None,
+    parts: Sequence[str] = ('backbone',),
+    replace_native: bool = False,
+    **se: Any,
+) -> Swap:
     """What :func:`swap_backbone` will do; it takes the same arguments and raises the same errors."""
     swap = Swap()
+    if not parts or set(parts) - set(PARTS):
+        raise SeMmError(f'attention can be put into {" and ".join(PARTS)}, got {"+".join(parts)!r}')
     if attention is not None:
         se['attention'] = attention_config(attention)
-    for host in find_hosts(cfg):
-        if host.full_name in UNSUITED:
-            raise SeMmError(f'{host.name} is {host.cls.__name__}, which SE does not suit: {UNSUITED[host.full_name]}')
+    for host in find_hosts(cfg, parts):
         if host.has_se:
             swap.notes.append(f'{host.name} ({host.cls.__name__}) already has SE and is left alone')
         elif host.is_teacher:
             swap.notes.append(f'{host.name} is a teacher, which its checkpoint gives, and is left alone')
         else:
-            _plan_host(swap, cfg, host, weights, se)
+            _plan_host(swap, cfg, host, weights, _arguments_for(host, se) | {'replace_native': replace_native})
     if not swap.changes:
         return swap
-    for keys, node in nodes(cfg.model, ('model',)):
-        if keys[-1] == 'shared_head' and node.get('type') == 'ResLayer':
-            swap.notes.append(f'{dotted(keys)} is a stage of residual units in the head, and stays plain')
     _plan_imports(swap, cfg)
     twin = apply(swap, cfg)
     for change in swap.changes:
         if change.keys[-1] == 'type':
-            check_it_builds(twin, change.keys[:-1])
+            check_it_builds(twin, change.keys[:-1], scope_of(cfg))
     return swap
 
 
 def _plan_host(swap: Swap, cfg: Config, host: Host, weights: str | None, se: dict[str, Any]) -> None:
+    kind, native, total = host.native(scope_of(cfg)) if find_adapter(host.cls).exact else ('', 0, 0)
+    has = f'{host.name} ({host.cls.__name__}) has attention of its own ({kind}) at {native} of {total} sites'
+    if native and not se['replace_native']:
+        way_out = 'replace_native=True, or --replace-native, puts another layer there'
+        swap.notes.append(f'{has}, and {"is left alone" if native == total else "keeps it"}; {way_out}')
+        if native == total:
+            return
     own = _OWN_TYPES.get(host.type)
     layer = (se.get('attention') or {}).get('type', 'SE')
     changed = {'type': (own or 'se_mm.SETwin', f'{host.type} with {layer} at its insertion sites')}
@@ -110,13 +130,18 @@ def _plan_host(swap: Swap, cfg: Config, host: Host, weights: str | None, se: dic
         if se.get(name, usual) != usual:
             changed[name] = (se[name], '')
 
+    if native and se['replace_native']:
+        changed['native_blocks'] = ([], f'in place of its own attention ({kind})')
+        swap.notes.append(f'{has}, which is replaced: the network does not start equal to the plain one')
     arguments = {**host.config, **{name: value for name, (value, _) in changed.items()}}
     start, reason = _choose_weights(cfg, host, arguments, weights)
     named = _pretrained_in(host.config)
+    if native and se['replace_native'] and start == named:
+        reason = f'{start or "random weights"}, but for its own attention'
     if start != named:
         key = 'pretrained' if isinstance(host.config.get('pretrained'), str) else 'init_cfg'
         changed[key] = (start if key == 'pretrained' else _initialisation(host, start), reason)
-    if start in se_weights.KNOWN:
+    if start in se_weights.KNOWN and len(find_adapter(host.cls).stem_pools) > 1:
         pool = 'caffe' if start.startswith('timm://legacy_') else 'torch'  # the authors' own are Caffe's
         if pool != arguments.get('stem_pool', 'torch'):
             changed['stem_pool'] = (pool, 'the pooling that these weights were trained with')
@@ -137,6 +162,15 @@ def _plan_host(swap: Swap, cfg: Config, host: Host, weights: str | None, se: dic
         where = ' and '.join(dict.fromkeys(dotted(change.keys[:-1]) for change in pixels))
         swap.notes.append(f'{where}: RGB with mean {se_weights.MEAN} and std {se_weights.STD}, as these weights expect')
     swap.changes += pixels
+
+
+def _arguments_for(host: Host, se: dict[str, Any]) -> dict[str, Any]:
+    """The arguments for a host; a ``shared_head`` is one stage of the backbone, the last one by default."""
+    if host.part != 'shared_head':
+        return dict(se)
+    stage, reduction, stages = host.config.get('stage', 3), se.get('reduction', 16), se.get('se_stages')
+    of_stage = {'reduction': reduction[min(stage, len(reduction) - 1)]} if _is_list(reduction) else {}
+    return se | of_stage | ({} if stages is None else {'se_stages': (0,) if stage in stages else ()})
 
 
 def _pretrained_in(config: Mapping[str, Any]) -> str | None:
@@ -189,7 +223,7 @@ def _choose_weights(
 ) -> tuple[str | None, str]:
     """The checkpoint that the twin starts from, and why."""
     named = _pretrained_in(host.config)
-    if weights is not None:
+    if weights is not None and host.part != 'neck':
         return (None, 'random weights, as asked') if weights == 'none' else (weights, f'weights {weights}, as asked')
     if whole := _loaded_whole(cfg, host):
         return named, f'equal to the plain network at first, since the model is loaded from {whole}'

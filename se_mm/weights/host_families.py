@@ -126,3 +126,19 @@ REGNETS = _one_naming(
     network=r'(?:stem|(?P<stage>s\d))\.',
     unit=r's(?P<stage>\d)\.b\d+\.',
 )
+
+
+def own_naming(name: str, landmark: str, head: str = r'norm\d+\.') -> tuple[Family]:
+    """The family of a network whose weights have the names of our host; ConvNeXt's classifiers have one of its norms.
+
+    Example:
+        >>> own_naming('CSPDarknet', 'stage1.1.main_conv.conv.weight')[0].layout.blocks(['stage1.1.bn.bias', 'stem.bn'])
+        (1,)
+    """
+    return _one_naming(
+        name,
+        landmark,
+        network=r'(?P<stage>[^.]+(?:\.\d+)?)\.',
+        unit=r'[^\d.]*\.?(?P<stage>\d+)\.\D*\d+\.',
+        head=head,
+    )

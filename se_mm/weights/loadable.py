@@ -32,6 +32,10 @@ class Loadable(nn.Module):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.become()
+
+    def become(self) -> None:
+        """Makes a network that is built one of this class."""
         on_state_dict(self, _save_variant)
         self.register_load_state_dict_post_hook(_raise_or_warn)
 

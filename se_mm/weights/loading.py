@@ -17,7 +17,7 @@ from ..compat.compiled import original_names
 from ..compat.metadata import metadata_of, set_metadata
 from ..errors import SeMmError, listed
 from ..utils.hashing import digest_of
-from .families import MMPRETRAIN, OTHER_GRAPHS, STANDARD_ATTENTION, Family, family_of, layers_in
+from .families import MMPRETRAIN, OTHER_GRAPHS, RESNETS, STANDARD_ATTENTION, Family, family_of, layers_in
 from .state_dicts import count_idle_pooling, find_root, unwrap
 
 #: An attention layer in our names, of any kind.
@@ -41,6 +41,9 @@ class Network(Protocol):
 
     #: The namings that its weights are published under, asked in this order; the last one matches every checkpoint.
     families: tuple[Family, ...]
+    #: The tensors of attention that is the host's own, and those of it that this network leaves out.
+    native_keys: frozenset[str]
+    left_out_keys: frozenset[str]
 
     def state_dict(self) -> Mapping[str, Any]:
         """Its tensors, under our names."""
@@ -86,14 +89,17 @@ def adapt(
         own = {wrapped.get(key, key): value for key, value in network.state_dict().items()}
         _check_variant(network, family, known, weights, own, source)
         weights = _in_hosts_form(in_our_form(weights, family), own)
+        lacking = [key for key in network.left_out_keys if key in weights]
+        weights = {key: value for key, value in weights.items() if key not in network.left_out_keys}
         own = {key: value for key, value in own.items() if key in weights or not key.endswith(_DERIVED)}
         heads = _heads_of_others(weights, own, family)
         taken = sum(key in weights for key in own)  # what is started or kept below is not in the file
         start = ''
-        if any(ATTENTION.match(key) for key in weights):
+        if _has_attention(weights, network):
             _add_zero_biases(weights, own)
-        elif 'attention' not in known or any(ATTENTION.match(key) for key in own):  # else its layers have no weights
+        elif 'attention' not in known or _has_attention(own, network):  # else its layers have no weights
             start = _start_attention(network, weights, own)
+            start += ', but for attention of its own, which it leaves out' if start and lacking else ''
         added = [*_keep_what_the_config_adds(network, weights, own), *_modules(heads)]
         weights.update({key: own[key].clone() for key in heads})
         left = _account(weights, own, family)
@@ -111,7 +117,7 @@ def adapt(
         f'found under {where}' if where else '',
         start,
         f'keep their initial values: {listed(added)}' if added else '',
-        f'left: {listed(_modules([*left, *elsewhere])) or "nothing"}',
+        f'left: {listed(_modules([*left, *lacking, *elsewhere])) or "nothing"}',
     ]
     print_log('; '.join(filter(None, log)), logger='current', level=logging.INFO)
     return [key for key in left if not (_HEAD.match(key) or re.match(family.layout.network, key))]
@@ -185,7 +191,7 @@ def _check_variant(
     ours = network.variant()
     if family.layout.bottleneck not in weights:
         ours.pop('style', None)
-    if 'attention' not in known and not any(ATTENTION.match(family.to_ours(key)) for key in weights):
+    if 'attention' not in known and not _has_attention(map(family.to_ours, weights), network):
         ours = {name: value for name, value in ours.items() if name not in STANDARD_ATTENTION}
     attention = ours.pop('attention', '')
     fixes = [
@@ -197,6 +203,12 @@ def _check_variant(
         fixes += _other_attention(known['attention'], attention, own)
     if fixes:
         raise SeMmError(f'the weights are of the family {family.name} and need {" and ".join(fixes)} in the backbone')
+
+
+def _has_attention(keys: Iterable[str], network: Network) -> bool:
+    """Whether there is attention among some tensors that is not the host's own."""
+    native = network.native_keys | network.left_out_keys
+    return any(ATTENTION.match(key) and key not in native for key in keys)
 
 
 def _other_attention(theirs: str, ours: str, own: Mapping[str, Tensor]) -> list[str]:
@@ -225,7 +237,7 @@ def in_our_form(weights: Mapping[str, Tensor], family: Family) -> dict[str, Tens
 
 def _in_hosts_form(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """mmpretrain's hosts name a deep stem in a way of their own, and count no pooling that does nothing."""
-    if 'stem.0.conv.weight' in own:
+    if 'stem.0.conv.weight' in own and RESNETS[-1].landmark in own:
         weights = {MMPRETRAIN.to_theirs(key) if key.startswith('stem.') else key: weights[key] for key in weights}
     return count_idle_pooling(weights, counted='layer1.0.downsample.2.weight' in own)
 
@@ -242,7 +254,8 @@ def _start_attention(network: Network, weights: dict[str, Tensor], own: Mapping[
     try:
         changed = network.identity_state(weights)
     except SeMmError as error:
-        weights.update({key: value.clone() for key, value in own.items() if ATTENTION.match(key)})
+        mine = {key: value.clone() for key, value in own.items() if ATTENTION.match(key)}
+        weights.update({key: value for key, value in mine.items() if key not in network.native_keys})
         print_log(
             f'{type(network).__name__} does NOT equal the plain network whose weights it is given, since {error}; '
             'its attention keeps its initial values',

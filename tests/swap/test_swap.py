@@ -15,6 +15,7 @@ from se_mm import SELayer, SeMmError
 from se_mm.config.load import load_config
 from se_mm.config.pretrained import named_weights
 from se_mm.swap import plan_swap, swap_backbone, write_twin
+from se_mm.swap.changes import apply
 from se_mm.swap.config_file import without_scopes
 from se_mm.swap.se_weights import PUBLISHED
 
@@ -190,9 +191,63 @@ def test_a_teacher_is_left_alone_and_so_are_the_pixels_that_it_needs():
     assert twin.model.backbone.se_init == 'identity'
 
 
-def test_a_stage_in_the_head_is_said_to_stay_plain():
-    said = plan_swap(load_config('mmdet::faster_rcnn/faster-rcnn_r50-caffe-c4_ms-1x_coco.py')).notes
-    assert any('model.roi_head.shared_head is a stage of residual units' in line for line in said)
+@pytest.mark.parametrize('se_weights', [True, False])
+def test_the_backbone_and_the_last_stage_in_the_head_of_a_c4_detector_have_the_same_weights(se_weights):
+    options = {} if se_weights else dict(weights='mine.pth', se_stages=(2,), reduction=(16, 16, 8))
+    cfg = load_config('mmdet::faster_rcnn/faster-rcnn_r50-caffe-c4_ms-1x_coco.py')
+    model = swap_backbone(cfg, **options).model
+    backbone, head = model.backbone, model.roi_head.shared_head
+    assert backbone.init_cfg == head.init_cfg
+    assert head.init_cfg.checkpoint == ('timm://legacy_seresnet50.in1k' if se_weights else 'mine.pth')
+    assert (head.type, head.host, 'stem_pool' in head) == ('se_mm.SETwin', 'mmdet.ResLayer', False)
+    assert (head.get('se_stages'), head.get('reduction')) == ((None, None) if se_weights else ((), 8))
+
+
+RTMDET = 'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'
+
+
+def test_attention_of_a_networks_own_is_left_alone_or_replaced():
+    cfg = load_config(RTMDET)
+    swap = plan_swap(cfg)
+    assert not swap.changes
+    assert 'attention of its own (ChannelAttention) at 4 of 4 sites, and is left alone' in swap.notes[0]
+    swap = plan_swap(cfg, attention='se_mm.ECALayer', replace_native=True)
+    backbone = apply(swap, cfg).model.backbone
+    assert (backbone.host, backbone.native_blocks, backbone.attention.type) == ('mmdet.CSPNeXt', [], 'se_mm.ECALayer')
+    assert any('does not start equal to the plain one' in line for line in swap.notes)
+
+
+@pytest.mark.parametrize(
+    ('config', 'parts', 'hosts'),
+    [
+        (RETINANET, ('neck',), {'neck': 'mmdet.FPN'}),
+        (RTMDET, ('backbone', 'neck'), {'neck': 'mmdet.CSPNeXtPAFPN'}),
+        (
+            'mmdet::yolox/yolox_tiny_8xb8-300e_coco.py',
+            ('backbone', 'neck'),
+            {'backbone': 'mmdet.CSPDarknet', 'neck': 'mmdet.YOLOXPAFPN'},
+        ),
+        (
+            'mmdet::libra_rcnn/libra-faster-rcnn_r50_fpn_1x_coco.py',
+            ('neck',),
+            {'neck.0': 'mmdet.FPN', 'neck.1': 'mmdet.BFP'},
+        ),
+    ],
+)
+def test_necks_are_swapped_where_they_are_asked_for(config, parts, hosts):
+    cfg = load_config(config)
+    swap = plan_swap(cfg, parts=parts, attention=dict(type='se_mm.ECALayer'))
+    found = {
+        '.'.join(map(str, change.keys[1:-1])): change.value for change in swap.changes if change.keys[-1] == 'host'
+    }
+    assert found == hosts
+
+
+def test_parts_that_a_model_does_not_have_are_refused():
+    with pytest.raises(SeMmError, match='backbone and neck'):
+        plan_swap(load_config(RETINANET), parts=('head',))
+    with pytest.raises(SeMmError, match='model.neck is YOLOV3Neck'):
+        plan_swap(load_config('mmdet::yolo/yolov3_d53_8xb8-320-273e_coco.py'), parts=('neck',))
 
 
 @pytest.mark.parametrize(
@@ -278,7 +333,7 @@ MALFORMED = {
         {'se_init': 'identity'},
         'no scale and shift',
     ),
-    'a sparse network': ('mmpretrain::spark/spark_sparse-resnet50_800e_in1k.py', {}, 'does not suit|has no config'),
+    'a sparse network': ('mmpretrain::spark/spark_sparse-resnet50_800e_in1k.py', {}, 'masked rest|has no config'),
 }
 
 

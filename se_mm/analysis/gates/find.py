@@ -5,16 +5,29 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mmengine.logging import print_log
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ...compat.compiled import original, original_name
 from ...errors import SeMmError, listed
 from ...models.attention import Attention, Blend, Gain
+from ...models.hosts.adapters import find_adapter
 from ...models.hosts.attention_host import AttentionHost
 from ...models.hosts.sites import Site
 from ..complexity import parameters_of
+
+#: Layers of mmdet, mmpretrain, timm and torchvision that return the product of their input and a gate.
+NATIVE = (
+    'ChannelAttention',
+    'EffectiveSEModule',
+    'SEModule',
+    'SELayer',
+    'SqueezeExcitation',
+    'SqueezeExcite',
+)
 
 
 @dataclass(frozen=True)
@@ -38,6 +51,7 @@ class Gate:
 def find_gates(model: nn.Module) -> list[Gate]:
     """The attention layers of a model, compiled or wrapped as it may be, that have a gate, from input to output.
 
+    Those of other libraries too that a network has by itself, as RTMDet's and MobileNetV3's do (``NATIVE``).
     Layers that do not multiply the map (``ContextBlock`` adds to it) are left out, with a warning.
 
     Raises:
@@ -51,20 +65,23 @@ def find_gates(model: nn.Module) -> list[Gate]:
     layers, seen = [], set()
     named = [(original_name(name), module) for name, module in original(model).named_modules()]
     for name, host in named:
-        if not isinstance(host, AttentionHost):
-            continue
-        if host.is_deployed:
+        own = isinstance(host, AttentionHost)
+        if own and host.is_deployed:
             raise SeMmError(
                 f'{name or type(host).__name__} is deployed: its norms are part of its convolutions, and its gates '
                 'cannot be recorded; analyse the checkpoint that the training wrote, and deploy afterwards'
             )
-        for site in host.attention_sites():
-            layers.append(Gate('.'.join(filter(None, (name, site.name))), site.parent.se, site.channels, name, site))
-            seen.update(site.parent.se.modules())
+        for site in (*(host.attention_sites() if own else ()), *native_sites(host)):
+            layer = getattr(site.parent, site.native or 'se')
+            if layer not in seen:
+                layers.append(Gate('.'.join(filter(None, (name, site.name))), layer, site.channels, name, site))
+                seen.update(layer.modules())
     for name, layer in named:
-        if isinstance(layer, Attention) and layer not in seen:
-            layers.append(Gate(name, layer, layer.in_channels))
+        if layer not in seen and (isinstance(layer, Attention) or type(layer).__name__ in NATIVE):
+            layers.append(Gate(name, layer, _channels_of(layer)))
             seen.update(layer.modules())
+    order = {module: i for i, (_, module) in enumerate(named)}
+    layers.sort(key=lambda gate: order[gate.layer])
     gates = [layer for layer in layers if has_gate(layer.layer)]
     left_out = [layer for layer in layers if not has_gate(layer.layer)]
     without = [f'{layer.name} ({type(_unwrapped(layer.layer)).__name__})' for layer in left_out]
@@ -84,7 +101,48 @@ def has_gate(layer: nn.Module) -> bool:
         (True, False, True)
     """
     layer = _unwrapped(layer)
-    return isinstance(layer, Attention) and type(layer).gate is not Attention.gate
+    return type(layer).gate is not Attention.gate if isinstance(layer, Attention) else type(layer).__name__ in NATIVE
+
+
+def native_sites(host: nn.Module) -> list[Site]:
+    """Where attention of a network's own stands, if se_mm knows its sites."""
+    adapter = host.adapter if isinstance(host, AttentionHost) else find_adapter(host)
+    return [] if adapter is None else [site for site in adapter.sites(host) if site.native]
+
+
+def _channels_of(layer: nn.Module) -> int:
+    if isinstance(layer, Attention):
+        return layer.in_channels
+    return next(module.in_channels for module in layer.modules() if isinstance(module, nn.Conv2d))
+
+
+def gate_on(layer: nn.Module, u: Tensor) -> Tensor:
+    """What a layer multiplies a map (N, C, H, W) by; of a layer of another library the other factor of its product.
+
+    Raises:
+        SeMmError: if that is not what the layer returns.
+    """
+    if isinstance(layer, Attention):
+        return layer.gate(u)
+    with _LastProduct() as product:
+        out = layer.forward(u)
+    factors = [factor for factor in product.factors if factor is not u]
+    if product.value is not out or len(factors) != 1:
+        raise SeMmError(f'{type(layer).__name__} does not return the product of its input and a gate')
+    return factors[0]
+
+
+class _LastProduct(TorchFunctionMode):
+    """Remembers the last product that is computed, and its factors."""
+
+    factors: tuple[Any, ...] = ()
+    value: Any = None
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = function(*args, **(kwargs or {}))
+        if function.__name__ in ('mul', '__mul__', '__rmul__'):
+            self.factors, self.value = args[:2], out
+        return out
 
 
 def _unwrapped(layer: nn.Module) -> nn.Module:
@@ -101,12 +159,6 @@ def short_names(gates: Sequence[Gate]) -> dict[str, str]:
 def _why_none(model: nn.Module, without: Sequence[str]) -> str:
     if without:
         return f'its attention layers do not multiply the map: {listed(without, 3)}'
-    foreign = [name for name, module in model.named_modules() if type(module).__name__ in ('SELayer', 'SEModule')]
-    if foreign:
-        return (
-            f'{foreign[0]} is an SE layer of another library: take the config of type se_mm.SEResNet, and convert the '
-            'checkpoint with tools/convert_checkpoint.py'
-        )
     if any(isinstance(module, AttentionHost) for module in model.modules()):
         return 'its attention_stages and attention_blocks leave none, as where all gates were pruned'
     return 'it is a plain network: --se gives its config SE, and it has to be trained'

@@ -21,12 +21,13 @@ from ...config.tree import MISSING, find
 from ...errors import SeMmError, listed
 from ...evaluation.metrics import share_lost
 from ...models.deploy import TOLERANCE, relative_error
+from ...models.hosts.adapters import find_adapter
 from ...models.hosts.attention_host import AttentionHost
 from ...models.hosts.sites import Site, rescaled, units_per_stage
 from ...utils.atomic import write_atomic
 from ...utils.console import say
 from ...weights.files import read_checkpoint
-from .find import Gate
+from .find import Gate, native_sites
 from .record import run_backbone
 from .removal import replaced
 from .study import Metric, Study
@@ -144,7 +145,7 @@ def foldable(gates: Sequence[Gate], some_may_stay: bool = False) -> list[Gate]:
     reasons = {}
     for gate in gates:
         if gate.site is None:
-            reasons[gate.name] = 'it is a plugin, which no argument of a backbone leaves out'
+            reasons[gate.name] = 'it stands at no site of a host, and no argument of a backbone leaves it out'
         elif not gate.site.compensation:
             reasons[gate.name] = gate.site.obstacle or 'there are no weights that a constant could go into'
     found = [gate for gate in gates if gate.name not in reasons]
@@ -173,7 +174,8 @@ def folded_state(model: nn.Module, frozen: Iterable[Gate], means: Mapping[str, T
         host = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
         changed = fold_mean(gate.site, means[gate.name], host)
         state.update({f'{prefix}{name}': value for name, value in changed.items()})
-        for key in [key for key in state if key.startswith(f'{gate.name}.se.')]:
+        own = f'{gate.name}.{gate.site.native or "se"}.'
+        for key in [key for key in state if key.startswith(own)]:
             del state[key]
     return state
 
@@ -201,6 +203,24 @@ def blocks_left(host: AttentionHost, frozen: Iterable[Gate]) -> list[list[int] |
     return [None if len(blocks) == count else blocks for blocks, count in zip(kept, units, strict=True)]
 
 
+def arguments_without(host: nn.Module, frozen: Sequence[Gate]) -> dict[str, Any]:
+    """The arguments in a config that leave some gates out of a host, or out of a network with gates of its own."""
+    native = {gate.site.name for gate in frozen if gate.site.native}
+    adapted, arguments = isinstance(host, AttentionHost), {}
+    if not adapted:
+        package = type(host).__module__.partition('.')[0]
+        arguments = dict(type='se_mm.SETwin', host=f'{package}.{type(host).__name__}', attention_stages=[])
+    elif ours := [gate for gate in frozen if not gate.site.native]:
+        arguments['attention_blocks'] = blocks_left(host, ours)
+    if native:
+        adapter = host.adapter if adapted else find_adapter(host)
+        left: list[list[int] | None] = [None] * adapter.num_stages(host)
+        for stage in {gate.site.stage for gate in frozen if gate.site.native}:
+            left[stage] = [s.block for s in native_sites(host) if s.stage == stage and s.name not in native]
+        arguments['native_blocks'] = left
+    return arguments
+
+
 @torch.no_grad()
 def write_pruned(study: Study, frozen: Sequence[Gate], means: Mapping[str, Tensor], batch: Any, out: Path) -> nn.Module:
     """Writes the network without some gates as ``pruned.pth`` and ``pruned.py``, and returns it, in evaluation.
@@ -215,7 +235,8 @@ def write_pruned(study: Study, frozen: Sequence[Gate], means: Mapping[str, Tenso
         node = find(cfg.model, host.split('.')) if host else MISSING
         if node is MISSING or 'type' not in node:
             raise SeMmError(f'the config has no model.{host}: {modules[host].__class__.__name__} is built elsewhere')
-        node.attention_blocks = blocks_left(modules[host], [gate for gate in frozen if gate.host == host])
+        node.update(arguments_without(modules[host], [gate for gate in frozen if gate.host == host]))
+        cfg.setdefault('custom_imports', dict(imports=['se_mm'], allow_failed_imports=False))
     without_pretrained(cfg.model)
     small = study.runner.build_model(model_of(cfg))
     small.load_state_dict(folded_state(study.model, frozen, means))

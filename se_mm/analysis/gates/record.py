@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from ...compat.compiled import eager, original
 from ...errors import SeMmError, listed
-from .find import Gate
+from .find import Gate, gate_on
 from .samples import SIZES, Pictures
 
 
 def channel_gate(layer: nn.Module, u: Tensor) -> Tensor:
     """The gate of each channel, (N, C), float32, for a map u, (N, C, H, W): the mean where positions differ in it."""
-    gate = layer.gate(u).detach()
+    gate = gate_on(layer, u).detach()
     return gate.float().mean((2, 3)).expand(u.shape[0], u.shape[1])
 
 

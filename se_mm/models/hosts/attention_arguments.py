@@ -161,11 +161,13 @@ def stage_indices(
     return tuple(sorted(set(stages)))
 
 
-def block_indices(blocks: Sequence[Sequence[int] | None] | None, counts: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+def block_indices(
+    blocks: Sequence[Sequence[int] | None] | None, counts: Sequence[int], name: str = 'attention_blocks'
+) -> tuple[tuple[int, ...], ...]:
     """The units of each stage that carry attention, as sorted indices.
 
     Args:
-        blocks: the indices of the units of each stage; ``None``, also for one stage: all of them.
+        blocks: the indices of the units of each stage; ``None``, also for one stage: all of them; ``()``: none.
         counts: the number of units of each stage.
 
     Raises:
@@ -175,18 +177,16 @@ def block_indices(blocks: Sequence[Sequence[int] | None] | None, counts: Sequenc
         >>> block_indices((None, (1,), ()), (2, 2, 3)), block_indices(None, (2, 1))
         (((0, 1), (1,), ()), ((0, 1), (0,)))
     """
-    blocks = [None] * len(counts) if blocks is None else blocks
+    blocks = [None] * len(counts) if blocks is None else blocks or [()] * len(counts)
     if not _is_list(blocks) or len(blocks) != len(counts):
         raise SeMmError(
-            f'attention_blocks must have one entry for each of the {len(counts)} stages: the indices of the units '
+            f'{name} must have one entry for each of the {len(counts)} stages: the indices of the units '
             f'with attention, or None for all of them; got {blocks!r}'
         )
     found = []
     for stage, (of_stage, count) in enumerate(zip(blocks, counts, strict=True)):
         of_stage = range(count) if of_stage is None else of_stage
         if not _is_list(of_stage) or any(isinstance(block, bool) or block not in range(count) for block in of_stage):
-            raise SeMmError(
-                f'attention_blocks[{stage}] must be None or indices of units, 0 to {count - 1}, got {of_stage!r}'
-            )
+            raise SeMmError(f'{name}[{stage}] must be None or indices of units, 0 to {count - 1}, got {of_stage!r}')
         found.append(tuple(sorted(set(of_stage))))
     return tuple(found)

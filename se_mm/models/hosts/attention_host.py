@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from mmengine.logging import print_log
+from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ...compat.compiled import original_names
@@ -31,6 +32,7 @@ from .attention_arguments import (
     stage_indices,
     with_norms_of,
 )
+from .named_modules import adapter_for
 from .sites import HostAdapter, Site, check_position, rescaled, units_per_stage
 
 SE_INITS = ('default', 'identity', 'random')
@@ -49,6 +51,11 @@ class AttentionHost(Loadable, QuietInitialisation, Addition):
         attention_stages: the stages that carry attention, as indices or as one bool per stage. ``None``: all.
         attention_blocks: the units that carry attention in those stages: for each stage of the host the
             indices of its units, or ``None`` for all. ``None``: all units. ``tools/prune_gates.py`` writes it.
+        attention_sites: names of modules whose output is a map, in place of the sites that are known of the network;
+            ``*`` stands for one level (``['stages.*.blocks.*']``). Each pattern is a stage. The layers start with a
+            gain, as the exact identity.
+        native_blocks: the units that keep attention of the host's own (as in MobileNetV3), given as
+            ``attention_blocks``. Elsewhere it is taken out, and ``attention`` can stand in its place; ``None``: all.
         attention_position: ``'standard'``: on the residual branch, before the addition; ``'pre'``, ``'post'``,
             ``'identity'``, ``'conv2'``: see the paper's tables 14 and 15; ``'rectified'``: behind a ReLU at the end of
             the branch, as timm's ``legacy_seresnet18`` and ``34``; ``'sum'``: on the mixed branches of a Shake-Shake
@@ -72,6 +79,7 @@ class AttentionHost(Loadable, QuietInitialisation, Addition):
     """
 
     adapter: HostAdapter
+    is_deployed = False
 
     def __init__(
         self,
@@ -79,6 +87,8 @@ class AttentionHost(Loadable, QuietInitialisation, Addition):
         attention: Mapping[str, Any] | str | None = None,
         attention_stages: Sequence[int] | Sequence[bool] | None = None,
         attention_blocks: Sequence[Sequence[int] | None] | None = None,
+        attention_sites: Sequence[str] | None = None,
+        native_blocks: Sequence[Sequence[int] | None] | None = None,
         attention_position: str = 'standard',
         reduction: int | Sequence[Any] | None = None,
         se_bias: bool | None = None,
@@ -88,16 +98,43 @@ class AttentionHost(Loadable, QuietInitialisation, Addition):
         stem_pool: str = 'torch',
         **kwargs: Any,
     ) -> None:
+        super().__init__(**kwargs)
+        self.attend(
+            attention_config(attention, reduction=reduction, se_bias=se_bias),
+            attention_sites=attention_sites,
+            attention_stages=attention_stages,
+            attention_blocks=attention_blocks,
+            native_blocks=native_blocks,
+            attention_position=attention_position,
+            se_stages=se_stages,
+            se_init=se_init,
+            fold_norms=fold_norms,
+            stem_pool=stem_pool,
+        )
+
+    def attend(
+        self,
+        config: dict[str, Any],
+        *,
+        attention_sites: Sequence[str] | None = None,
+        attention_stages: Sequence[int] | Sequence[bool] | None = None,
+        attention_blocks: Sequence[Sequence[int] | None] | None = None,
+        native_blocks: Sequence[Sequence[int] | None] | None = None,
+        attention_position: str = 'standard',
+        se_stages: Sequence[int] | Sequence[bool] | None = None,
+        se_init: str = 'default',
+        fold_norms: bool = True,
+        stem_pool: str = 'torch',
+        example: Any = None,
+    ) -> None:
+        """Puts attention into the network that is built; the arguments are those of the class."""
         for name, value, known in (('se_init', se_init, SE_INITS), ('stem_pool', stem_pool, STEM_POOLS)):
             if value not in known:
                 raise SeMmError(f'{name} must be one of {known}, got {value!r}')
         if attention_stages is not None and se_stages is not None:
             raise SeMmError('attention_stages and se_stages are two names of one argument; give one of them')
-        config = attention_config(attention, reduction=reduction, se_bias=se_bias)
-        self.is_deployed = False
-        super().__init__(**kwargs)
-        self.adapter = adapter_of(self)
-        self.families = self.adapter.families
+        self.adapter = adapter_of(self) if attention_sites is None else adapter_for(self, attention_sites, example)
+        self.families = self.adapter.naming(self)
         check_position(self.adapter, attention_position, type(self).__name__)
         self.attention_position = attention_position
         self.se_init = se_init
@@ -112,6 +149,7 @@ class AttentionHost(Loadable, QuietInitialisation, Addition):
         units = units_per_stage(sites, num_stages)
         check_lists(config, units)
         self.attention_blocks = block_indices(attention_blocks, units)
+        self._keep_native(sites, block_indices(native_blocks, units, 'native_blocks'))
         self._insert(config, filter(self._carries, sites))
         for site in self.attention_sites() if se_init == 'identity' else ():
             try:
@@ -128,7 +166,25 @@ class AttentionHost(Loadable, QuietInitialisation, Addition):
         return filter(self._carries, self.adapter.sites(self, self.attention_position))
 
     def _carries(self, site: Site) -> bool:
-        return site.stage in self.attention_stages and site.block in self.attention_blocks[site.stage]
+        carries = site.stage in self.attention_stages and site.block in self.attention_blocks[site.stage]
+        return carries and site.name not in self.native_sites
+
+    def _keep_native(self, sites: Iterable[Site], kept: Sequence[Sequence[int]]) -> None:
+        """Takes the host's own attention out where it is not kept."""
+        native = [site for site in sites if site.native]
+        self.native_sites = frozenset(site.name for site in native if site.block in kept[site.stage])
+        left_out = tuple(f'{site.name}.{site.native}.' for site in native if site.name not in self.native_sites)
+        own = [
+            key
+            for key, _ in (*self.named_parameters(), *self.named_buffers())
+            if '.se.' in f'.{key}' or key.startswith(left_out)
+        ]
+        #: The tensors of the host's own attention that are left out, and those that are named as ours are.
+        self.left_out_keys = frozenset(key for key in own if key.startswith(left_out))
+        self.native_keys = frozenset(own) - self.left_out_keys
+        for site in native:
+            if site.name not in self.native_sites:
+                setattr(site.parent, site.native, nn.Identity())
 
     def _check_stem_pool(self) -> None:
         if self.stem_pool not in self.adapter.stem_pools:
@@ -149,6 +205,8 @@ class AttentionHost(Loadable, QuietInitialisation, Addition):
         self._attention_names = [f'{site.name}.se' for site in sites]  # a save finds them in whatever wraps them
 
     def init_weights(self) -> None:
+        if not isinstance(self, BaseModule):
+            return  # a network from outside configs has its weights
         first_time = not self.is_init
         super().init_weights()
         if not first_time or self.given_weights:

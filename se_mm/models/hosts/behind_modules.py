@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from ..composed import Addition, put_before
@@ -13,8 +15,8 @@ class ThenAttention(Addition):
 
     se: nn.Module
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.se(super().forward(x))
+    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
+        return self.se(super().forward(*args, **kwargs))
 
 
 class BehindModulesAdapter(HostAdapter):
@@ -24,6 +26,5 @@ class BehindModulesAdapter(HostAdapter):
     #: What the class of such a module gets.
     addition: type[Addition] = ThenAttention
 
-    def insert(self, site: Site, attention: nn.Module, position: str = 'standard') -> None:
+    def prepare(self, site: Site, position: str) -> None:
         put_before(site.parent, self.addition)
-        site.parent.se = attention

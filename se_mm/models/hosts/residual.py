@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from torch import nn
 
 from ...errors import SeMmError
+from ...weights.families import RESNET, Family
 from ..composed import plain_class, put_before
+from .blocks import blocks_in, naming_of
 from .residual_units import UNITS, BasicShape, NormThenAttention2, NormThenAttention3, shape_of
 from .sites import HostAdapter, Site, maker, reader, units_of
 
@@ -31,6 +34,10 @@ class ResidualAdapter(HostAdapter):
     positions = ('standard', 'rectified', 'pre', 'post', 'identity', 'conv2')
     stem_pools = ('torch', 'caffe')
 
+    def units(self, host: nn.Module) -> Iterator[tuple[int, int, str, nn.Module]]:
+        """The residual units of a host: stage, block, name and module of each."""
+        return units_of(host)
+
     def check(self, host: nn.Module) -> None:
         needed = ('res_layers', 'num_stages', 'style', '_freeze_stages')
         missing = [name for name in needed if not hasattr(host, name)]
@@ -44,19 +51,14 @@ class ResidualAdapter(HostAdapter):
         return host.num_stages
 
     def sites(self, host: nn.Module, position: str = 'standard') -> Iterator[Site]:
-        for stage, block, name, unit in units_of(host):
+        for stage, block, name, unit in self.units(host):
             channels, parts, obstacle = _place(name, unit, position)
             yield Site(name, unit, stage, block, channels, parts, obstacle)
 
     def variant(self, host: nn.Module) -> dict[str, str]:
         return {'style': getattr(host, 'style', 'pytorch')}
 
-    def insert(self, site: Site, attention: nn.Module, position: str = 'standard') -> None:
-        if hasattr(site.parent, 'se'):
-            raise SeMmError(
-                f"{site.name} has a module 'se' already, which is the name of its attention; give the plugin another "
-                "name: cfg=dict(type='se_mm.SELayer', postfix='_plugin')"
-            )
+    def prepare(self, site: Site, position: str) -> None:
         plain = type(site.parent)
         shape = shape_of(plain)
         if shape is not None:
@@ -68,7 +70,51 @@ class ResidualAdapter(HostAdapter):
                 f'attention_position {position!r} needs the blocks of ResNet or ResNeXt; {plain.__name__} has a '
                 "forward of its own, and takes 'standard'"
             )
-        site.parent.se = attention
+
+
+_RESIDUAL = tuple(
+    f'{library}.models.backbones.resnet.{block}'
+    for library in ('mmdet', 'mmpretrain')
+    for block in ('BasicBlock', 'Bottleneck')
+)
+
+
+class NestedResidualAdapter(ResidualAdapter):
+    """HRNet and Hourglass: the units of ResNet inside their modules; the stages are HRNet's, or the stacks."""
+
+    classes = (
+        'mmdet.models.backbones.hrnet.HRNet',
+        'mmpretrain.models.backbones.hrnet.HRNet',
+        'mmdet.models.backbones.hourglass.HourglassNet',
+    )
+    stem_pools = ('torch',)
+
+    def check(self, host: nn.Module) -> None:
+        pass
+
+    def naming(self, host: nn.Module) -> tuple[Family, ...]:
+        return naming_of(host, _RESIDUAL)
+
+    def num_stages(self, host: nn.Module) -> int:
+        return 1 + max(stage for stage, *_ in self.units(host))
+
+    def units(self, host: nn.Module) -> Iterator[tuple[int, int, str, nn.Module]]:
+        return blocks_in(host, _RESIDUAL)
+
+
+class SharedHeadAdapter(NestedResidualAdapter):
+    """The last stage of a ResNet, in the head of a C4 detector; it takes its weights from those of a whole ResNet."""
+
+    classes = ('mmdet.models.roi_heads.shared_heads.res_layer.ResLayer',)
+
+    def naming(self, host: nn.Module) -> tuple[Family, ...]:
+        layer = f'layer{host.stage + 1}'
+        moved = {key: getattr(RESNET, key).replace('layer1', layer) for key in ('bottleneck', 'grouped')}
+        layout = replace(RESNET, network=rf'(?P<stage>{layer})\.', **moved)
+        return tuple(replace(family, landmark=f'{layer}.0.conv1.weight', layout=layout) for family in self.families)
+
+    def variant(self, host: nn.Module) -> dict[str, str]:
+        return {'style': next(unit for *_, unit in self.units(host)).style}
 
 
 def _place(name: str, unit: nn.Module, position: str) -> tuple[int, tuple, str]:

@@ -103,6 +103,7 @@ class Site:
         compensation: what cancels a constant gate: dividing all of these parts of the host's parameters by c
             where the map is multiplied by c changes no output.
         obstacle: why there are none; empty where there are.
+        native: the attribute of the parent that holds attention of the host's own here; empty: there is none.
     """
 
     name: str
@@ -112,6 +113,7 @@ class Site:
     channels: int
     compensation: tuple[Part, ...] = ()
     obstacle: str = ''
+    native: str = ''
 
 
 def units_per_stage(sites: Iterable[Site], num_stages: int) -> list[int]:
@@ -142,6 +144,10 @@ class HostAdapter(ABC):
     def check(self, host: nn.Module) -> None:  # noqa: B027 (most hosts need nothing)
         """Raises an SeMmError if a host lacks what the adapter relies on."""
 
+    def naming(self, host: nn.Module) -> tuple[Family, ...]:
+        """The namings that weights of a host are published under."""
+        return self.families
+
     @abstractmethod
     def num_stages(self, host: nn.Module) -> int:
         """The number of stages that :attr:`Site.stage` counts."""
@@ -155,8 +161,17 @@ class HostAdapter(ABC):
         return {}
 
     def insert(self, site: Site, attention: nn.Module, position: str = 'standard') -> None:
-        """Makes ``attention`` part of the host, in place; by itself for a parent that calls its ``se``."""
+        """Makes ``attention`` part of the host, in place."""
+        if not isinstance(getattr(site.parent, 'se', None), (nn.Identity, type(None))):
+            raise SeMmError(
+                f"{site.name} has a module 'se' already, which is the name of its attention; give the plugin another "
+                "name: cfg=dict(type='se_mm.SELayer', postfix='_plugin')"
+            )
+        self.prepare(site, position)
         site.parent.se = attention
+
+    def prepare(self, site: Site, position: str) -> None:  # noqa: B027 (these parents call their ``se`` by themselves)
+        """Makes the parent of a site call its ``se``."""
 
 
 def full_name(cls: type) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from ...errors import SeMmError
 from ...weights.host_families import EFFICIENTNETS, REGNETS
 from ..attention.base import Attention
 from ..composed import plain_class
@@ -35,11 +34,6 @@ class TimmSlotsAdapter(HostAdapter):
     )
     families = EFFICIENTNETS
 
-    def check(self, host: nn.Module) -> None:
-        own = {type(layer).__name__ for layer in map(_slot, dict(host.named_modules()).values()) if layer is not None}
-        if own:
-            raise SeMmError(f'{host.architecture} has attention of its own in its blocks ({", ".join(sorted(own))})')
-
     def num_stages(self, host: nn.Module) -> int:
         return 5
 
@@ -51,14 +45,9 @@ class TimmSlotsAdapter(HostAdapter):
                 if conv is None or not hasattr(block, 'se'):
                     continue
                 channels = block.get_submodule(conv).in_channels
-                yield Site(name, block, stage, numbers[stage], channels, reader(f'{name}.{conv}'))
+                native = '' if isinstance(block.se, nn.Identity | Attention) else 'se'
+                yield Site(name, block, stage, numbers[stage], channels, reader(f'{name}.{conv}'), native=native)
                 numbers[stage] += 1
-
-
-def _slot(block: nn.Module) -> nn.Module | None:
-    """What stands in the place of a block, if it is timm's."""
-    layer = getattr(block, 'se', None)
-    return None if isinstance(layer, nn.Identity | Attention) else layer
 
 
 class TimmRegNetAdapter(TimmSlotsAdapter):

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from mmdet.models import ResNet
-from mmengine.registry import MODELS
 from sklearn.linear_model import LinearRegression
 from support.classifiers import CLASSES, COUNT, batches, classifier
 from torch import nn
@@ -136,7 +135,6 @@ def deployed(model: nn.Module) -> nn.Module:
         (lambda: SEResNet(18, attention_blocks=([], [], [], [])), 'attention_blocks'),
         (lambda: SEResNet(18, attention='ContextBlock'), 'do not multiply'),
         (lambda: deployed(classifier(18)), 'deployed'),
-        (lambda: MODELS.build(dict(type='mmpretrain.SEResNet', depth=50)), 'convert_checkpoint'),
     ],
 )
 def test_models_without_gates_are_refused_with_the_reason(model, word):

@@ -48,7 +48,23 @@ OTHERS: dict[str, Callable[[nn.Module], list[int]]] = {
     'VGG': lambda vgg: [module.conv.out_channels for module in vgg.features if hasattr(module, 'conv')],
     'InceptionV3': lambda _: [256, 288, 288, *[768] * 5, 1280, 2048, 2048],
     'ShuffleNetV1': lambda net: [u.g_conv_1x1_expand.conv.out_channels for stage in net.layers for u in stage],
+    'SSDVGG': lambda vgg: [layer.out_channels for layer in vgg.features if isinstance(layer, nn.Conv2d)],
 }
+#: The same where they are rounded to a multiple of 8: by the class of the blocks, what reads the map, or makes it.
+BLOCKS: dict[str, Callable[[nn.Module], int | None]] = {
+    'CSPLayer': lambda layer: None if layer.channel_attention else layer.final_conv.conv.in_channels,
+    'ResBlock': lambda unit: unit.conv2.conv.out_channels,
+    'InvertedResidual': lambda unit: None if getattr(unit, 'with_se', False) else _last_conv(unit).in_channels,
+    'EdgeResidual': lambda unit: None if unit.with_se else unit.conv2.conv.in_channels,
+    'ConvNeXtBlock': lambda block: block.depthwise_conv.out_channels,
+    'DenseLayer': lambda layer: layer.conv2.out_channels,
+    'BasicBlock': lambda unit: width_of(unit),
+    'Bottleneck': lambda unit: width_of(unit),
+}
+
+
+def _last_conv(unit: nn.Module) -> nn.Conv2d:
+    return [module for module in unit.modules() if isinstance(module, nn.Conv2d)][-1]
 
 
 def check(config: Shipped, cfg: Config, hosts: list[Host], folder: Path, attention: str = 'se') -> None:
@@ -88,11 +104,11 @@ def expected(plain: nn.Module, attention: str, blended: bool) -> int:
     other = next((cls.__name__ for cls in type(plain).__mro__ if cls.__name__ in OTHERS), None)
     if other:
         return sum(parameters_of(attention, width, C_OVER_R) + blended for width in OTHERS[other](plain))
-    return sum(
-        parameters_of(attention, width) + blended
-        for stage in plain.res_layers
-        for width in map(width_of, getattr(plain, stage))
-    )
+    if hasattr(plain, 'res_layers'):
+        widths = [width_of(unit) for stage in plain.res_layers for unit in getattr(plain, stage)]
+    else:
+        widths = [BLOCKS[type(m).__name__](m) for m in plain.modules() if type(m).__name__ in BLOCKS]
+    return sum(parameters_of(attention, width) + blended for width in widths if width is not None)
 
 
 def parameters_of(attention: str, width: int, theirs: dict[str, Callable[[int], nn.Module]] = THEIRS) -> int:
@@ -108,6 +124,7 @@ def width_of(unit: nn.Module) -> int:
 def shapes(network: nn.Module) -> list[tuple[int, ...]]:
     with torch.no_grad():
         size = (224, 224) if hasattr(network, 'classifier') else (128, 160)  # VGG's takes one size
-        features = network(torch.empty(1, 3, *size, device='meta'))
+        channels = 1024 if hasattr(network, 'stage') else 3  # the stage in the head of a C4 detector
+        features = network(torch.empty(1, channels, *size, device='meta'))
     features = (features,) if isinstance(features, torch.Tensor) else features
     return [tuple(feature.shape) for feature in features if feature is not None]  # Inception's auxiliary classifier

@@ -10,7 +10,8 @@ from pathlib import Path
 from mmengine.config import Config
 
 from se_mm import SeMmError
-from se_mm.swap.hosts import UNSUITED, Host, find_hosts
+from se_mm.models.hosts.adapters import find_adapter
+from se_mm.swap.hosts import Host, find_hosts, scope_of
 
 PACKAGES = ('mmdet', 'mmpretrain')
 
@@ -61,9 +62,17 @@ def read(config: Shipped) -> Config | None:
 def hosts(cfg: Config) -> list[Host]:
     """The networks of a config that a swap is to change."""
     try:
-        return [host for host in find_hosts(cfg) if not (host.has_se or host.is_teacher or host.full_name in UNSUITED)]
+        return [host for host in find_hosts(cfg) if not (host.has_se or host.is_teacher or all_native(host, cfg))]
     except SeMmError:
         return []
+
+
+def all_native(host: Host, cfg: Config) -> bool:
+    """Whether a network has attention of its own wherever it could stand, and is left alone."""
+    if not find_adapter(host.cls).exact:
+        return False
+    kind, own, total = host.native(scope_of(cfg))
+    return bool(kind) and own == total
 
 
 def with_hosts(configs: list[Shipped]) -> Iterator[tuple[Shipped, Config, list[Host]]]:
