@@ -101,7 +101,7 @@ def test_what_cannot_run_on_a_picture_needs_an_example():
 
 def test_a_config_names_the_modules_of_any_backbone():
     backbone = dict(type='se_mm.SETwin', host='mmpretrain.ShuffleNetV2', widen_factor=0.5, out_indices=(0, 1, 2))
-    network = MODELS.build(backbone | dict(attention_sites=['layers.*.*'], attention=dict(type='ECALayer')))
+    network = MODELS.build(backbone | dict(attention_sites=['layers.[012].*'], attention=dict(type='ECALayer')))
     network.init_weights()
     plain = MODELS.build(dict(type='mmpretrain.ShuffleNetV2', widen_factor=0.5, out_indices=(0, 1, 2)))
     plain.load_state_dict(network.state_dict(), strict=False)
@@ -111,7 +111,8 @@ def test_a_config_names_the_modules_of_any_backbone():
 
 
 def test_known_networks_need_no_patterns():
-    network = MODELS.build(dict(type='mmdet.MobileNetV2', widen_factor=0.25)).eval()
+    network = MODELS.build(dict(type='mmdet.MobileNetV2', widen_factor=0.25))
+    network.eval()
     plain = copy.deepcopy(network)
     se_mm.wrap(network, se_init='identity')
     assert network.layer1[0].se.fc1.in_channels == 8
