@@ -44,7 +44,9 @@ class Host:
         """The class as a config of any scope may name it."""
         package = self.cls.__module__.partition('.')[0]
         if package in ('mmdet', 'mmpretrain'):
-            return f'{package}.{self.cls.__name__}'
+            with MODELS.switch_scope_and_registry(None) as registry:  # mmpretrain registers some in mmdet
+                known = registry.get(f'{package}.{self.cls.__name__}') is self.cls
+            return f'{package if known else "mmdet"}.{self.cls.__name__}'
         return self.config['type'] if isinstance(self.config['type'], str) else self.full_name
 
     @property

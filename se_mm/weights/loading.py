@@ -89,8 +89,7 @@ def adapt(
         own = {wrapped.get(key, key): value for key, value in network.state_dict().items()}
         _check_variant(network, family, known, weights, own, source)
         weights = _in_hosts_form(in_our_form(weights, family), own)
-        lacking = [key for key in network.left_out_keys if key in weights]
-        weights = {key: value for key, value in weights.items() if key not in network.left_out_keys}
+        lacking = {key: weights.pop(key) for key in network.left_out_keys & weights.keys()}
         own = {key: value for key, value in own.items() if key in weights or not key.endswith(_DERIVED)}
         heads = _heads_of_others(weights, own, family)
         taken = sum(key in weights for key in own)  # what is started or kept below is not in the file
@@ -98,8 +97,7 @@ def adapt(
         if _has_attention(weights, network):
             _add_zero_biases(weights, own)
         elif 'attention' not in known or _has_attention(own, network):  # else its layers have no weights
-            start = _start_attention(network, weights, own)
-            start += ', but for attention of its own, which it leaves out' if start and lacking else ''
+            start = _start_attention(network, weights, own, but=' but for its own attention' if lacking else '')
         added = [*_keep_what_the_config_adds(network, weights, own), *_modules(heads)]
         weights.update({key: own[key].clone() for key in heads})
         left = _account(weights, own, family)
@@ -249,7 +247,7 @@ def _add_zero_biases(weights: dict[str, Tensor], own: Mapping[str, Tensor]) -> N
         weights.update({key: torch.zeros_like(own[key]) for key in biases})
 
 
-def _start_attention(network: Network, weights: dict[str, Tensor], own: Mapping[str, Tensor]) -> str:
+def _start_attention(network: Network, weights: dict[str, Tensor], own: Mapping[str, Tensor], but: str) -> str:
     """Adds attention to a plain network's weights; returns how it starts."""
     try:
         changed = network.identity_state(weights)
@@ -264,7 +262,7 @@ def _start_attention(network: Network, weights: dict[str, Tensor], own: Mapping[
         )
         return 'attention keeps its initial values'
     weights.update(changed)
-    return 'attention starts such that the network equals the plain one' if changed else ''
+    return f'attention starts such that the network equals the plain one{but}' if changed else ''
 
 
 def _keep_what_the_config_adds(network: Network, weights: dict[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from ...compat.compiled import original_name
 from ...weights.families import Family
 from ...weights.host_families import own_naming
 from ..composed import Addition, put_before
@@ -116,6 +117,7 @@ def blocks_in(host: nn.Module, kinds: Collection[str] = KINDS) -> Iterator[tuple
     stages: dict[str, int] = {}
     for name, module in host.named_modules():
         if kind_of(module, kinds):
+            name = original_name(name)
             key = re.match(r'\D*\d*', name)[0]
             number = stages[key] = stages.get(key, -1) + 1
             yield list(stages).index(key), number, name, module

@@ -110,7 +110,7 @@ class SharedHeadAdapter(NestedResidualAdapter):
     def naming(self, host: nn.Module) -> tuple[Family, ...]:
         layer = f'layer{host.stage + 1}'
         moved = {key: getattr(RESNET, key).replace('layer1', layer) for key in ('bottleneck', 'grouped')}
-        layout = replace(RESNET, network=rf'(?P<stage>{layer})\.', **moved)
+        layout = replace(RESNET, network=r'(?P<stage>conv1|bn1|stem|layer\d+)\.', **moved)
         return tuple(replace(family, landmark=f'{layer}.0.conv1.weight', layout=layout) for family in self.families)
 
     def variant(self, host: nn.Module) -> dict[str, str]:
