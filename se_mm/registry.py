@@ -29,7 +29,7 @@ def _child_of(parent: Registry, *modules: str) -> Registry:
     return Registry(parent.name, parent=parent, scope='se_mm', locations=[f'se_mm.{module}' for module in modules])
 
 
-DATASETS = _child_of(mmengine_registry.DATASETS, 'datasets.places365', 'datasets.cifar')
+DATASETS = _child_of(mmengine_registry.DATASETS, 'datasets.places365', 'datasets.cifar', 'datasets.imagenet')
 DATA_SAMPLERS = _child_of(mmengine_registry.DATA_SAMPLERS, 'engine.repeatable')
 HOOKS = _child_of(mmengine_registry.HOOKS, 'engine.repeatable', *(f'engine.hooks.{name}' for name in _HOOKS))
 LOOPS = _child_of(mmengine_registry.LOOPS, 'engine.loops')

@@ -14,15 +14,17 @@ from typing import Any
 import yaml
 from mmengine.config import Config
 
+from ..compat.config_scope import read_config
 from ..errors import SeMmError, listed
 from ..weights import published
 from ..weights.files import read_checkpoint
 from ..weights.imagenet import imagenet_classes
 from ..weights.state_dicts import unwrap
-from .load import load_config
 from .loaders import datasets_of
 from .locate import locate
 
+#: What a published classifier is tested on where no config is named.
+IMAGENET = 'se_mm::_base_/imagenet_published.py'
 #: The auxiliary classifier of Inception-v3, which timm's network leaves out, too.
 _DROPPED = 'AuxLogits.'
 
@@ -74,7 +76,8 @@ def published_config(name: str, test_size: bool = False) -> tuple[Config, Card]:
     Raises:
         SeMmError: if there is no such classifier, or no network here can be it.
     """
-    cfg = load_config(name, data_root='')
+    base = read_config(locate(IMAGENET))
+    cfg = Config(base.to_dict(), cfg_text=base.text, filename=f'{name.partition("://")[2]}.py')
     return cfg, use_published(cfg, name, test_size)
 
 
@@ -177,7 +180,7 @@ def _of_mmpretrain(name: str, test_size: bool) -> tuple[dict[str, Any], list[dic
     entry = next((model for model in models if str(model.get('Weights', '')).endswith(file)), None)
     if entry is None:
         raise SeMmError(f'{name}: mmpretrain lists no config of {file}')
-    theirs = load_config(f'mmpretrain::{entry["Config"].removeprefix("configs/")}', data_root='')
+    theirs = read_config(locate(f'mmpretrain::{entry["Config"].removeprefix("configs/")}'))
     model, pipeline = theirs.model, theirs.test_dataloader.dataset.pipeline
     model.data_preprocessor = theirs.data_preprocessor
     if model.backbone.type in ('SEResNet', 'SEResNeXt'):

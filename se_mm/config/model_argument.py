@@ -19,13 +19,12 @@ from ..errors import SeMmError, listed
 from ..weights.files import read_checkpoint
 from ..weights.published import is_published
 from .batches import nominal_size
+from .classifiers import published_config
 from .differences import differences
 from .loaders import LOADERS, datasets_of
 from .locate import locate
 from .pretrained import local_checkpoint
 
-#: What a published classifier is tested on where no config is named.
-IMAGENET = 'se_mm::_base_/imagenet_published.py'
 #: Endings of what mmengine reads as a config.
 _CONFIGS = ('.py', '.json', '.yaml', '.yml')
 #: Parts of a model that do not decide what its weights compute; classes are compared by their names.
@@ -72,13 +71,15 @@ def config_named(name: str) -> Config:
     Raises:
         SeMmError: if there is none, or it cannot be read.
     """
-    if not (_is_config(name) or is_published(name)) and (Path(name).suffix in ('.pth', '.pt') or '://' in name):
+    if is_published(name):
+        return published_config(name)[0]
+    if not _is_config(name) and (Path(name).suffix in ('.pth', '.pt') or '://' in name):
         if cfg := config_in(name):
             return cfg
         raise SeMmError(
             f'checkpoint {name} does not hold the config of its training (meta.cfg): name the config before it'
         )
-    path = locate(IMAGENET if is_published(name) else name)
+    path = locate(name)
     try:
         return read_config(path)
     except Exception as error:  # whatever a config, which is code, may raise

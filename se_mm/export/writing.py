@@ -17,11 +17,12 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from ..config.classes import classes_of_model
+from ..config.classifiers import read_trained
 from ..config.loaders import datasets_of
+from ..config.pretrained import local_checkpoint
 from ..errors import SeMmError
 from ..utils.hashing import digest_of
 from ..version import __version__
-from ..weights.files import read_checkpoint
 from .description import Description
 from .forms import Form, export_form
 from .parity import compare
@@ -119,7 +120,7 @@ def _described(
     cfg: Config, checkpoint: str, form: Form, resizing: list[dict[str, Any]], options: Options, size: tuple[int, int]
 ) -> Description:
     is_free = 'size' in options.dynamic
-    classes = classes_of_model(cfg, read_checkpoint(checkpoint), checkpoint)
+    classes = classes_of_model(cfg, read_trained(checkpoint), checkpoint)
     layer = form.preprocessing
     return Description(
         task=form.task,
@@ -135,7 +136,7 @@ def _described(
         precision=options.precision,
         config=Path(cfg.filename).name if cfg.filename else '',
         config_sha256=hashlib.sha256(cfg.pretty_text.encode()).hexdigest(),
-        checkpoint_sha256=digest_of(Path(checkpoint)),
+        checkpoint_sha256=digest_of(Path(local_checkpoint(checkpoint))),
         se_mm_version=__version__,
     )
 

@@ -15,6 +15,7 @@ from mmengine.runner.checkpoint import weights_to_cpu
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from ...config.classifiers import read_trained
 from ...config.load import model_of
 from ...config.pretrained import without_pretrained
 from ...config.tree import MISSING, find
@@ -26,7 +27,6 @@ from ...models.hosts.attention_host import AttentionHost
 from ...models.hosts.sites import Site, rescaled, units_per_stage
 from ...utils.atomic import write_atomic
 from ...utils.console import say
-from ...weights.files import read_checkpoint
 from .find import Gate, native_sites
 from .record import run_backbone
 from .removal import replaced
@@ -249,7 +249,7 @@ def write_pruned(study: Study, frozen: Sequence[Gate], means: Mapping[str, Tenso
             f'folding the means of {listed([gate.name for gate in frozen], 5)} changes the features by {error:.1e}, '
             f'relative to their largest value; they cannot be pruned'
         )
-    meta = read_checkpoint(study.checkpoint).get('meta') or {}
+    meta = read_trained(study.checkpoint).get('meta') or {}
     kept = {key: meta[key] for key in ('dataset_meta', 'seed', 'mmengine_version') if key in meta}
     kept['pruned_gates'] = [gate.name for gate in frozen]
     content = io.BytesIO()
