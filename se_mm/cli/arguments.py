@@ -179,11 +179,11 @@ def config_of(args: argparse.Namespace, checkpoint: str | None = None) -> Config
         args.classes,
     )
     if args.se or args.attention:
+        if is_published(checkpoint):
+            raise SeMmError(f'--se and --attention change the network of a config, and {checkpoint} is whole')
         cfg = _with_attention(cfg, args)
     changed, card = [], None
     if is_published(checkpoint):
-        if args.se or args.attention:
-            raise SeMmError(f'--se and --attention change the network of a config, and {checkpoint} is whole')
         card = use_published(cfg, checkpoint, getattr(args, 'test_size', False))
     elif checkpoint and args.prefer == 'checkpoint':
         changed = use_classes_of(cfg, checkpoint, args.classes is not None)
