@@ -15,6 +15,7 @@ from .classes import check_classes_given_once, set_classes
 from .loaders import datasets_in
 from .model_argument import config_named
 from .options import merge_options
+from .refusals import check_form
 
 DATA_ROOT_VARIABLE = 'SE_MM_DATA'
 
@@ -47,6 +48,7 @@ def load_config(
         'ResNet'
     """
     cfg = config_named(name)
+    check_form(cfg)
     if not isinstance(cfg.get('model'), dict):
         raise SeMmError(f'{cfg.filename} is not a config to run: it has no `model = dict(...)`')
     if options:

@@ -70,8 +70,12 @@ def fetch(cfg: Config) -> None:
         SeMmError: if one is missing, cannot be fetched, or is damaged; the message names the key.
     """
     for key, name in named_weights(cfg).items():
+        file = local_file(name)
+        if file and str(file) != name:  # mmengine reads neither ~ nor file://
+            name = str(file)
+            cfg.merge_from_dict({_option(key): name})
         try:
-            if published.resolve(name) or local_file(name):
+            if published.resolve(name) or file:
                 published.read(name, 'meta')
         except SeMmError as error:
             raise SeMmError(f'{key}: {error}') from error
@@ -101,18 +105,21 @@ def bundle(cfg: Config, folder: Path) -> list[str]:
     Raises:
         SeMmError: if a checkpoint is missing, cannot be fetched or written.
     """
-    lines, local, homes = [], [], [f'TORCH_HOME={folder}']
+    lines, options, homes = [], [], [f'TORCH_HOME={folder}']
+    copies: dict[str, Path] = {}  # of local files
     try:
         for key, name in named_weights(cfg).items():
             try:
                 weights = published.resolve(name)
-                file = weights.copy_into(folder) if weights else folder / Path(local_checkpoint(name)).name
+                file = weights.copy_into(folder) if weights else Path(local_checkpoint(name)).absolute()
             except SeMmError as error:
                 raise SeMmError(f'{key}: {error}') from error
             if weights is None:
                 folder.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(local_checkpoint(name), file)
-                local.append(f'{key}{".checkpoint" if key.endswith("init_cfg") else ""}={file}')
+                is_taken = any(copy.name == file.name for source, copy in copies.items() if source != str(file))
+                copy = copies.setdefault(str(file), folder / (f'{len(copies)}_' * is_taken + file.name))
+                file = Path(shutil.copyfile(file, copy))
+                options.append(f'{_option(key)}={file}')
             elif isinstance(weights, published.OnHub):
                 homes[1:] = [f'HF_HOME={folder}/huggingface', 'HF_HUB_OFFLINE=1']
             lines.append(f'{key} = {name}: {file}')
@@ -120,8 +127,13 @@ def bundle(cfg: Config, folder: Path) -> list[str]:
         raise SeMmError(f'-o {folder} cannot be written to: {error}') from error
     if not lines:
         return ['the config names no weights: nothing to bundle']
-    options = f' --cfg-options {" ".join(local)}' if local else ''
-    return [*lines, f'on the machine without a network: {" ".join(homes)} se-mm train CONFIG{options}']
+    given = f' --cfg-options {" ".join(options)}' if options else ''
+    return [*lines, f'on the machine without a network: {" ".join(homes)} se-mm train CONFIG{given}']
+
+
+def _option(key: str) -> str:
+    """The key of ``--cfg-options`` that names a checkpoint in place of another."""
+    return key if key == 'load_from' or key.endswith('.pretrained') else f'{key}.checkpoint'
 
 
 def status(cfg: Config) -> tuple[list[str], bool]:

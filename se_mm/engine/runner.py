@@ -116,7 +116,11 @@ def _run(runner: Runner, run: Callable[[], Any]) -> Any:
     checks = _ChecksHook()
     runner.register_hook(checks)
     try:
-        with _failures_logged(runner.cfg), _workers_named(checks.readers), log_classes_allowed():  # a log is resumed
+        with (
+            _failures_logged(runner.cfg, True),
+            _workers_named(checks.readers),
+            log_classes_allowed(),
+        ):  # a log is resumed
             return run()
     finally:
         for hook in runner.hooks:
@@ -186,7 +190,7 @@ def _workers_named(readers: list[Reader]) -> Iterator[None]:
 
 
 @contextmanager
-def _failures_logged(cfg: Config) -> Iterator[None]:
+def _failures_logged(cfg: Config, is_running: bool = False) -> Iterator[None]:
     """Keeps the traceback of what another package raises in a log file, and raises its last line."""
     try:
         yield
@@ -196,11 +200,14 @@ def _failures_logged(cfg: Config) -> Iterator[None]:
         whole, file = ''.join(traceback.format_exception(error)), log_file()
         if file:
             print_log(whole, logger='current')
-        if mistake := mistake_in(cfg, error):
+        mistake = mistake_in(cfg, error)
+        if mistake and not is_running:
             raise mistake from error
         if not file:  # the logger is not there yet, or this is one of several processes
             file = str(Path(cfg.work_dir, f'traceback_{get_rank()}.log'))
             Path(file).write_text(whole)
+        if mistake:  # perhaps: after an hour it may be a bug of another package that sounds like it
+            raise SeMmError(f'{mistake} (traceback: {file})') from error
         text = str(error)  # of a worker's error: its traceback
         last = text.strip().splitlines()[-1] if 'Original Traceback' in text else f'{type(error).__name__}: {text}'
         raise RunError(f'{" ".join(last.split())[:600]} (traceback: {file})') from error

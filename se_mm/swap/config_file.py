@@ -1,4 +1,4 @@
-"""A twin as a config file that inherits from the original and holds only the difference."""
+"""A twin as a config file that inherits from the original and holds only the difference, where that can be."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from ..errors import SeMmError
 from .changes import Change, Swap, apply
 
 _WIDTH = 100
+_HEADER = '# The SE twin of {}, written by tools/swap_backbone.py.\n'
 
 
 def write_twin(swap: Swap, cfg: Config, original: str, file: Path) -> None:
-    """Writes a twin down, whole or not at all.
+    """Writes a twin down, whole or not at all. The twin of a config in pure Python (``read_base``) inherits nothing.
 
     Args:
         swap, cfg: the changes and the original.
@@ -36,7 +37,13 @@ def write_twin(swap: Swap, cfg: Config, original: str, file: Path) -> None:
     draft = file.with_name(f'.{file.name}')
     try:
         draft.write_text(_text_of(swap, cfg, original, file.parent))
-        if without_scopes(read_config(str(draft))) != without_scopes(apply(swap, read_config(cfg.filename))):
+        twin = apply(swap, read_config(cfg.filename))
+        try:
+            is_twin = without_scopes(read_config(str(draft))) == without_scopes(twin)
+        except RuntimeError:  # mmengine's: only its like inherits from a config in pure Python
+            draft.write_text(f'{_HEADER.format(original)}{twin.pretty_text}')
+            is_twin = read_config(str(draft)).pretty_text == twin.pretty_text
+        if not is_twin:
             raise RuntimeError(f'the twin of {original} does not read back as it is')
         draft.replace(file)
     except OSError as error:
@@ -62,10 +69,10 @@ def _text_of(swap: Swap, cfg: Config, original: str, folder: Path) -> str:
         for key in change.keys[:-1]:
             node = node.setdefault(key, {})
         node[change.keys[-1]] = _replacing(cfg, change)
-    lines = [f'# The SE twin of {original}, written by tools/swap_backbone.py.', f'_base_ = {base!r}']
+    lines = [f'_base_ = {base!r}']
     for name, node in tree.items():
         lines += _lines(name, node)
-    return '\n'.join(lines) + '\n'
+    return _HEADER.format(original) + '\n'.join(lines) + '\n'
 
 
 def _without_lists(swap: Swap, cfg: Config) -> Iterator[Change]:

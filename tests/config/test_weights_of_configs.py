@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import http.server
 import importlib.util
@@ -88,6 +89,28 @@ def test_a_bundle_is_a_torch_home(mirror, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'bundle/hub'))
     pretrained.fetch(config(url))
     assert pretrained.status(config(url))[0][0].count('cached, sha256 begins with') == 1
+
+
+def test_local_files_of_one_name_stay_apart_in_a_bundle(tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    for i, folder in enumerate('abc'):
+        (tmp_path / folder).mkdir()
+        torch.save({'weight': torch.full((2,), i)}, tmp_path / folder / 'epoch_12.pth')
+    cfg = config(str(tmp_path / 'a/epoch_12.pth'))
+    second = dict(type='Pretrained', checkpoint=f'file://{tmp_path}/b/epoch_12.pth')
+    cfg.model.neck = dict(type='FPN', init_cfg=[dict(type='Normal'), second])
+    cfg.model.head = dict(init_cfg=dict(type='Pretrained', checkpoint='~/a/epoch_12.pth'))
+    cfg.load_from = '~/c/epoch_12.pth'
+    said = pretrained.bundle(cfg, tmp_path / 'bundle')
+    bundled = copy.deepcopy(cfg)
+    options = said[-1].partition('--cfg-options ')[2].split()
+    bundled.merge_from_dict(dict(option.split('=') for option in options))
+    for named in (cfg, bundled):
+        pretrained.fetch(named)  # names them as mmengine reads them
+        files = pretrained.named_weights(named).values()
+        assert [CheckpointLoader.load_checkpoint(file)['weight'][0].item() for file in files] == [0, 1, 0, 2]
+    assert len(list((tmp_path / 'bundle').glob('*.pth'))) == 3
+    assert all(line.endswith('a local file, there') for line in pretrained.status(cfg)[0])
 
 
 def test_nearly_all_of_mmdets_weights_have_a_hash_in_their_name():

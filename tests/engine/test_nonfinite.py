@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import signal
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from torch import nn
 from se_mm import SELayer, SeMmError
 from se_mm.engine import runner as runtime
 from se_mm.engine import switches
+from se_mm.engine.hooks.nonfinite import NonFiniteHook
 from se_mm.engine.optim_wrappers import AmpOptimWrapper, OptimWrapper, all_finite
 
 
@@ -122,6 +124,21 @@ def test_an_overflow_that_lowers_the_loss_scale_is_tolerated(clip, monkeypatch):
         wrapper.update_params((parameter * factor).sum())
         found.append((parameter.item(), wrapper.skipped, wrapper.tolerates))
     assert found == [(0.0, False, False), (0.0, True, True), (0.0, True, False), (-1.0, False, False)]
+
+
+def test_an_overflow_that_is_tolerated_costs_no_second_forward():
+    wrapper = OptimWrapper(optimizer=torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0))
+    norm = nn.BatchNorm2d(2)
+    runner = SimpleNamespace(optim_wrapper=wrapper, model=norm, logger=None, iter=0, seed=0)  # reports would fail
+    hook = NonFiniteHook()
+    hook.before_train(runner)
+    for _ in range(2 * hook.limit):
+        hook.before_train_iter(runner, 0)
+        wrapper.skipped = wrapper.tolerates = True
+        norm.running_mean.fill_(7.0)
+        hook.after_train_iter(runner, 0, None, {'loss': torch.ones(1)})
+        assert norm.running_mean.tolist() == [0.0, 0.0]
+    assert hook.total == 0
 
 
 @pytest.mark.parametrize('value', [1e-4, 1.0, 65504.0])

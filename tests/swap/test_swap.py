@@ -12,6 +12,7 @@ from mmengine.model import PretrainedInit
 from mmengine.registry import MODELS
 
 from se_mm import SELayer, SeMmError
+from se_mm.apis.swap import swap
 from se_mm.config.load import load_config
 from se_mm.config.pretrained import named_weights
 from se_mm.swap import plan_swap, swap_backbone, write_twin
@@ -287,6 +288,27 @@ def test_a_twin_of_a_file_names_it_by_a_relative_path(tmp_path):
     assert "_base_ = '../configs/mine.py'" in (tmp_path / 'twins' / 'mine.py').read_text()
     twin = Config.fromfile(tmp_path / 'twins' / 'mine.py')
     assert twin.model.backbone.frozen_stages == 2
+
+
+@pytest.mark.parametrize('name', ['base', 'child'])
+def test_the_twin_of_a_config_in_pure_python_is_a_whole_file(name, tmp_path):
+    (tmp_path / 'base.py').write_text(
+        'from mmpretrain.models import GlobalAveragePooling, ImageClassifier, LinearClsHead, ResNet\n'
+        'model = dict(type=ImageClassifier, backbone=dict(type=ResNet, depth=18), \n'
+        'neck=dict(type=GlobalAveragePooling), head=dict(type=LinearClsHead, num_classes=10, in_channels=512))\n'
+        "default_scope = 'mmpretrain'\n"
+    )
+    (tmp_path / 'child.py').write_text(
+        'from mmengine.config import read_base\nwith read_base():\n    from .base import *\n'
+        'model.update(dict(head=dict(num_classes=3)))\n'
+    )
+    said = swap(str(tmp_path / f'{name}.py'), tmp_path / 'twin.py')
+    assert said[-1] == f'written: {tmp_path}/twin.py'
+    twin = load_config(str(tmp_path / 'twin.py'))
+    with MODELS.switch_scope_and_registry('mmpretrain') as registry:
+        model = registry.build(twin.model)
+    assert isinstance(model.backbone.layer1[0].se, SELayer)
+    assert model.head.num_classes == {'base': 10, 'child': 3}[name]
 
 
 def test_a_twin_in_the_place_of_its_original_is_refused(tmp_path):

@@ -16,6 +16,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
 from ...config.loaders import datasets_of
+from ...config.refusals import check_metrics
 from ...config.tree import dotted, nodes
 from ...errors import SeMmError, listed
 from ...utils.processes import of_main_process
@@ -56,6 +57,7 @@ def _check(cfg: Config, splits: Sequence[str]) -> dict[str, str]:
     copies: dict[str, str] = {}
     lines: dict[str, None] = {}
     for split in splits:
+        check_metrics(cfg, split)
         for dataset_cfg in datasets_of(cfg.get(f'{split}_dataloader')):
             dataset_class = _dataset_class(cfg, dataset_cfg)
             if isinstance(dataset_class, type) and not issubclass(dataset_class, BaseDataset):
