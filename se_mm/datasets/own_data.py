@@ -22,34 +22,15 @@ from .annotations.pictures import IMAGE_SUFFIXES, files_below
 
 #: Data sets of boxes whose files are not plain COCO JSON, or that drop what they do not know.
 _BOXES = (
-    'BaseDetDataset',
-    'CityscapesDataset',
-    'CrowdHumanDataset',
-    'DSDLDetDataset',
-    'DeepFashionDataset',
-    'LVISDataset',
-    'LVISV05Dataset',
-    'LVISV1Dataset',
-    'Objects365V1Dataset',
-    'Objects365V2Dataset',
-    'OpenImagesChallengeDataset',
-    'OpenImagesDataset',
-    'V3DetDataset',
-    'VOCDataset',
-    'WIDERFaceDataset',
-    'XMLDataset',
-)
+    'BaseDetDataset', 'CityscapesDataset', 'CrowdHumanDataset', 'DSDLDetDataset', 'DeepFashionDataset', 'LVISDataset',
+    'LVISV05Dataset', 'LVISV1Dataset', 'Objects365V1Dataset', 'Objects365V2Dataset', 'OpenImagesChallengeDataset',
+    'OpenImagesDataset', 'V3DetDataset', 'VOCDataset', 'WIDERFaceDataset', 'XMLDataset',
+)  # fmt: skip
 _COCO_ARGUMENTS = ('_scope_', 'backend_args', 'filter_cfg', 'metainfo', 'pipeline', 'test_mode', 'indices', 'lazy_init')
 _METRICS = (
-    'CityScapesMetric',
-    'CocoMetric',
-    'CrowdHumanMetric',
-    'DSDLDetMetric',
-    'LVISFixedAPMetric',
-    'LVISMetric',
-    'OpenImagesMetric',
-    'VOCMetric',
-)
+    'CityScapesMetric', 'CocoMetric', 'CrowdHumanMetric', 'DSDLDetMetric', 'LVISFixedAPMetric', 'LVISMetric',
+    'OpenImagesMetric', 'VOCMetric',
+)  # fmt: skip
 _FOLDERS = ('CustomDataset', 'ImageNet')
 #: Data sets of one archive whose pipelines also fit pictures in files, and what is in the archive.
 _ARCHIVES = {'se_mm.CIFAR10': 'cifar-10-batches-py', 'se_mm.CIFAR100': 'cifar-100-python'}

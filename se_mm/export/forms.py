@@ -16,7 +16,7 @@ from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
 from ..errors import SeMmError
-from ..models.deploy import fold_checked
+from ..models.deploy import fold_checked, input_channels
 from .candidates import DenseBoxes
 from .preprocessing import Preprocessing
 from .regions import Regions, stages, without_padding
@@ -42,6 +42,8 @@ class Form(nn.Module):
         super().__init__()
         self.preprocessing = Preprocessing(model.data_preprocessor)
         self.backbone = model.backbone
+        if (channels := input_channels(self.backbone)) != 3:
+            raise SeMmError(f'the network reads pictures of {channels} channels, and an exported file those of 3')
         self.neck = model.neck if getattr(model, 'with_neck', False) else nn.Identity()
         self.dtype = torch.float16 if half else torch.float32
         self.thresholds = {}

@@ -53,6 +53,11 @@ def agrees(model, file, count=2):
     return comparison
 
 
+def test_a_network_of_other_pictures_is_refused():
+    with pytest.raises(SeMmError, match='reads pictures of 1 channels'):
+        export_form(classifier(dict(type='mmdet.ResNet', in_channels=1)), half=False)
+
+
 @pytest.mark.parametrize(
     'name', [pytest.param(name, marks=[] if name == 'SE-ResNet' else pytest.mark.soak) for name in CLASSIFIERS]
 )

@@ -185,11 +185,9 @@ def _sides(size: Sequence[int]) -> str:
 
 
 def _scale(records: Records, factors: np.ndarray) -> None:
-    """Multiplies boxes, areas and polygons by the factor of their picture; run lengths are dropped."""
+    """Multiplies boxes, areas and masks by the factor of their picture, whose size is the new one already."""
     of_objects = np.append(factors, 1.0)[records.picture]
     records.boxes = np.where(of_objects[:, None] != 1, (records.boxes * of_objects[:, None]).round(3), records.boxes)
     records.area = records.area * of_objects**2
     for i in np.flatnonzero(of_objects != 1):
-        mask = records.masks[i]
-        polygons = isinstance(mask, list)
-        records.masks[i] = [[round(v * of_objects[i], 3) for v in part] for part in mask] if polygons else None
+        records.masks[i] = masks.scaled(records.masks[i], of_objects[i], *records.sizes[records.picture[i]].tolist())

@@ -44,50 +44,35 @@ class Archive:
         return self.url.rpartition('/')[2]
 
 
-def _places(name: str, gives: str, md5: str) -> Archive:
-    return Archive(_PLACES + name, gives, md5)
+_LIST_MD5 = {'standard': '35a0585fee1fa656440f3ab298f8479c', 'challenge': '70a8307e459c3de41690a7c76c931734'}
+
+
+def _places(lists: str, part: str, pictures: str, md5: str, gives: str, unpacks_as: str | None = None) -> tuple:
+    """The archive of the lists of both sets, and that of the pictures of a part."""
+    listed = Archive(f'{_PLACES}filelist_places365-{lists}.tar', f'places365_{part}.txt', _LIST_MD5[lists])
+    return listed, Archive(f'{_PLACES}{pictures}.tar', gives, md5, unpacks_as)
+
+
+def _coco(part: str) -> tuple[Archive, Archive]:
+    boxes = Archive(f'{_COCO}annotations/annotations_trainval2017.zip', f'annotations/instances_{part}.json')
+    return Archive(f'{_COCO}zips/{part}.zip', part), boxes
 
 
 #: By data set and part.
 SOURCES: dict[str, dict[str, tuple[Archive, ...]]] = {
     'places365': {
-        'train-standard': (
-            _places(
-                'filelist_places365-standard.tar', 'places365_train_standard.txt', '35a0585fee1fa656440f3ab298f8479c'
-            ),
-            _places('train_256_places365standard.tar', 'data_256', '53ca1c756c3d1e7809517cc47c5561c5'),
+        'train-standard': _places(
+            'standard', 'train_standard', 'train_256_places365standard', '53ca1c756c3d1e7809517cc47c5561c5', 'data_256'
         ),
-        'val': (
-            _places('filelist_places365-standard.tar', 'places365_val.txt', '35a0585fee1fa656440f3ab298f8479c'),
-            _places('val_256.tar', 'val_256', 'e27b17d8d44f4af9a78502beb927f808'),
+        'val': _places('standard', 'val', 'val_256', 'e27b17d8d44f4af9a78502beb927f808', 'val_256'),
+        'train-challenge': _places(  # both training sets unpack as data_256
+            'challenge', 'train_challenge', 'train_256_places365challenge', '741915038a5e3471ec7332404dfb64ef',
+            'data_256_challenge', unpacks_as='data_256',
         ),
-        'train-challenge': (
-            _places(
-                'filelist_places365-challenge.tar', 'places365_train_challenge.txt', '70a8307e459c3de41690a7c76c931734'
-            ),
-            Archive(
-                f'{_PLACES}train_256_places365challenge.tar',
-                'data_256_challenge',  # both training sets unpack as data_256
-                '741915038a5e3471ec7332404dfb64ef',
-                unpacks_as='data_256',
-            ),
-        ),
-        'test': (
-            _places('filelist_places365-standard.tar', 'places365_test.txt', '35a0585fee1fa656440f3ab298f8479c'),
-            _places('test_256.tar', 'test_256', 'f532f6ad7b582262a2ec8009075e186b'),
-        ),
+        'test': _places('standard', 'test', 'test_256', 'f532f6ad7b582262a2ec8009075e186b', 'test_256'),
     },
-    'coco': {
-        'train2017': (
-            Archive(f'{_COCO}zips/train2017.zip', 'train2017'),
-            Archive(f'{_COCO}annotations/annotations_trainval2017.zip', 'annotations/instances_train2017.json'),
-        ),
-        'val2017': (
-            Archive(f'{_COCO}zips/val2017.zip', 'val2017'),
-            Archive(f'{_COCO}annotations/annotations_trainval2017.zip', 'annotations/instances_val2017.json'),
-        ),
-    },
-}
+    'coco': {part: _coco(part) for part in ('train2017', 'val2017')},
+}  # fmt: skip
 #: What is looked at and fetched unless other parts are named.
 USUAL_PARTS = {'places365': ('train-standard', 'val'), 'coco': ('train2017', 'val2017')}
 

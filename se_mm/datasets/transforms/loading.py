@@ -67,7 +67,7 @@ class LoadImageFromFile(_LoadImageFromFile):
             if self.unreadable != 'grey':
                 return None
             shape = (int(results.get('height') or 256), int(results.get('width') or 256), 3)
-            image = np.full(shape, 127, np.uint8)
+            image = np.full(shape[:2] if self.color_type.startswith('grayscale') else shape, 127, np.uint8)
         results['img'] = image.astype(np.float32) if self.to_float32 else image
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results

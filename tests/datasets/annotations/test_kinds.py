@@ -776,3 +776,32 @@ def test_scenes_are_prepared_by_the_command_that_the_message_names(tmp_path):
         config_with_data('se_mm::demo/se_resnet18_scenes.py', data_root=str(tmp_path), classes=[])
     cli.run('prepare_data', shlex.split(re.search(r'prepare_data.py (scenes \S+)', str(error.value)).group(1)))
     assert config_with_data('se_mm::demo/se_resnet18_scenes.py', data_root=str(tmp_path), classes=[])
+
+
+@pytest.mark.parametrize('written', ['list', 'text', 'flat polygon'])
+def test_masks_are_scaled_with_their_pictures(written, tmp_path):
+    pixels = np.zeros((48, 64), np.uint8)
+    pixels[8:24, 16:40] = 1
+    encoded = pycocotools.mask.encode(np.asfortranarray(pixels))
+    column = pixels.ravel(order='F')
+    lengths = np.diff(np.flatnonzero(np.diff(column, prepend=0, append=2)), prepend=0).tolist()
+    mask = {
+        'list': {'size': [48, 64], 'counts': lengths},
+        'text': {'size': [48, 64], 'counts': encoded['counts'].decode()},
+        'flat polygon': [16, 8, 40, 8, 40, 24, 16, 24],
+    }[written]
+    box = dict(category_id=1, bbox=[16, 8, 24, 16], area=384, iscrowd=0, segmentation=mask)
+    content = dict(images=[], annotations=[], categories=[dict(id=1, name='disc')])
+    for i in range(1, 5):
+        Image.new('RGB', (32, 24)).save(tmp_path / f'{i}.png')
+        content['images'].append(dict(id=i, file_name=f'{i}.png', width=64, height=48))
+        content['annotations'].append(dict(box, id=i, image_id=i))
+    (tmp_path / 'all.json').write_text(json.dumps(content))
+    prepare_detection(tmp_path, rescale=True)
+    (found, *_) = json.loads((tmp_path / 'annotations/instances_train.json').read_text())['annotations']
+    scaled = found['segmentation']
+    assert found['bbox'] == [8, 4, 12, 8]
+    decoded = pycocotools.mask.decode(
+        scaled if isinstance(scaled, dict) else pycocotools.mask.merge(pycocotools.mask.frPyObjects(scaled, 24, 32))
+    )
+    assert np.array_equal(decoded, pixels[::2, ::2])

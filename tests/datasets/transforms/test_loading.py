@@ -147,6 +147,8 @@ def test_damaged(photo, tmp_path, kind, reason):
     assert [another.transform(dict(info)) for _ in range(2)] == [None, None]
     grey = LoadImageFromFile(unreadable='grey', split='val', report=str(report)).transform(dict(info))
     assert grey['img'].shape == (size['height'], size['width'], 3)
+    one_channel = LoadImageFromFile(unreadable='grey', color_type='grayscale').transform(dict(info))
+    assert one_channel['img'].shape == (size['height'], size['width'])
     entries, _ = noted(report)
     assert [entry[:3] for entry in entries] == [('train', 'image', str(path)), ('val', 'image', str(path))]
     assert all(entry.reason.startswith(reason) for entry in entries)
