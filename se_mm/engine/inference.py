@@ -82,7 +82,9 @@ def write_predictions(
         else:
             sample = predictor.predict(prepared)
             if pictures:
-                mmcv.imwrite(predictor.draw(image[..., ::-1], sample)[..., ::-1], str(pictures / names[path]))
+                channels = np.atleast_3d(image)
+                shown = channels[..., :3] if channels.shape[2] > 2 else channels[..., :1].repeat(3, axis=2)
+                mmcv.imwrite(predictor.draw(shown[..., ::-1], sample)[..., ::-1], str(pictures / names[path]))
             found.append(predictor.as_entry(str(path), sample))
             continue
         tqdm.write(f'skipped: {skipped[-1]}', file=sys.stderr)
@@ -137,8 +139,9 @@ class TrainedModel(Predictor):
         content = read_trained(checkpoint)
         classes = classes_of_model(cfg, content, checkpoint)
         loading = next(step for step in next(datasets_of(cfg.test_dataloader)).pipeline if 'Load' in type_name(step))
+        reading = {key: loading[key] for key in ('color_type', 'imdecode_backend') if key in loading}
+        self.loader = LoadImageFromFile(**reading)
         if loading.get('imdecode_backend') == 'timm':
-            self.loader = LoadImageFromFile(imdecode_backend='timm')
             loading['type'] = 'LoadImageFromFile'  # which the inferencers leave out
         detects = cfg.get('default_scope') != 'mmpretrain'
         device = 'cuda' if torch.cuda.is_available() else 'cpu'

@@ -23,7 +23,9 @@ from support.commands import output, tool
 from support.helpers import REPOSITORY
 from support.small import draw_scenes, draw_shapes
 
+from se_mm import cli
 from se_mm.config.load import load_config
+from se_mm.config.loaders import datasets_of
 from se_mm.datasets.prepare import shapes
 from se_mm.evaluation.predictions import coco_results
 
@@ -151,6 +153,28 @@ def test_infer_draws_every_picture_and_skips_what_it_cannot_read(detector, tmp_p
     assert [Path(image['file_name']).name for image in content['images']] == good
     assert [c['name'] for c in content['categories']] == list(shapes.CLASSES)
     assert len(list((tmp_path / 'seen/vis').iterdir())) == 4
+
+
+@pytest.mark.parametrize('kind', ['classifier', 'detector'])
+def test_infer_reads_pictures_of_one_channel_where_the_pipeline_does(kind, request, tmp_path, capsys):
+    config, _, data = request.getfixturevalue(kind)
+    cfg = Config.fromfile(config)
+    cfg.merge_from_dict({'model.backbone.in_channels': 1, 'model.backbone.init_cfg': None})
+    preprocessor = cfg.model.get('data_preprocessor') or cfg.data_preprocessor
+    preprocessor.update(mean=[120.0], std=[60.0])
+    for channels in ('bgr_to_rgb', 'to_rgb'):
+        if channels in preprocessor:
+            preprocessor[channels] = False
+    for dataset in datasets_of(cfg.test_dataloader):
+        dataset.pipeline[0]['color_type'] = 'grayscale'
+    cfg.dump(tmp_path / 'config.py')
+    classes = shapes.CLASSES if kind == 'detector' else ('left', 'right')
+    weights = write_weights(tmp_path / 'config.py', tmp_path / 'epoch_1.pth', classes)
+    folder = data / ('val' if kind == 'detector' else 'val/left')
+    cli.run('infer', [str(tmp_path / 'config.py'), str(weights), str(folder), '--out', str(tmp_path / 'seen')])
+    drawn = list((tmp_path / 'seen/vis').iterdir())
+    assert len(drawn) == len(list(folder.iterdir()))
+    assert cv2.imread(str(drawn[0])).ndim == 3
 
 
 def test_infer_writes_the_json_that_was_asked_for(classifier, tmp_path):
