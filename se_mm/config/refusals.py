@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from mmengine.config import Config
 
 from ..errors import SeMmError, listed
 from ..utils.type_names import type_name
-from .loaders import EVALUATORS, datasets_in
+from .loaders import datasets_in
 from .tree import nodes
 
 #: The keys of configs of mmdet 2.x and mmcls, and where that stands today.
@@ -37,7 +35,7 @@ def check_form(cfg: Config) -> None:
     if set(old) - {'img_norm_cfg'} and not any(key.endswith('_dataloader') for key in cfg):
         today = '; '.join(f'{key} is {TODAY[key]}' for key in old)
         raise SeMmError(
-            f'{cfg.filename} is a config of mmdet 2.x or mmcls, which those of today do not read. There {today}. '
+            f'{cfg.filename} is a config of mmdet 2.x or mmcls, which mmdet 3 and mmpretrain do not read: {today}. '
             'Start from the config of the same name that they ship (mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py)'
         )
     for split, dataset in datasets_in(cfg):
@@ -58,16 +56,15 @@ def check_metrics(cfg: Config, split: str) -> None:
         SeMmError: with the options that evaluate the same.
     """
     key = f'{split}_evaluator'
-    for _, metric in nodes(cfg.get(key) if key in EVALUATORS else None):
-        names = metric.get('metric', ())
-        names = [names] if isinstance(names, str) else names
+    for _, metric in nodes(cfg.get(key)):
+        names = metric.get('metric') or ()
         option = f'--cfg-options {key}' if isinstance(cfg[key], dict) else key
         if type_name(metric) == 'CocoMetric' and 'proposal_fast' in names:
             raise SeMmError(
                 f"{key}: mmdet's metric 'proposal_fast' fails with NumPy from 1.24 on, at its end; "
                 f'{option}.metric=proposal gives the same recall'
             )
-        numbers: Any = metric.get('proposal_nums', (100, 300, 1000))
+        numbers = metric.get('proposal_nums', (100, 300, 1000))
         if type_name(metric) == 'CocoMetric' and 'proposal' in names and len(numbers) != 3:
             three = ','.join(map(str, [*numbers, *[numbers[-1]] * 3][:3])) if numbers else '100,300,1000'
             raise SeMmError(

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from PIL import Image
+from tqdm import tqdm
 
 from ...errors import listed
 from .splits import split_of
@@ -182,8 +183,8 @@ def picture_size(path: Path) -> Size:
         return Size((height, width) if turned else (width, height), (width, height))
 
 
-def sizes_or_reasons(root: Path, files: Sequence[str]) -> list[Size | str]:
-    """The sizes of pictures below a folder; for each that cannot be read the reason."""
+def sizes_or_reasons(root: Path, files: Sequence[str], progress: str | None = None) -> list[Size | str]:
+    """The sizes of pictures below a folder; for each that cannot be read the reason; ``progress`` names a bar."""
 
     def look(file: str) -> Size | str:
         path = root / file
@@ -195,4 +196,5 @@ def sizes_or_reasons(root: Path, files: Sequence[str]) -> list[Size | str]:
             return f'is no picture ({error})' if path.stat().st_size else 'is empty (0 bytes)'
 
     with ThreadPoolExecutor(8) as pool:
-        return list(pool.map(look, files))
+        looked_at = pool.map(look, files)
+        return list(tqdm(looked_at, progress, len(files), unit=' images', disable=progress is None))

@@ -8,15 +8,12 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-from tqdm import tqdm
-
 from ...compat.archives import extract_inside
 from ...errors import SeMmError
+from ..annotations.pictures import sizes_or_reasons
 from .download import download
 
 _PLACES = 'http://data.csail.mit.edu/places/places365/'
@@ -166,12 +163,11 @@ def broken_images(data: str, root: Path, parts: Sequence[str]) -> tuple[int, lis
         SeMmError: if a list is missing or damaged.
     """
     count, broken = 0, []
-    with ThreadPoolExecutor(16) as pool:
-        for part in parts:
-            paths = list(_images(data, root, part))
-            count += len(paths)
-            looked_at = tqdm(pool.map(_what_is_wrong, paths), total=len(paths), desc=part, unit=' images')
-            broken += [f'{path}: {wrong}' for path, wrong in zip(paths, looked_at, strict=True) if wrong]
+    for part in parts:
+        paths = [str(path) for path in _images(data, root, part)]
+        count += len(paths)
+        sizes = sizes_or_reasons(Path(), paths, progress=part)
+        broken += [f'{path}: {why}' for path, why in zip(paths, sizes, strict=True) if isinstance(why, str)]
     return count, broken
 
 
@@ -188,14 +184,3 @@ def _images(data: str, root: Path, part: str) -> Iterator[Path]:
     except (OSError, ValueError, KeyError) as error:
         raise SeMmError(f'{list_file.absolute()} cannot be read: {error!r}') from error
     yield from (root / part / image['file_name'] for image in images)
-
-
-def _what_is_wrong(path: Path) -> str | None:
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-    except FileNotFoundError:
-        return 'is missing'
-    except Exception as error:  # decoders raise as they like
-        return f'cannot be read ({error})'
-    return None if width and height else 'has no pixels'

@@ -149,7 +149,7 @@ def test_every_header_is_read(tmp_path):
     count, broken = sources.broken_images('places365', root, ['train-standard', 'val'])
     assert count == 730
     unreadable, missing = broken
-    assert unreadable.startswith(f'{root / "data_256/b/bar/00000001.jpg"}: cannot be read')
+    assert unreadable.startswith(f'{root / "data_256/b/bar/00000001.jpg"}: is no picture')
     assert missing == f'{root / "val_256/Places365_val_00000365.jpg"}: is missing'
 
 
