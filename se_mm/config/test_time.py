@@ -60,7 +60,7 @@ def _use_scales_and_flips(cfg: Config) -> None:
     resize, pack = steps['Resize'], steps['PackDetInputs']
     if not resize.get('scale') or isinstance(resize['scale'], int):
         raise SeMmError(f'--tta: Resize of this config has no scale of two numbers: {resize.get("scale")}')
-    resizes = [dict(resize, scale=tuple(int(side * factor) for side in resize['scale'])) for factor in _SCALES]
+    resizes = [dict(resize, scale=tuple(round(side * factor) for side in resize['scale'])) for factor in _SCALES]
     keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction')
     annotations = [[steps['LoadAnnotations']]] if 'LoadAnnotations' in steps else []
     cfg.tta_model = dict(type='DetTTAModel', tta_cfg=_merging(cfg.model))

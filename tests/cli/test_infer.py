@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import torch
 from support.commands import output, tool
 
@@ -12,10 +13,18 @@ from se_mm.config.load import load_config
 from se_mm.weights.files import read_checkpoint
 
 
-def test_names_of_wrappers_are_no_matter(trained, data, tmp_path):
+@pytest.mark.parametrize('form', ['wrapped', 'mmdet 2.x', '3.0rc', 'bare'])
+def test_checkpoints_of_other_forms_are_taken(form, trained, data, tmp_path):
     content = read_checkpoint(trained / 'epoch_1.pth')
-    content['state_dict'] = {f'module.{name}': value for name, value in content['state_dict'].items()}
-    torch.save({key: content[key] for key in ('state_dict', 'meta')}, tmp_path / 'wrapped.pth')
+    state, meta = content['state_dict'], content['meta']
+    classes = list(meta['dataset_meta']['classes'])
+    forms = {
+        'wrapped': dict(state_dict={f'module.{name}': value for name, value in state.items()}, meta=meta),
+        'mmdet 2.x': dict(state_dict=state, meta=dict(CLASSES=classes, mmdet_version='2.28.0')),
+        '3.0rc': dict(state_dict=state, meta=dict(dataset_meta=dict(CLASSES=classes))),
+        'bare': dict(state),
+    }
+    torch.save(forms[form], tmp_path / 'wrapped.pth')
     config, picture = trained / 'faster_rcnn_se_r18_shapes.py', min((data / 'val').iterdir())
     for checkpoint, out in ((tmp_path / 'wrapped.pth', 'ours.json'), (trained / 'epoch_1.pth', 'theirs.json')):
         output(tool('infer', config, checkpoint, picture, '--out', tmp_path / out))
