@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -101,10 +100,9 @@ def ensemble(members: Sequence[tuple[Config, str]], out: str | None = None, **op
     Raises:
         SeMmError: as :func:`test`, for detectors, for several processes, and if the pictures are not the same.
     """
-    first = members[0][0]
     if any(cfg.get('default_scope') != 'mmpretrain' or cfg.get('launcher', 'none') != 'none' for cfg, _ in members):
         raise SeMmError('--ensemble averages classifiers, in one process')
-    metrics, found = copy.deepcopy(first.test_evaluator), []
+    found = []
     with TemporaryDirectory() as folder:
         for number, (cfg, model) in enumerate(members):
             file = Path(folder, f'{number}.pkl')
@@ -113,6 +111,7 @@ def ensemble(members: Sequence[tuple[Config, str]], out: str | None = None, **op
     samples = [_average(parts) for parts in zip(*found, strict=True)]
     if out:
         mmengine.dump(samples, out, file_format='pkl')
+    metrics = [metric for metric in members[0][0].test_evaluator if metric['type'] != 'DumpResults']
     with METRICS.switch_scope_and_registry('mmpretrain'):
         return Evaluator(metrics).offline_evaluate(samples)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import math
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -31,39 +30,30 @@ _DROPPED = 'AuxLogits.'
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of a published classifier.
+    """What is published of a classifier.
 
     Attributes:
         name: with its scheme, as ``'timm://seresnet50.ra2_in1k'``.
         size: of the square that it is tested on, in pixels.
-        resized: the shorter edge of a picture before the crop, in pixels.
-        interpolation: of the resizing, as in Pillow.
-        mean, std: of RGB values from 0 to 1.
-        top1, top5: the accuracy that its publisher measured on ImageNet's validation set, in per cent; ``None``:
-            unknown.
+        top1, top5: its accuracy on ImageNet's validation set, in per cent, by its publisher; ``None``: unknown.
         measured_at: the size that they were measured at.
         release: top-1 and top-5 error of the same weights by the authors of the paper, in per cent.
     """
 
     name: str
     size: int
-    resized: int
-    interpolation: str
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
     top1: float | None = None
     top5: float | None = None
     measured_at: int | None = None
-    release: tuple[float, float] | None = None
+    release: tuple[float, ...] = ()
 
     def __str__(self) -> str:
-        """The published figures, for the user."""
+        """The figures, for the user."""
         if self.top1 is None:
             return f'{self.name}: no accuracy is known'
         elsewhere = '' if self.measured_at == self.size else f' (here: {self.size})'
         line = f'{self.name}, as published: top-1 {self.top1:.2f}, top-5 {self.top5:.2f} at {self.measured_at} pixels'
-        ours = f'; its authors: error {self.release[0]} / {self.release[1]}' if self.release else ''
-        return line + elsewhere + ours
+        return line + elsewhere + (f'; its authors: error {" / ".join(map(str, self.release))}' if self.release else '')
 
 
 def published_config(name: str, test_size: bool = False) -> tuple[Config, Card]:
@@ -133,31 +123,20 @@ def _of_timm(name: str, test_size: bool) -> tuple[dict[str, Any], list[dict[str,
     if about.num_classes != len(imagenet_classes()):
         raise SeMmError(f'{name} has no classifier of ImageNet: {about.num_classes} classes; as a backbone it loads')
     pixels = resolve_data_config(pretrained_cfg=about.to_dict(), use_test_size=test_size)
-    size = pixels['input_size'][-1]
     if pixels['crop_mode'] != 'center':
         raise SeMmError(f'{name} is tested on a crop of mode {pixels["crop_mode"]}, which se_mm does not make')
-    card = Card(
-        name,
-        size,
-        math.floor(size / pixels['crop_pct']),
-        pixels['interpolation'],
-        pixels['mean'],
-        pixels['std'],
-        **_figures_of_timm(name.removeprefix(published.TIMM)),
-    )
-    loading = dict(type='se_mm.LoadImageFromFile', imdecode_backend='timm')
-    return _model(timm_classifier(_architecture(name)).model, card), _pipeline(loading, card), card
-
-
-def _model(model: Mapping[str, Any], card: Card) -> dict[str, Any]:
-    mean, std = ([255 * value for value in values] for values in (card.mean, card.std))
-    return {**model, 'data_preprocessor': dict(num_classes=1000, mean=mean, std=std, to_rgb=True)}
-
-
-def _pipeline(loading: dict[str, Any], card: Card) -> list[dict[str, Any]]:
-    resizing = dict(type='ResizeEdge', scale=card.resized, edge='short', backend='pillow')
-    resizing['interpolation'] = card.interpolation
-    return [loading, resizing, dict(type='CenterCrop', crop_size=card.size), dict(type='PackInputs')]
+    size = pixels['input_size'][-1]
+    resizing = dict(scale=math.floor(size / pixels['crop_pct']), interpolation=pixels['interpolation'])
+    pipeline = [
+        dict(type='se_mm.LoadImageFromFile', imdecode_backend='timm'),
+        dict(type='ResizeEdge', edge='short', backend='pillow', **resizing),
+        dict(type='CenterCrop', crop_size=size),
+        dict(type='PackInputs'),
+    ]
+    normalised = {key: [255 * value for value in pixels[key]] for key in ('mean', 'std')}
+    preprocessor = dict(num_classes=about.num_classes, to_rgb=True, **normalised)
+    model = {**timm_classifier(_architecture(name)).model, 'data_preprocessor': preprocessor}
+    return model, pipeline, Card(name, size, **_figures_of_timm(name.removeprefix(published.TIMM)))
 
 
 def _figures_of_timm(model: str) -> dict[str, Any]:
@@ -166,17 +145,15 @@ def _figures_of_timm(model: str) -> dict[str, Any]:
     row = next((row for row in csv.DictReader(lines) if row['name'] == model), None)
     if row is None:
         return {}
-    errors = [float(row[key]) for key in ('release_error1', 'release_error5') if row[key]]
-    figures = dict(top1=float(row['top1']), top5=float(row['top5']), measured_at=int(row['size']))
-    return figures | dict(release=tuple(errors) or None)
+    release = tuple(float(row[key]) for key in ('release_error1', 'release_error5') if row[key])
+    return dict(top1=float(row['top1']), top5=float(row['top5']), measured_at=int(row['size']), release=release)
 
 
-def _of_mmpretrain(name: str, test_size: bool) -> tuple[dict[str, Any], list[dict[str, Any]], Card]:
-    weights = published.resolve(name)
+def _of_mmpretrain(name: str, _: bool) -> tuple[dict[str, Any], list[dict[str, Any]], Card]:
     configs = Path(locate('mmpretrain::resnet/resnet50_8xb32_in1k.py')).parents[1]
-    file = Path(weights.url).name
-    listing = next((text for path in configs.glob('*/metafile.yml') if file in (text := path.read_text())), '')
-    models: Sequence[Mapping[str, Any]] = (yaml.safe_load(listing) or {}).get('Models', ())
+    file = Path(published.resolve(name).url).name
+    listing = next((text for path in configs.glob('*/metafile.yml') if file in (text := path.read_text())), '{}')
+    models = yaml.safe_load(listing).get('Models', ())
     entry = next((model for model in models if str(model.get('Weights', '')).endswith(file)), None)
     if entry is None:
         raise SeMmError(f'{name}: mmpretrain lists no config of {file}')
@@ -185,16 +162,6 @@ def _of_mmpretrain(name: str, test_size: bool) -> tuple[dict[str, Any], list[dic
     model.data_preprocessor = theirs.data_preprocessor
     if model.backbone.type in ('SEResNet', 'SEResNeXt'):
         model.backbone.type = f'se_mm.{model.backbone.type}'
-    steps = {step['type']: step for step in pipeline}
-    resizing, crop = steps.get('ResizeEdge', {}), steps.get('CenterCrop', {})
+    size = next(step['crop_size'] for step in pipeline if step['type'] == 'CenterCrop')
     metrics = entry['Results'][0]['Metrics']
-    size = crop.get('crop_size')
-    return model, pipeline, Card(
-        name,
-        size,
-        resizing.get('scale', size),
-        resizing.get('interpolation', 'bilinear'),
-        *(tuple(value / 255 for value in model.data_preprocessor[key]) for key in ('mean', 'std')),
-        *(metrics.get(f'Top {k} Accuracy') for k in (1, 5)),
-        measured_at=size,
-    )  # fmt: skip
+    return model, pipeline, Card(name, size, *(metrics.get(f'Top {k} Accuracy') for k in (1, 5)), measured_at=size)

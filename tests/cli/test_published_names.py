@@ -94,7 +94,8 @@ def test_scores_are_those_of_a_loop_over_timms_models(names, options, views, sco
 
 
 def test_among_the_folders_alone_the_scores_are_those_of_their_classes(scores):
-    among, said = scores(NAMES[0], '--among-folders')
+    among, said = scores(*NAMES[:1], '--among-folders', '--ensemble')
+    assert 'ensemble: accuracy/top1' in said
     assert '3 classes (tiger shark 2, ' in said
     whole, _ = scores('configs/se_resnet50_imagenet.py', NAMES[0])
     rows = [SYNSETS.index(wnid) for wnid in FOLDERS]
