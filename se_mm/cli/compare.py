@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import SeMmError
 from . import train
-from .arguments import ATTENTION_HELP, CONFIG_HELP, config_of
+from .arguments import ATTENTION_HELP, CONFIG_HELP, REPLACE_HELP, config_of
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--only-report', action='store_true', help='train nothing; CONFIG may be a folder of work_dirs')
     parser.add_argument('--se', action='store_true', help='one config: against its SE twin')
     parser.add_argument('--attention', metavar='LAYER', help=f'one config: against its twin with {ATTENTION_HELP}')
+    parser.add_argument('--replace-native', action='store_true', help=REPLACE_HELP)
     handed = parser.add_argument_group('of each training, as in tools/train.py')
     handed.add_argument('--data-root', metavar='DIR')
     handed.add_argument('--classes', nargs='*', metavar='NAME')
@@ -85,7 +86,8 @@ def _arms(args: argparse.Namespace) -> dict[str, list[str]]:
             raise SeMmError(f'--se and --attention are for one config and its twin; {len(arms)} are named')
         (name, (config,)), layer = next(iter(arms.items())), args.attention
         if layer:
-            arms[f'{name}_{layer.partition(",")[0]}'] = [config, '--attention', layer]
+            replaced = ['--replace-native'] if args.replace_native else []
+            arms[f'{name}_{layer.partition(",")[0]}'] = [config, '--attention', layer, *replaced]
         else:
             arms[f'{name}_se'] = [config, '--se']
     if len(arms) < 2:

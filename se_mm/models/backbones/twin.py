@@ -91,7 +91,7 @@ def wrap(
         >>> network, x = nn.Sequential(nn.Conv2d(3, 32, 3), nn.SiLU(), nn.Conv2d(32, 8, 1)), torch.rand(1, 3, 8, 8)
         >>> plain = network(x)
         >>> torch.equal(wrap(network, ['1'])(x), plain), network[1].se.layer.fc1.weight.shape
-        (True, torch.Size([8, 32, 1, 1]))
+        (True, torch.Size([2, 32, 1, 1]))
     """
     if isinstance(module, AttentionHost):
         raise SeMmError(f'wrap: {type(module).__name__} has attention already')
