@@ -62,7 +62,7 @@ def TimmHead(architecture: str, num_classes: int = 1000, **kwargs: Any) -> nn.Mo
 
     Example:
         >>> import torch
-        >>> TimmHead('vgg11', num_classes=5)((torch.rand(1, 512, 7, 7),)).shape
+        >>> TimmHead('mobilenetv3_small_050', num_classes=5).eval()((torch.rand(1, 288, 7, 7),)).shape
         torch.Size([1, 5])
     """
     from timm import create_model
@@ -72,11 +72,10 @@ def TimmHead(architecture: str, num_classes: int = 1000, **kwargs: Any) -> nn.Mo
     built = composed_class((_RestOfTimm,), cls)(**kwargs)
     built.network = create_model(architecture, num_classes=num_classes)
     last = built.network.feature_info[-1]['module'].partition('.')[0]
-    for name, _ in list(built.network.named_children()):
+    names = [name for name, _ in built.network.named_children()]
+    for name in names[: names.index(last) + 1]:
         setattr(built.network, name, nn.Identity())
-        if name == last:
-            return built
-    raise SeMmError(f'TimmHead: {architecture} has no part {last}')
+    return built
 
 
 class _RestOfTimm(Addition):
