@@ -12,6 +12,7 @@ from mmengine import registry as registries
 from mmengine.config import Config
 from mmengine.optim import OPTIMIZERS
 from mmengine.registry import Registry
+from mmengine.utils import get_object_from_string
 
 from ..errors import SeMmError
 from ..utils.type_names import type_name
@@ -68,6 +69,32 @@ def _class_of(node: Mapping[str, Any], scope: str | None) -> type | None:
             with root.switch_scope_and_registry(scope) as registry:
                 if isinstance(found := registry.get(kind), type):
                     return found
+    return None
+
+
+def name_types(cfg: Config) -> None:
+    """Writes the types that a config in pure Python gives as classes, or a dumped one by modules, by registered names.
+
+    mmpretrain's and mmdet's inferencers know types by their names alone.
+
+    Example:
+        >>> cfg = Config(dict(optimizer=dict(type='torch.optim.SGD')))
+        >>> name_types(cfg)
+        >>> cfg.optimizer.type
+        'SGD'
+    """
+    for _, node in nodes(cfg):
+        kind = node.get('type')
+        cls = get_object_from_string(kind) if isinstance(kind, str) and kind.count('.') > 1 else kind
+        if isinstance(cls, type) and (name := _registered_as(cls)):
+            node['type'] = name
+
+
+def _registered_as(cls: type) -> str | None:
+    for root in vars(registries).values():
+        for registry in (root, *root.children.values()) if isinstance(root, Registry) else ():
+            if registry.module_dict.get(cls.__name__) is cls:
+                return cls.__name__ if registry is root else f'{registry.scope}.{cls.__name__}'
     return None
 
 

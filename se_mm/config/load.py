@@ -12,6 +12,7 @@ from mmengine.config import Config, ConfigDict
 
 from ..errors import SeMmError
 from .classes import check_classes_given_once, set_classes
+from .keys import name_types
 from .loaders import datasets_in
 from .model_argument import config_named
 from .options import merge_options
@@ -49,6 +50,7 @@ def load_config(
     """
     cfg = config_named(name)
     check_form(cfg)
+    name_types(cfg)
     if not isinstance(cfg.get('model'), dict):
         raise SeMmError(f'{cfg.filename} is not a config to run: it has no `model = dict(...)`')
     if options:

@@ -302,6 +302,7 @@ def test_the_twin_of_a_config_in_pure_python_is_a_whole_file(name, tmp_path):
         'from mmengine.config import read_base\nwith read_base():\n    from .base import *\n'
         'model.update(dict(head=dict(num_classes=3)))\n'
     )
+    assert load_config(str(tmp_path / f'{name}.py')).model.backbone.type == 'mmpretrain.ResNet'
     said = swap(str(tmp_path / f'{name}.py'), tmp_path / 'twin.py')
     assert said[-1] == f'written: {tmp_path}/twin.py'
     twin = load_config(str(tmp_path / 'twin.py'))
