@@ -21,6 +21,7 @@ for _part in (mmcv_ext, mmengine_tables, timm_scheme):
     _part.install()
 
 _PUBLIC = {
+    'load': 'se_mm.apis.infer',
     'SELayer': 'se_mm.models.attention',
     'residual_tail': 'se_mm.models.fused',
     'SENet': 'se_mm.models.backbones',

@@ -7,10 +7,52 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from ..engine.inference import ExportedPredictor, Predicted, TrainedModel, check_any, find_images, write_predictions
+from ..config.load import load_config
+from ..config.model_argument import named
+from ..config.pretrained import local_checkpoint
+from ..engine.inference import (
+    ExportedPredictor,
+    Predicted,
+    Predictor,
+    TrainedModel,
+    check_any,
+    find_images,
+    write_predictions,
+)
+from ..export.runtimes import is_exported
 from ..utils.paths import make_folder
 
-__all__ = ['Predicted', 'find_images', 'infer']
+__all__ = ['Predicted', 'find_images', 'infer', 'load']
+
+
+def load(
+    model: str | Path, config: Config | str | None = None, *, deployed: bool = False, device: str | None = None
+) -> Predictor:
+    """A trained detector or classifier that predicts on pictures.
+
+    Args:
+        model: a checkpoint, its URL, the folder of its training, or a file that ``tools/export.py`` wrote.
+        config: of a checkpoint that does not hold its own.
+        deployed: whether the norms of the SE backbones are folded first.
+        device: of a checkpoint, as ``'cuda:1'``; ``None``: the GPU, or the CPU.
+
+    Returns:
+        The model; see :meth:`~se_mm.engine.inference.Predictor.predict`.
+
+    Raises:
+        SeMmError: if there is no such model, it holds no config, or does not fit the one that is given.
+
+    Example:
+        >>> load('work_dirs/no_such/epoch_3.pth')
+        Traceback (most recent call last):
+        ...
+        se_mm.errors.SeMmError: checkpoint work_dirs/no_such/epoch_3.pth does not exist (looked in ...)
+    """
+    checkpoint = local_checkpoint(named([str(model)]).weights)
+    if is_exported(checkpoint):
+        return ExportedPredictor(checkpoint, 0.0)
+    cfg = config if isinstance(config, Config) else load_config(config or checkpoint, data_root='')
+    return TrainedModel(cfg, checkpoint, 0.0, deployed, device)
 
 
 def infer(
@@ -20,6 +62,7 @@ def infer(
     out: str | Path,
     score_threshold: float = 0.3,
     deployed: bool = False,
+    device: str | None = None,
 ) -> Predicted:
     """Writes annotated pictures and a JSON of the predictions.
 
@@ -32,7 +75,7 @@ def infer(
         out: a folder, for pictures (``vis``) and ``predictions.json``; made where it is missing.
             A name that ends with ``.json``: that file, and no pictures.
         score_threshold: boxes below it are not drawn; the JSON holds all.
-        deployed: whether the norms of the SE backbones of a checkpoint are folded first.
+        deployed, device: as in :func:`load`.
 
     Returns:
         Where the results are. The JSON of a detector is in COCO's form (``images``, ``categories``,
@@ -51,6 +94,6 @@ def infer(
     predictor = (
         ExportedPredictor(model, score_threshold)
         if cfg is None
-        else TrainedModel(cfg, model, score_threshold, deployed)
+        else TrainedModel(cfg, model, score_threshold, deployed, device)
     )
     return write_predictions(predictor, images, file, pictures)

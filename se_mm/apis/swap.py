@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..config.attention import attention_named, parts_named
 from ..config.load import load_config
 from ..errors import SeMmError
+from ..models.hosts.attention_names import attention_named, parts_named
 from ..swap import plan_swap, write_twin
 
 

@@ -16,6 +16,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.registry import METRICS
 
 from ..config.test_time import use_test_time_augmentation
+from ..config.tree import nodes
 from ..datasets.imagenet import use_wordnet_ids
 from ..datasets.validation import preflight
 from ..engine import runner as run
@@ -26,6 +27,7 @@ from ..errors import SeMmError
 from ..evaluation.outputs import add_outputs
 from ..export.exported_model import use_exported
 from ..export.runtimes import ExportedFile
+from ..utils.type_names import type_name
 from ..visualization.backends import add_log_backends
 from ..weights.published import is_published
 
@@ -71,6 +73,9 @@ def test(
     if among and rows is None:
         raise SeMmError('--among-folders is for published classifiers of ImageNet (timm://, mmcls://)')
     preflight.check(cfg, ('test',))
+    for _, node in nodes(cfg.get('test_evaluator')):
+        if type_name(node) == 'CocoMetric':
+            node.setdefault('classwise', True)
     add_outputs(cfg, out, sheet, confusion)
     if tested:
         use_test_time_augmentation(cfg, () if tta is True else tta)

@@ -10,10 +10,10 @@ from typing import Any
 from mmengine.registry import MODELS
 from torch import nn
 
-from ..config.attention import attention_named
 from ..config.load import load_config
 from ..errors import SeMmError
 from ..models.attention import LAYERS
+from ..models.hosts.attention_names import attention_named
 
 PLAIN = 'without attention'
 
@@ -80,7 +80,7 @@ def attentions(depth: int, named: Sequence[str], frozen: bool) -> list[Candidate
 
     Args:
         depth: of the ResNets.
-        named: layers as :func:`se_mm.config.attention.attention_named` takes them; ``['all']``: each.
+        named: layers as :func:`se_mm.models.hosts.attention_names.attention_named` takes them; ``['all']``: each.
         frozen: as for :func:`backbones`.
 
     Raises:

@@ -78,6 +78,7 @@ def add_data_arguments(parser: argparse.ArgumentParser, classes: bool = True) ->
     parser.add_argument('--se', action='store_true', help="use the SE twin of the config's backbone (see se-mm swap)")
     parser.add_argument('--attention', metavar='LAYER', help=f'as --se, with {ATTENTION_HELP}')
     parser.add_argument('--replace-native', action='store_true', help=REPLACE_HELP)
+    parser.add_argument('--keep-weights', action='store_true', help='with --se: start from the plain weights')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -161,6 +162,7 @@ def config_of(args: argparse.Namespace, checkpoint: str | None = None) -> Config
     from ..config.classifiers import use_published
     from ..config.model_argument import use_trained
     from ..config.options import refuse_twice
+    from ..config.pretrained import start_random
     from ..config.schedule import set_length
     from ..datasets.own_data import config_with_data, pictures_in
     from ..errors import SeMmError
@@ -178,15 +180,16 @@ def config_of(args: argparse.Namespace, checkpoint: str | None = None) -> Config
         args.data_root if hasattr(args, 'launcher') else args.data_root or '',  # infer reads no data set
         args.classes,
     )
+    changed = start_random(cfg) if getattr(args, 'no_pretrained', False) else []  # before a twin chooses its weights
     if args.se or args.attention:
         if is_published(checkpoint):
             raise SeMmError(f'--se and --attention change the network of a config, and {checkpoint} is whole')
         cfg = _with_attention(cfg, args)
-    changed, card = [], None
+    card = None
     if is_published(checkpoint):
         card = use_published(cfg, checkpoint, getattr(args, 'test_size', False))
     elif checkpoint and args.prefer == 'checkpoint':
-        changed = use_classes_of(cfg, checkpoint, args.classes is not None)
+        changed += use_classes_of(cfg, checkpoint, args.classes is not None)
         if args.config and (of_training := use_trained(cfg, checkpoint)):
             changed += of_training
             cfg.merge_from_dict(args.cfg_options or {})
@@ -206,22 +209,17 @@ def config_of(args: argparse.Namespace, checkpoint: str | None = None) -> Config
 
 
 def _with_attention(cfg: Config, args: argparse.Namespace) -> Config:
-    from ..config.attention import attention_named, parts_named
     from ..config.load import has_default_work_dir
     from ..errors import SeMmError
+    from ..models.hosts.attention_names import attention_named, parts_named
     from ..swap import swap_backbone
 
     named, parts = parts_named(args.attention or '')
     layer = attention_named(named) if named else None
     if has_default_work_dir(cfg):
         cfg.work_dir += f'_{args.attention.partition(",")[0].lower() if args.attention else "se"}'
-    twin = swap_backbone(
-        cfg,
-        weights='none' if getattr(args, 'no_pretrained', False) else None,
-        attention=layer,
-        parts=parts,
-        replace_native=args.replace_native,
-    )
+    weights = 'none' if getattr(args, 'no_pretrained', False) else 'keep' if args.keep_weights else None
+    twin = swap_backbone(cfg, weights=weights, attention=layer, parts=parts, replace_native=args.replace_native)
     if twin.model == cfg.model:
         flag = f'--attention {args.attention}' if args.attention else '--se'
         raise SeMmError(f'{flag} changes nothing: the networks of {args.config} have attention already; leave it out')

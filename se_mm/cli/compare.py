@@ -29,7 +29,7 @@ EXAMPLES = """\
 
 #: Options that are handed on to tools/train.py as they are.
 _DATA = ('data_root', 'classes', 'size', 'workers', 'cfg_options')
-_TRAINING = ('batch_size', 'epochs', 'iters', 'amp', 'no_pretrained')
+_TRAINING = ('batch_size', 'epochs', 'iters', 'amp', 'no_pretrained', 'lr', 'no_scale_lr')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--se', action='store_true', help='one config: against its SE twin')
     parser.add_argument('--attention', metavar='LAYER', help=f'one config: against its twin with {ATTENTION_HELP}')
     parser.add_argument('--replace-native', action='store_true', help=REPLACE_HELP)
+    parser.add_argument(
+        '--keep-weights', action='store_true', help='both start from the plain weights: the attention alone differs'
+    )
     handed = parser.add_argument_group('of each training, as in tools/train.py')
     handed.add_argument('--data-root', metavar='DIR')
     handed.add_argument('--classes', nargs='*', metavar='NAME')
@@ -58,6 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     length.add_argument('--iters', metavar='N')
     handed.add_argument('--amp', action='store_true')
     handed.add_argument('--no-pretrained', action='store_true')
+    handed.add_argument('--lr')
+    handed.add_argument('--no-scale-lr', action='store_true')
     handed.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE')
 
 
@@ -90,6 +95,7 @@ def _arms(args: argparse.Namespace) -> dict[str, list[str]]:
             arms[f'{name}_{layer.partition(",")[0]}'] = [config, '--attention', layer, *replaced]
         else:
             arms[f'{name}_se'] = [config, '--se']
+        list(arms.values())[-1].extend(['--keep-weights'] * args.keep_weights)
     if len(arms) < 2:
         raise SeMmError('one config has nothing to be compared with: name two, or add --se')
     return arms
@@ -127,7 +133,7 @@ def _config(training: Training) -> Config:
     logging.disable(logging.INFO)  # the training itself will say what is found
     try:
         cfg = config_of(args)
-        switches.apply_training_switches(cfg, **{name: getattr(args, name) for name in switches.SWITCHES})
+        switches.apply_training_switches(cfg, **train.switches_of(args))
     finally:
         logging.disable(logging.NOTSET)
         del os.environ[SEED_VARIABLE]

@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--score', type=float, default=0.3, help='boxes below this score are not drawn (default: 0.3)')
     add_data_arguments(parser)
+    parser.add_argument('--device', help='as cuda:1 (default: the GPU, or the CPU)')
     parser.add_argument('--deploy', action='store_true', help='fold the norms of the SE backbone first')
 
 
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
         cfg = config_of(args, model)
     elif args.deploy:
         raise SeMmError(f'--deploy is for checkpoints, and {model} is an exported file')
-    done = infer(cfg, model, images, args.out, args.score, args.deploy)
+    done = infer(cfg, model, images, args.out, args.score, args.deploy, args.device)
     where = f'{done.pictures}, predictions: {done.file}' if done.pictures else f'predictions: {done.file}'
     print(f'{len(images) - len(done.skipped)} pictures: {where}')
     if done.skipped:

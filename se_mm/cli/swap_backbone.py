@@ -23,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--se-stages', type=int, nargs='+', metavar='STAGE', help='stages with SE, from 0 (all)')
     parser.add_argument('--no-se-bias', action='store_true', help='no biases in the layers of the excitation')
     parser.add_argument('--se-init', choices=['default', 'identity'], help='identity: start equal to the plain network')
-    parser.add_argument('--weights', help="the checkpoint of the backbone to start from; 'none': random weights")
+    parser.add_argument(
+        '--weights', help="the checkpoint to start from; 'none': random weights; 'keep': the plain ones"
+    )
 
 
 def run(args: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from .arguments import CONFIG_HELP, add_config_arguments, config_of, is_verbose
 
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--no-pretrained', action='store_true', help='start from random weights, whatever the config names'
     )
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
-    parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
+    add_rate_arguments(parser)
     parser.add_argument('--accumulate', type=int, metavar='N', help='one step of the optimizer for N iterations')
     parser.add_argument(
         '--ema',
@@ -46,9 +47,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--deterministic', action='store_true', help='deterministic algorithms only')
 
 
-def run(args: argparse.Namespace) -> None:
-    from ..apis.train import train
+def add_rate_arguments(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument('--lr', type=float, help='the learning rate, as it is')
+    scaling = parser.add_mutually_exclusive_group()
+    scaling.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        default=None,
+        help='scale the learning rate to the pictures of a step, also one that is given; the rate of a config that '
+        'names its base_batch_size is scaled anyhow',
+    )
+    scaling.add_argument('--no-scale-lr', action='store_false', dest='auto_scale_lr', help='never scale it')
+
+
+def switches_of(args: argparse.Namespace) -> dict[str, Any]:
+    """What :func:`se_mm.apis.train.train` takes; a rate of ``--cfg-options`` is not scaled."""
     from ..engine.switches import SWITCHES
 
-    cfg = config_of(args)
-    train(cfg, args.log, not is_verbose(), **{name: getattr(args, name) for name in SWITCHES})
+    switches = {name: getattr(args, name) for name in SWITCHES}
+    given = [key for key in args.cfg_options or {} if key.startswith('auto_scale_lr') or key.endswith('.lr')]
+    return switches | ({'auto_scale_lr': bool(switches['auto_scale_lr'])} if given else {})
+
+
+def run(args: argparse.Namespace) -> None:
+    from ..apis.train import train
+
+    train(config_of(args), args.log, not is_verbose(), **switches_of(args))

@@ -23,7 +23,7 @@ def set_loading(cfg: Config, batch_size: int | None = None, workers: int | None 
     """Sets how the loaders of training and evaluation alike make batches, in place; ``None``: as in the config.
 
     Returns:
-        What the user should know: the learning rate stays.
+        What changed, for the user.
 
     Raises:
         SeMmError: for a batch below 1, or workers below 0.
@@ -44,9 +44,7 @@ def set_loading(cfg: Config, batch_size: int | None = None, workers: int | None 
             loader['persistent_workers'] = False
             for key in ('prefetch_factor', 'timeout', 'multiprocessing_context'):
                 loader.pop(key, None)
-    if None in (batch_size, old) or batch_size == old or (cfg.get('auto_scale_lr') or {}).get('enable'):
-        return []
-    return [f'batches of {batch_size} in place of {old}; --auto-scale-lr scales the learning rate with them']
+    return [] if None in (batch_size, old) or batch_size == old else [f'batches of {batch_size} in place of {old}']
 
 
 def set_size(cfg: Config, height: int, width: int) -> list[str]:

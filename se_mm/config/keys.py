@@ -20,6 +20,8 @@ from .tree import dotted, nodes
 
 _UNEXPECTED = re.compile(r"\(\) got an unexpected keyword argument '(\w+)'")
 _UNREGISTERED = re.compile(r'(\w+) is not in the [\w: ]+ registry')
+#: Of torch, about the maps that a convolution is given, and the features of a linear layer.
+_CHANNELS = re.compile(r'to have (\d+) channels, but got (\d+)|cannot be multiplied \(\d+x(\d+) and (\d+)x')
 #: All that mmengine says of the type of an optimizer that is not registered.
 _NO_OPTIMIZER = 'None is not a callable object'
 
@@ -41,17 +43,20 @@ def mistake_in(cfg: Config, error: BaseException) -> SeMmError | None:
     cause: BaseException | None = error
     while cause is not None:
         text, cause = f'{text}\n{cause}', cause.__cause__ or cause.__context__
+    if channels := _CHANNELS.search(text):
+        wanted, given = (int(number) for number in filter(None, channels.groups()))
+        return _of_channels(cfg, *((given, wanted, True) if channels[3] else (wanted, given, False)))
     unregistered, unexpected = _UNREGISTERED.search(text), _UNEXPECTED.search(text)
     name = unexpected[1] if unexpected else None
     scope = cfg.get('default_scope')
     for keys, node in nodes(cfg):
-        if keys[-1:] == ('optimizer',) and _NO_OPTIMIZER in text and not _class_of(node, scope):
+        if keys[-1:] == ('optimizer',) and _NO_OPTIMIZER in text and not class_of(node, scope):
             close = difflib.get_close_matches(type_name(node), OPTIMIZERS.module_dict, 1)
             hint = f'; did you mean {close[0]}?' if close else ''
             return SeMmError(f'{dotted(keys)}.type is {node.get("type")}, which is not registered{hint}')
         if unregistered and type_name(node) == unregistered[1]:
             return SeMmError(f'{dotted(keys)}.type: {unregistered[0]}')
-        cls = _class_of(node, scope) if name in node else None
+        cls = class_of(node, scope) if name in node else None
         if cls and name not in (known := arguments_of(cls)):
             close = difflib.get_close_matches(name, known, 1)
             hint = f'; did you mean {close[0]}?' if close else f'; it has {", ".join(known)}'
@@ -59,7 +64,20 @@ def mistake_in(cfg: Config, error: BaseException) -> SeMmError | None:
     return None
 
 
-def _class_of(node: Mapping[str, Any], scope: str | None) -> type | None:
+def _of_channels(cfg: Config, wanted: int, given: int, linear: bool) -> SeMmError | None:
+    """What to do where a part is given maps of another width than its ``in_channels`` say."""
+    parts = [(keys, node.get('in_channels')) for keys, node in nodes({'model': cfg.model})]
+    lists = [keys for keys, value in parts if isinstance(value, (list, tuple)) and wanted in value]
+    keys = [dotted((*keys, 'in_channels')) for keys in [*lists, *(keys for keys, value in parts if value == wanted)]]
+    if not keys:
+        return None
+    return SeMmError(
+        f'{keys[-linear]} expects {wanted} channels and is given {given}: it follows the backbone (its depth, arch); '
+        'ResNet-18 and -34 have [64,128,256,512], deeper ones [256,512,1024,2048]'
+    )
+
+
+def class_of(node: Mapping[str, Any], scope: str | None) -> type | None:
     """The class that a node names, in whichever registry it is."""
     kind = node.get('type')
     if not isinstance(kind, str):

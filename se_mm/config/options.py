@@ -26,6 +26,8 @@ _ALSO_READ = (
     'tta_model',
     'tta_pipeline',
 )
+#: What may stand for a number.
+_WORDS = ('auto', 'dynamic')
 #: The keys that a switch of the command line sets.
 _SWITCHES = {
     'epochs': ('train_cfg.max_epochs', 'param_scheduler'),
@@ -52,14 +54,17 @@ def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
         se_mm.errors.SeMmError: ... the config has no optim_wraper; did you mean optim_wrapper.optimizer.lr?
     """
     known = {*cfg, *inspect.signature(Runner.__init__).parameters, *_ALSO_READ} - {'self', 'cfg'}
-    for key in options:
+    for key, value in options.items():
         first, _, rest = key.partition('.')
         if first not in known:
             close = difflib.get_close_matches(first, known, 1)
             hint = f'; did you mean {close[0]}{"." * bool(rest)}{rest}?' if close else f', and nothing reads {first}'
             raise SeMmError(f'--cfg-options {key}: the config has no {first}{hint}')
-        if find(cfg, key.split('.')) is MISSING:
+        old = find(cfg, key.split('.'))
+        if old is MISSING:
             warn(f'--cfg-options: {key} is new, the config has no such key')
+        elif isinstance(old, (int, float)) and isinstance(value, str) and value not in _WORDS:
+            raise SeMmError(f'--cfg-options {key}={value}: it is {old!r} in the config; expected a number')
     try:
         cfg.merge_from_dict(dict(options))
     except (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:

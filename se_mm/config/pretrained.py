@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from mmengine.config import Config
 from ..errors import SeMmError
 from ..utils.paths import existing_file, local_file
 from ..weights import published
+from .keys import class_of
+from .tree import dotted, nodes
 
 
 def pretrained_in(node: Any, key: str = 'model') -> Iterator[tuple[str, Any, Any]]:
@@ -59,6 +62,41 @@ def without_pretrained(model: MutableMapping[str, Any]) -> list[str]:
             node[name] = None
         removed.append(key)
     return removed[::-1]
+
+
+def start_random(cfg: Config) -> list[str]:
+    """Takes out the weights that a config names, and what is meant for them: frozen stages, norms that do not learn.
+
+    Args:
+        cfg: changed in place.
+
+    Returns:
+        What changed, for the user; empty where nothing did.
+    """
+    removed = without_pretrained(cfg.model) + ['load_from'] * bool(cfg.get('load_from'))
+    cfg.load_from = None
+    freed = []
+    for keys, node in nodes({'model': cfg.model}):
+        frozen = {'frozen_stages': node.get('frozen_stages', -1) >= 0}
+        frozen['norm_eval'] = node.get('norm_eval', keys[-1:] == ('backbone',) and _keeps_norms(node, cfg))
+        for key, value in (('frozen_stages', -1), ('norm_eval', False)):
+            if frozen[key]:
+                freed.append(f'{dotted((*keys, key))} {node.get(key, True)} -> {value}')
+                node[key] = value
+        if (node.get('norm_cfg') or {}).get('requires_grad') is False:
+            freed.append(f'{dotted((*keys, "norm_cfg.requires_grad"))} False -> True')
+            node['norm_cfg']['requires_grad'] = True
+    said = [f'--no-pretrained: random weights in place of {", ".join(removed)}'] if removed else []
+    return said + ([f'--no-pretrained: nothing that is random stays frozen: {", ".join(freed)}'] if freed else [])
+
+
+def _keeps_norms(node: Mapping[str, Any], cfg: Config) -> bool:
+    """Whether the class of a network keeps the statistics of its norms, unless it is told not to."""
+    kind = class_of({'type': node.get('host', node.get('type'))}, cfg.get('default_scope'))
+    for base in kind.__mro__[:-1] if kind else ():
+        if parameter := inspect.signature(base.__init__).parameters.get('norm_eval'):
+            return parameter.default is True
+    return False
 
 
 def fetch(cfg: Config) -> None:

@@ -288,6 +288,10 @@ def classes_in_data(cfg: Config) -> list[str]:
         elif len(folders := class_folders(root / prefix)) > 1 and not dataset.get('ann_file'):
             return list(folders)
         tried.append(str(ann_file if dataset.get('ann_file') else root / prefix))
+    gone = [root for _, d in datasets_in(cfg) if (root := d.get('data_root')) and not Path(root).is_dir()]
+    if gone:
+        where = f'{gone[0]} (looked in {Path(gone[0]).absolute()})'
+        raise SeMmError(f'--classes: the folder of the data does not exist: {where}; --data-root names it')
     where = ', '.join(dict.fromkeys(tried)) or 'a config without data'
     raise SeMmError(f'--classes: {where} does not say what its classes are; name them: --classes cat dog')
 

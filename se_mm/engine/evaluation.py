@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from mmengine.hooks import EMAHook
@@ -16,6 +15,9 @@ from ..compat.compiled import original_name
 from ..compat.metadata import metadata_of, set_metadata
 from ..config.classifiers import read_trained
 from ..errors import SeMmError
+
+#: How a checkpoint is sure to fit.
+_ALONE = 'name the checkpoint without a config, where it holds its own'
 
 
 def deploy(model: nn.Module) -> None:
@@ -68,8 +70,6 @@ def load_whole(model: nn.Module, state: Mapping[str, Any], checkpoint: str) -> N
     Raises:
         SeMmError: if they do not fit, or are a plain network's for a model with attention, which would load them.
     """
-    beside = [] if '://' in checkpoint else sorted(Path(checkpoint).absolute().parent.glob('*.py'))
-    config = f'the config in its work_dir{f" ({beside[0]})" if len(beside) == 1 else ""}'
     wanted = [original_name(name) for name in model.state_dict()]
     try:
         renamed = OrderedDict((original_name(name), value) for name, value in state.items())
@@ -78,21 +78,19 @@ def load_whole(model: nn.Module, state: Mapping[str, Any], checkpoint: str) -> N
         if there and not needed:
             more = f'{there[0]} and {len(there) - 1} more tensors'
             raise SeMmError(
-                f'checkpoint {checkpoint} has attention layers ({more}) and the config none: add --se, or use {config}'
+                f'checkpoint {checkpoint} has attention layers ({more}) and the config none: add --se, or {_ALONE}'
             )
         if needed and not there and any(key in wanted for key in renamed):
             raise SeMmError(
                 f"checkpoint {checkpoint} has no attention layers and the config's model has ({needed[0]}): "
-                f'leave --se out, or use {config}'
+                f'leave --se out, or {_ALONE}'
             )
         load_state_dict(model, renamed, strict=True)
     except SeMmError:
         raise
     except Exception as error:  # whatever a file that is not what it should be leads torch and mmdet to
         text = ' '.join(str(error).split())[:600]
-        raise SeMmError(
-            f'checkpoint {checkpoint} does not fit the config: {text}; use {config}, and its --classes'
-        ) from error
+        raise SeMmError(f'checkpoint {checkpoint} does not fit the config: {text}; {_ALONE}') from error
 
 
 def _attention_keys(state: Iterable[str]) -> list[str]:

@@ -31,6 +31,8 @@ from ..utils.atomic import write_atomic
 from ..utils.type_names import type_name
 from .evaluation import deploy, load_whole
 
+#: A file or a folder, or an array of pixels.
+Picture = str | Path | np.ndarray
 #: Smaller pictures are drawn so high, in pixels, so that a label can be read.
 LEAST_HEIGHT = 400
 
@@ -43,7 +45,7 @@ class Predicted(NamedTuple):
     skipped: list[str]
 
 
-def find_images(paths: Sequence[str]) -> list[str]:
+def find_images(paths: Sequence[str | Path]) -> list[str]:
     """The pictures among the paths; a folder stands for those in it.
 
     Raises:
@@ -80,7 +82,7 @@ def write_predictions(
             shape = f'{image.shape[0]}x{image.shape[1]}'
             skipped.append(f'image {path} of {shape} cannot be prepared: {" ".join(str(error).split())}')
         else:
-            sample = predictor.predict(prepared)
+            sample = predictor.forward(prepared)
             if pictures:
                 channels = np.atleast_3d(image)
                 shown = channels[..., :3] if channels.shape[2] > 2 else channels[..., :1].repeat(3, axis=2)
@@ -106,11 +108,39 @@ class Predictor:
 
             self.drawer = DetectionDrawer(meta, score_threshold)
 
+    def predict(self, images: Picture | Sequence[Picture]) -> list[dict[str, Any]]:
+        """Predicts on pictures.
+
+        Args:
+            images: one or several: a file, a folder, or an array, (H, W, 3), RGB, of 8 bits.
+
+        Returns:
+            A dictionary for each. Of a detector: ``boxes`` (N, 4), x1, y1, x2, y2 in pixels of the picture, ``scores``
+            (N,) and ``labels``, N names, best first. Of a classifier: its ``label``, and ``scores``, a dictionary of
+            the five best names.
+
+        Raises:
+            SeMmError: if a picture is missing or cannot be read.
+        """
+        found = []
+        for given in [images] if isinstance(images, (str, Path, np.ndarray)) else images:
+            files = [] if isinstance(given, np.ndarray) else find_images([given])
+            for image in [self.loader({'img_path': file})['img'] for file in files] or [given[..., ::-1]]:
+                sample = self.forward(self.prepare(image))
+                if self.detects:
+                    kept = {key: sample.pred_instances[key].cpu().numpy() for key in ('bboxes', 'scores', 'labels')}
+                    names = [self.classes[label] for label in kept['labels']]
+                    found.append({'boxes': kept['bboxes'], 'scores': kept['scores'], 'labels': names})
+                else:
+                    scores = best_classes(sample, self.classes)
+                    found.append({'label': next(iter(scores)), 'scores': scores})
+        return found
+
     def prepare(self, image: np.ndarray) -> Any:
-        """What :meth:`predict` takes, of a picture, (H, W, 3), BGR."""
+        """What :meth:`forward` takes, of a picture, (H, W, 3), BGR."""
         raise NotImplementedError
 
-    def predict(self, prepared: Any) -> Any:
+    def forward(self, prepared: Any) -> Any:
         """The data sample of a picture."""
         raise NotImplementedError
 
@@ -135,7 +165,9 @@ class Predictor:
 class TrainedModel(Predictor):
     """A model of PyTorch in mmdet's or mmpretrain's inferencer, with its weights: all of them, or none."""
 
-    def __init__(self, cfg: Config, checkpoint: str, score_threshold: float, deployed: bool) -> None:
+    def __init__(
+        self, cfg: Config, checkpoint: str, score_threshold: float, deployed: bool, device: str | None = None
+    ) -> None:
         content = read_trained(checkpoint)
         classes = classes_of_model(cfg, content, checkpoint)
         loading = next(step for step in next(datasets_of(cfg.test_dataloader)).pipeline if 'Load' in type_name(step))
@@ -144,7 +176,7 @@ class TrainedModel(Predictor):
         if loading.get('imdecode_backend') == 'timm':
             loading['type'] = 'LoadImageFromFile'  # which the inferencers leave out
         detects = cfg.get('default_scope') != 'mmpretrain'
-        device = 'cuda' if torch.cuda.is_available() else 'cpu'
+        device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
         meta: dict[str, Any] = {'classes': classes}
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # that there are no weights
@@ -167,7 +199,7 @@ class TrainedModel(Predictor):
         batch = next(iter(self.inferencer.preprocess([image], batch_size=1)))
         return batch[1] if self.detects else batch
 
-    def predict(self, prepared: Any) -> Any:
+    def forward(self, prepared: Any) -> Any:
         return self.inferencer.forward(prepared)[0]
 
 
@@ -186,7 +218,7 @@ class ExportedPredictor(Predictor):
             raise ValueError(f'it becomes {resized.shape[0]}x{resized.shape[1]}, and the file takes {least} and more')
         return resized, image.shape[:2]
 
-    def predict(self, prepared: tuple[np.ndarray, tuple[int, int]]) -> Any:
+    def forward(self, prepared: tuple[np.ndarray, tuple[int, int]]) -> Any:
         resized, (height, width) = prepared
         if self.detects:
             from mmdet.structures import DetDataSample

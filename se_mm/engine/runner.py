@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 from ..compat.checkpoints import log_classes_allowed
 from ..config.keys import mistake_in
 from ..errors import RunError, SeMmError, listed
-from ..utils.console import is_quiet, log_file, prints_logged, quiet, warn
+from ..utils.console import is_quiet, log_file, prints_logged, quiet, say, warn
 from .hooks.preemption import PreemptionHook
 from .repeatable import Reader
 from .run_folder import point_to_newest
@@ -51,8 +51,27 @@ class LoggedRunner(Runner):
     def build_evaluator(self, evaluator: Any) -> Evaluator:
         with prints_logged():
             built = super().build_evaluator(evaluator)
-        built.evaluate = prints_logged()(built.evaluate)
+        evaluate = prints_logged()(built.evaluate)
+
+        def with_zeros(size: int) -> dict[str, Any]:
+            metrics = evaluate(size)
+            return {**_of_nothing(built, metrics), **metrics}
+
+        built.evaluate = with_zeros
         return built
+
+
+def _of_nothing(evaluator: Evaluator, metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The AP of a detector that found no box, about which mmdet's metric gives nothing."""
+    empty = {}
+    for metric in evaluator.metrics:
+        if type(metric).__name__ == 'CocoMetric' and not getattr(metric, 'format_only', False):
+            for kind in {'bbox', 'segm'} & {*metric.metrics}:
+                names = [f'{metric.prefix}/{kind}_mAP{level}' for level in ('', '_50', '_75')]
+                empty |= {name: 0.0 for name in names if not any(key in metrics for key in names)}
+    if empty:
+        say('no box was found in any picture: AP is 0')
+    return empty
 
 
 def build_runner(

@@ -7,9 +7,11 @@ from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict
+from mmengine.dist import get_world_size
 
 from ..config.loaders import LOADERS
-from ..config.pretrained import without_pretrained
+from ..config.pretrained import start_random
+from ..config.tree import nodes
 from ..datasets.transforms.loading import guard_images
 from ..datasets.validation import skipped
 from ..errors import SeMmError
@@ -28,16 +30,20 @@ def apply_training_switches(
     *,
     accumulate: int | None = None,
     amp: bool = False,
-    auto_scale_lr: bool = False,
+    auto_scale_lr: bool | None = False,
     compile: bool = False,
     deterministic: bool = False,
     ema: float | None = None,
+    lr: float | None = None,
     no_pretrained: bool = False,
     resume: str | None = None,
     seed: int | None = None,
     sync_bn: bool = False,
 ) -> None:
     """Applies the switches of ``tools/train.py`` to the config, in place.
+
+    ``auto_scale_lr=None``, as on the command line, scales the learning rate where the config says for which batch it is
+    (``auto_scale_lr.base_batch_size``) and ``lr`` is not given.
 
     Raises:
         SeMmError: if a switch asks for what the config or the machine does not have.
@@ -47,14 +53,16 @@ def apply_training_switches(
             raise SeMmError('--amp needs a GPU: mmengine has mixed precision on accelerators only; leave it out here')
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
-    if auto_scale_lr:
-        if not (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
-            raise SeMmError('--auto-scale-lr needs `auto_scale_lr = dict(base_batch_size=...)` in the config')
-        cfg.auto_scale_lr.enable = True
     if accumulate is not None:
         if accumulate < 1:
             raise SeMmError(f'--accumulate is {accumulate}; expected the number of iterations a step, 1 or more')
         cfg.optim_wrapper.accumulative_counts = accumulate
+    if lr is not None:
+        if not (lr > 0 and 'lr' in (cfg.optim_wrapper.get('optimizer') or {})):
+            raise SeMmError(f'--lr is {lr}; expected a number above 0, and a config with one optimizer')
+        cfg.optim_wrapper.optimizer.lr = lr
+    if auto_scale_lr or (auto_scale_lr is None and lr is None):
+        _scale_rate(cfg, asked=bool(auto_scale_lr))
     if sync_bn:
         if cfg.get('launcher', 'none') == 'none' or not torch.cuda.is_available():
             raise SeMmError('--sync-bn needs several processes with a GPU each: SyncBatchNorm runs on GPUs only')
@@ -68,9 +76,8 @@ def apply_training_switches(
     if not (randomness.seed is None or (isinstance(randomness.seed, int) and 0 <= randomness.seed < SEEDS)):
         raise SeMmError(f'the seed is {randomness.seed!r}; expected a whole number from 0 to {SEEDS - 1}')
     if no_pretrained:
-        removed = without_pretrained(cfg.model)
-        cfg.load_from = None
-        say(f'--no-pretrained: random weights in place of {", ".join(removed) or "none that the config names"}')
+        for line in start_random(cfg):
+            say(line)
     if resume or cfg.get('resume'):
         go_on(cfg, resume or cfg.get('load_from') or 'auto')
     hooks = [*(cfg.get('custom_hooks') or []), dict(type='se_mm.CurvesHook')]
@@ -79,6 +86,22 @@ def apply_training_switches(
     if ema is not None:
         hooks.append(_averaging(hooks, ema))
     cfg.custom_hooks = hooks
+
+
+def _scale_rate(cfg: Config, asked: bool) -> None:
+    """Lets mmengine scale the learning rate, where the images of a step are not those that the config counts on."""
+    base = (cfg.get('auto_scale_lr') or {}).get('base_batch_size')
+    if not base and asked:
+        raise SeMmError('--auto-scale-lr needs `auto_scale_lr = dict(base_batch_size=...)` in the config')
+    batch, processes = (cfg.get('train_dataloader') or {}).get('batch_size'), get_world_size()
+    counts, optimizer = cfg.optim_wrapper.get('accumulative_counts', 1), cfg.optim_wrapper.get('optimizer') or {}
+    if not (base and batch) or (batch * processes * counts == base and not asked):
+        return
+    cfg.auto_scale_lr.enable = True
+    if rate := optimizer.get('lr'):
+        images = batch * processes * counts
+        why = '' if asked else '; --lr sets it, --no-scale-lr keeps it'
+        say(f'learning rate {rate * images / base:g} for {images} images a step, from {rate:g} for {base}{why}')
 
 
 #: The switches, with the values that change nothing.
@@ -111,8 +134,12 @@ def make_survivable(cfg: Config) -> None:
     base = scaling.get('base_batch_size')
     if scaling.get('enable') and isinstance(base, int) and isinstance(counts, int) and counts > 1:
         # mmengine scales the learning rate with the batch, and leaves out how many batches make a step.
-        say(f'the learning rate is scaled from {base} images a step to those of {counts} batches')
         scaling.base_batch_size = base / counts
+    if scaling.get('enable') and isinstance(base, int) and isinstance(counts, int):
+        factor = cfg.train_dataloader.batch_size * get_world_size() * counts / base
+        for _, node in nodes(cfg.get('param_scheduler')):
+            for key in {'eta_min', 'eta_max'} & node.keys() if type_name(node).endswith('LR') else ():
+                node[key] *= factor  # which mmengine leaves, though they are rates
     cfg.default_hooks = cfg.get('default_hooks') or ConfigDict()
     _replace(
         cfg.default_hooks.setdefault('checkpoint', ConfigDict(type='CheckpointHook', interval=1)), 'CheckpointHook'

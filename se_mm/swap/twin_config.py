@@ -49,7 +49,8 @@ def swap_backbone(
         se_stages: the stages with SE, from 0; ``None``: all.
         se_bias: whether the layers of the excitation have biases.
         se_init: ``None``: ``'identity'`` where plain weights are loaded.
-        weights: a checkpoint to start from in place of the above; ``'none'``: random weights.
+        weights: a checkpoint to start from in place of the above; ``'none'``: random weights; ``'keep'``: the plain
+            ones.
         attention: another layer than SE, ``dict(type='se_mm.ECALayer')``, blended in (``start='blend'``) where it
             should start equal to the plain network and cannot.
         parts: ``'backbone'``, ``'neck'`` or both.
@@ -223,14 +224,16 @@ def _choose_weights(
 ) -> tuple[str | None, str]:
     """The checkpoint that the twin starts from, and why."""
     named = _pretrained_in(host.config)
-    if weights is not None and host.part != 'neck':
+    if weights not in (None, 'keep') and host.part != 'neck':
         return (None, 'random weights, as asked') if weights == 'none' else (weights, f'weights {weights}, as asked')
     if whole := _loaded_whole(cfg, host):
         return named, f'equal to the plain network at first, since the model is loaded from {whole}'
     if named is None:
         return None, 'random weights, as in the original'
     found = se_weights.se_weights_for(host.cls, arguments, named)
-    if not se_weights.IMAGENET.match(named):
+    if weights == 'keep':
+        why = 'these weights are kept, as asked'
+    elif not se_weights.IMAGENET.match(named):
         why = 'they were chosen for this config'
     elif found is None:
         why = 'no SE weights of its depth, groups and style are published'

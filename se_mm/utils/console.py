@@ -24,8 +24,14 @@ from mmengine.dist import is_main_process
 from mmengine.logging import MMLogger, print_log
 from tqdm import tqdm
 
-#: Of mmengine, about names in its own and mmdet's code.
-_DEPRECATIONS = ('"FileClient" will be deprecated', '"HardDiskBackend" is the alias')
+#: Of mmengine and mmdet, about what no user can change, or what is said in other words.
+_UNSAID = (
+    '"FileClient" will be deprecated',
+    '"HardDiskBackend" is the alias',
+    'Failed to search registry with scope',
+    '`save_param_scheduler` is True but',
+    'The testing results of the whole dataset is empty',
+)
 
 
 def say(text: str) -> None:
@@ -82,7 +88,7 @@ class QuietHandler(logging.Handler):
 
 
 def _is_shown(record: logging.LogRecord) -> bool:
-    is_odd = record.levelno >= logging.WARNING and not str(record.msg).startswith(_DEPRECATIONS)
+    is_odd = record.levelno >= logging.WARNING and not str(record.msg).startswith(_UNSAID)
     return is_odd or getattr(record, 'is_said', False)
 
 

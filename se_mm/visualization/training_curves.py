@@ -41,6 +41,8 @@ def draw_curves(
         if points:
             right.plot(*zip(*points, strict=True), marker='.', label=label)
     right.set(xlabel='iteration', ylabel='validation')
+    if last and len(validations) < 2:  # one point has no width
+        right.set_xlim(0, 1.1 * last)
     for axes in (left, right):
         axes.grid(alpha=0.3)
         if axes.get_legend_handles_labels()[0]:
@@ -80,7 +82,7 @@ def metric_label(metric: str) -> str:
     prefix, _, name = metric.rpartition('/')
     if prefix in ('accuracy', 'error'):
         return f'{prefix} {name.replace("top", "top-")} %'
-    return name.removeprefix('bbox_')
+    return f'AP of {name.removesuffix("_precision")}' if name.endswith('_precision') else name.removeprefix('bbox_')
 
 
 def metric_labels(metrics: Iterable[str]) -> dict[str, str]:

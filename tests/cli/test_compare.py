@@ -102,10 +102,11 @@ def test_a_config_without_validation_is_refused_before_anything_trains(scenes, t
 def test_a_config_against_its_twin_by_a_flag(scenes, tmp_path, monkeypatch):
     started = []
     monkeypatch.setattr(trainings, 'start_process', lambda arguments, *_: started.append(arguments) or 0)
-    argv = [CONFIGS[0], '--se', '--data-root', str(scenes), '--classes', '--seeds', '1', '--work-dir', str(tmp_path)]
+    argv = [CONFIGS[0], '--se', '--keep-weights', '--data-root', str(scenes), '--classes']
+    argv += ['--seeds', '1', '--work-dir', str(tmp_path)]
     with pytest.raises(SeMmError, match='resnet18_scenes holds no finished training'):
         cli.run('compare', argv)  # nothing was trained
     plain, se = started
-    assert se[:3] == ['train', CONFIGS[0], '--se']
+    assert se[:4] == ['train', CONFIGS[0], '--se', '--keep-weights']
     assert str(tmp_path / 'resnet18_scenes_se/seed_0') in se
     assert '--se' not in plain

@@ -191,7 +191,11 @@ def test_infer_writes_the_json_that_was_asked_for(classifier, tmp_path):
     ('command', 'changed', 'message'),
     [
         ('test', dict(config='plain'), 'has attention layers .* and the config none: add --se'),
-        ('test', dict(checkpoint='plain'), 'has no attention layers .* leave --se out, or use the config in'),
+        (
+            'test',
+            dict(checkpoint='plain'),
+            'has no attention layers .* leave --se out, or name the checkpoint without a config',
+        ),
         ('test', dict(checkpoint='torn'), '1 tensors are missing: layer1.0.se.fc1.weight'),
         ('test', dict(checkpoint='five classes'), 'classes a, b, c.* categories'),
         ('test', dict(checkpoint='wide'), r'have another shape: conv1.weight .32, 3, 7, 7. for'),

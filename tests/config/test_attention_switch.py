@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from se_mm import SeMmError
-from se_mm.config.attention import attention_named
+from se_mm.config.load import load_config
 from se_mm.models.attention import LAYERS
+from se_mm.models.hosts.attention_names import attention_named
+from se_mm.swap import swap_backbone
 
 
 @pytest.mark.parametrize('short', LAYERS)
@@ -33,3 +35,11 @@ def test_arguments_have_the_types_of_config_options():
 def test_mistakes(text, word):
     with pytest.raises(SeMmError, match=word):
         attention_named(text)
+
+
+def test_a_twin_can_keep_the_plain_weights():
+    cfg = load_config('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py')
+    chosen = {weights: swap_backbone(cfg, weights=weights).model.backbone for weights in (None, 'keep')}
+    assert chosen[None].init_cfg.checkpoint.startswith('timm://')
+    assert chosen['keep'].init_cfg == cfg.model.backbone.init_cfg
+    assert chosen['keep'].se_init == 'identity'

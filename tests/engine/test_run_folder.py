@@ -48,10 +48,11 @@ def test_a_start_that_fails_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for work_dir in ('work_dirs/cfg', 'mine'):
         cfg = Config(dict(work_dir=work_dir), cfg_text='x', filename='cfg.py')
-        with pytest.raises(SeMmError, match='no data'), own_folder(cfg, None):
-            Path(cfg.work_dir).mkdir(parents=True, exist_ok=True)
-            Path(cfg.work_dir, 'skipped_data.jsonl').touch()
-            raise SeMmError('no data')
+        folder = own_folder(cfg, None)
+        folder.__enter__()
+        Path(cfg.work_dir).mkdir(parents=True, exist_ok=True)
+        Path(cfg.work_dir, 'skipped_data.jsonl').touch()
+        assert not folder.__exit__(SeMmError, SeMmError('no data'), None)
         assert not Path(cfg.work_dir).exists()
 
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+from types import SimpleNamespace
+
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.optim import OptimWrapper
+from mmengine.registry import PARAM_SCHEDULERS
 from support.small import run, scene_config
 
 from se_mm import SELayer, SeMmError
 from se_mm.config.locate import locate
+from se_mm.config.pretrained import start_random
 from se_mm.engine import switches
+from se_mm.engine.hooks.progress import highest_rate
 from se_mm.weights.files import read_checkpoint
 
 
@@ -68,6 +75,73 @@ def test_a_base_batch_size_that_is_missing(scenes, tmp_path):
     for cfg.auto_scale_lr in (None, {}, dict(base_batch_size=0)):
         with pytest.raises(SeMmError, match='--auto-scale-lr needs'):
             switches.apply_training_switches(cfg, auto_scale_lr=True)
+
+
+@pytest.mark.parametrize(
+    ('given', 'rate'),
+    [
+        ({}, 0.01),
+        (dict(auto_scale_lr=None), 0.0025),
+        (dict(auto_scale_lr=None, lr=0.03), 0.03),
+        (dict(auto_scale_lr=False), 0.01),
+        (dict(auto_scale_lr=True, lr=0.04), 0.01),
+    ],
+)
+def test_the_command_line_scales_the_rate_that_nobody_set(given, rate, scenes, tmp_path, monkeypatch):
+    said, cfg = [], scene_config(scenes, tmp_path)
+    monkeypatch.setattr(switches, 'say', said.append)
+    cfg.train_dataloader.batch_size, cfg.auto_scale_lr.base_batch_size, cfg.optim_wrapper.optimizer.lr = 4, 16, 0.01
+    cfg.param_scheduler = [dict(type='CosineAnnealingLR', T_max=2, eta_min=0.001)]
+    switches.apply_training_switches(cfg, **given)
+    prepared = copy.deepcopy(cfg)
+    switches.make_survivable(prepared)
+    scaled = bool(cfg.auto_scale_lr.get('enable'))
+    assert cfg.optim_wrapper.optimizer.lr * (0.25 if scaled else 1) == pytest.approx(rate)
+    assert prepared.param_scheduler[0].eta_min == pytest.approx(0.00025 if scaled else 0.001)
+    assert ('images a step' in ''.join(said)) == scaled
+
+
+SCHEDULES = {
+    'one step of warm-up': ([dict(type='LinearLR', start_factor=0.001, begin=0, end=1, by_epoch=False)], 1e-5),
+    'warm-up': ([dict(type='LinearLR', start_factor=0.001, begin=0, end=5, by_epoch=False)], 0.01),
+    'cut off': ([dict(type='LinearLR', start_factor=0.1, begin=0, end=9, by_epoch=False)], 0.008875),
+    'cycle': ([dict(type='OneCycleLR', eta_max=0.05, total_steps=8, by_epoch=False)], 0.05),
+    'epochs': ([dict(type='MultiStepLR', milestones=[1], by_epoch=True)], 0.01),
+}
+
+
+@pytest.mark.parametrize('name', SCHEDULES)
+def test_the_highest_rate_is_that_of_the_schedule(name):
+    schedulers, highest = SCHEDULES[name]
+    wrapper = OptimWrapper(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.01))
+    built = [PARAM_SCHEDULERS.build({**scheduler, 'optimizer': wrapper}) for scheduler in schedulers]
+    runner = SimpleNamespace(
+        optim_wrapper=wrapper, param_schedulers=built, train_dataloader=range(4), iter=0, max_iters=8
+    )
+    before = wrapper.get_lr()
+    assert highest_rate(runner) == pytest.approx(highest, rel=1e-3)
+    assert wrapper.get_lr() == before  # nothing has moved
+
+
+@pytest.mark.parametrize(
+    ('backbone', 'freed'),
+    [
+        (dict(type='mmdet.ResNet', depth=50, frozen_stages=1), {'frozen_stages': -1, 'norm_eval': False}),
+        (dict(type='se_mm.SEResNet', depth=50), {'norm_eval': False}),
+        (dict(type='se_mm.SETwin', host='mmdet.Res2Net', depth=50, frozen_stages=0), {'frozen_stages': -1}),
+        (dict(type='mmpretrain.ResNet', depth=50), {}),
+        (dict(type='mmdet.ResNet', depth=50, norm_eval=False, norm_cfg=dict(type='BN', requires_grad=False)),
+         {'norm_cfg': dict(type='BN', requires_grad=True)}),
+    ],
+)  # fmt: skip
+def test_random_weights_are_not_frozen(backbone, freed):
+    init = dict(type='Pretrained', checkpoint='torchvision://resnet50')
+    cfg = Config(dict(default_scope='mmdet', model=dict(type='RetinaNet', backbone=dict(backbone, init_cfg=init))))
+    said = start_random(cfg)
+    assert 'random weights in place of model.backbone.init_cfg' in said[0]
+    assert {key: cfg.model.backbone[key] for key in freed} == freed
+    assert all(key in said[1] for key in freed)
+    assert start_random(cfg) == []
 
 
 @pytest.mark.soak

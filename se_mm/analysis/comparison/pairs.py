@@ -67,6 +67,16 @@ class Paired:
         return 1 if low > 0 else -1 if high < 0 else 0
 
     @property
+    def seeds_needed(self) -> int | None:
+        """With how many pairs a difference of this mean and spread would be seen; ``None`` where it is, or has none."""
+        spread = float(np.std(self.differences, ddof=1)) if len(self.first) > 1 else 0.0
+        if self.sign or not self.mean or not spread:
+            return None
+        counts = np.arange(2, 10_001)
+        half = stats.t.ppf((1 + CONFIDENCE) / 2, counts - 1) * spread / np.sqrt(counts)
+        return int(counts[np.argmax(half < abs(self.mean))]) if half[-1] < abs(self.mean) else None
+
+    @property
     def noise(self) -> float | None:
         """The standard deviation of the difference of two trainings of one config with other seeds."""
         if len(self.first) < 2:

@@ -61,14 +61,18 @@ def as_markdown(comparison: Comparison, title: str) -> str:
 def _conclusion(gain: Gain, errors: bool) -> str:
     pairs = gain.pairs
     each = ', '.join(f'{value:+.2f}' for value in pairs.differences)
+    if not any(pairs.first + pairs.second) and not errors:
+        return '**No result**: nothing was learnt in any of these trainings (0.00). Train longer, or look at the data.'
     if pairs.interval is None:
         if len(pairs.first) == 1:
             return f'**One pair tells nothing**: {each} may be the seed. Train two more at the least.'
         return f'**The spread is not known**: two pairs agree up to rounding ({each}). Train one more at the least.'
     better, worse, what = ('Fewer errors', 'More errors', 'gain') if errors else ('Better', 'Worse', 'difference')
-    word = {1: better, -1: worse, 0: 'No difference seen'}[pairs.sign]
+    word = {1: better, -1: worse, 0: 'Undecided'}[pairs.sign]
     low, high = pairs.interval
-    return f'**{word}**: {what} {pairs.mean:+.2f}, 95% interval [{low:+.2f}, {high:+.2f}] ({each}).'
+    needed = pairs.seeds_needed
+    more = f' A difference of this size and spread takes about {needed} seeds to be seen.' if needed else ''
+    return f'**{word}**: {what} {pairs.mean:+.2f}, 95% interval [{low:+.2f}, {high:+.2f}] ({each}).{more}'
 
 
 def _details(gain: Gain) -> list[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -74,6 +76,7 @@ def run_all(trainings: Sequence[Training], states: Sequence[str], jobs: int, gpu
     for slot in range(jobs):
         slots.put(slot)
     failed: list[Training] = []
+    to_do, took = sum(state != 'finished' for state in states), []  # seconds of those that were done
 
     def do(number: int, training: Training, state: str) -> None:
         if failed:
@@ -83,7 +86,12 @@ def run_all(trainings: Sequence[Training], states: Sequence[str], jobs: int, gpu
             doing = {'finished': 'finished already', 'interrupted': 'goes on', 'new': 'training'}[state]
             print(f'{training.name}, seed {training.seed} ({number} of {len(trainings)}): {doing}', flush=True)
             if state != 'finished':
+                begun = time.monotonic()
                 _train(training, {_GPUS: _gpu(slot, gpus)} if gpus and jobs > 1 else {})
+                took.append(time.monotonic() - begun)
+                left = sum(took) / len(took) * (to_do - len(took)) / jobs
+                spent, left = (datetime.timedelta(seconds=round(seconds)) for seconds in (took[-1], left))
+                print(f'{training.name}, seed {training.seed}: took {spent}, about {left} left', flush=True)
         except BaseException:
             failed.append(training)
             raise
@@ -114,7 +122,9 @@ def start_process(arguments: list[str], variables: dict[str, str], console: Path
 
     Ctrl-C reaches it too; it saves its state, and :func:`run_all` waits for it.
     """
-    command, env = [sys.executable, '-m', 'se_mm', *arguments], os.environ | variables
+    # This package, and not a folder of its name in the current one, which is first in the path.
+    path = os.pathsep.join(filter(None, (str(Path(__file__).parents[3]), os.environ.get('PYTHONPATH'))))
+    command, env = [sys.executable, '-m', 'se_mm', *arguments], os.environ | {'PYTHONPATH': path} | variables
     with console.open('a') as out:
         return subprocess.call(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=env)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -16,14 +19,17 @@ from tqdm import tqdm
 
 from ...compat.runner import is_training, unwrapped
 from ...config.tree import nodes
+from ...export.runtimes import ExportedFile
 from ...registry import HOOKS
-from ...utils.console import say
+from ...utils.console import say, warn
 from ...utils.memory import peak_resident_bytes
 from ...visualization.training_curves import metric_labels
 from ...weights.published import is_pretrained
 
 #: Where the console is no terminal, a training prints about so many lines of progress.
 LINES = 40
+#: Steps of the schedule that are looked ahead for the highest learning rate; warm-ups are over by then.
+LOOKED_AT = 20_000
 
 
 @HOOKS.register_module()
@@ -65,6 +71,11 @@ class ProgressHook(Hook):
     def after_train(self, runner: Runner) -> None:
         if self.bar is not None:
             self.bar.close()
+        best = next((hook.best_ckpt_path for hook in runner.hooks if getattr(hook, 'best_ckpt_path', None)), None)
+        last = Path(runner.work_dir, 'last_checkpoint')
+        file = best or (last.read_text().strip() if last.is_file() else None)
+        if file:
+            say(f'{"best" if best else "last"} checkpoint: {file}; what can follow:\n{_next_commands(file)}')
 
     def before_test(self, runner: Runner) -> None:
         say(summary(runner))
@@ -93,6 +104,12 @@ def summary(runner: Runner) -> str:
     return '\n'.join(f'{name + ":":12}{value}' for name, value in lines.items())
 
 
+def _next_commands(file: str) -> str:
+    command = 'python tools/{}.py' if sys.argv[0].endswith('.py') else 'se-mm {}'
+    followed = {'test': '--sheet predictions.png', 'infer': 'photos/ --out seen/', 'export': '-o exported/'}
+    return '\n'.join(f'  {command.format(name)} {file} {more}' for name, more in followed.items())
+
+
 def _memory() -> str:
     """The most memory that was in use: the GPU's, or this process's."""
     if torch.cuda.is_available():
@@ -103,6 +120,8 @@ def _memory() -> str:
 def _model(model: nn.Module) -> str:
     model = getattr(model, 'module', model)  # of test-time augmentation
     parts = [part for part in (model, getattr(model, 'backbone', None)) if part is not None]
+    if isinstance(getattr(model, 'file', None), ExportedFile):
+        return f'exported, {model.file.path}'
     counts = [sum(p.numel() for p in part.parameters()) / 1e6 for part in parts]
     texts = [f'{type(p).__name__} ({count:.1f}M parameters)' for p, count in zip(parts, counts, strict=True)]
     return ', backbone '.join(texts)
@@ -122,8 +141,33 @@ def _schedule(runner: Runner) -> str:
     optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
     if optimizer is None:
         return text
-    rate = max(group.get('initial_lr', group['lr']) for group in optimizer.param_groups)
-    return f'{text}, {type(optimizer).__name__} with learning rate {rate:g}'
+    asked, reached = max(group.get('initial_lr', group['lr']) for group in optimizer.param_groups), highest_rate(runner)
+    text += f', {type(optimizer).__name__} with learning rate {"up to " * (reached > asked)}{max(reached, asked):g}'
+    if reached < 0.999 * asked:
+        warn(f'the learning rate of {asked:g} is not reached: {reached:g} is the highest that param_scheduler gives')
+        text += f', of which {reached:g} at most is reached'
+    return text
+
+
+def highest_rate(runner: Runner) -> float:
+    """The highest learning rate of the steps that are left, of the first :data:`LOOKED_AT` if there are more."""
+    optimizer, groups = runner.optim_wrapper.optimizer, runner.param_schedulers or []
+    rates = [{key: value for key, value in group.items() if key != 'params'} for group in optimizer.param_groups]
+
+    def step() -> None:
+        """Counts as the optimizer's, for which schedulers look."""
+
+    step._with_counter = True
+    ahead = SimpleNamespace(param_groups=rates, step=step, _global_step=1)
+    known = {id(each): ahead for each in (optimizer, runner.optim_wrapper)}
+    schedulers = [copy.deepcopy(each, dict(known)) for each in groups if not hasattr(each, 'monitor')]
+    highest, length = 0.0, len(runner.train_dataloader)
+    for iteration in range(runner.iter, min(runner.max_iters, runner.iter + LOOKED_AT)):
+        highest = max(highest, *(group['lr'] for group in rates))
+        for scheduler in schedulers:
+            if not scheduler.by_epoch or (iteration + 1) % length == 0:
+                scheduler.step()
+    return highest
 
 
 def _epoch(runner: Runner) -> str:

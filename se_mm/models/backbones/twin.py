@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -107,3 +108,7 @@ def wrap(
     for site in module.attention_sites() if first is not None else ():
         site.parent.se.to(first.device, first.dtype).train(mode)
     return module
+
+
+_own = inspect.signature(AttentionHost.__init__).parameters.values()
+SETwin.__signature__ = inspect.Signature([*inspect.signature(SETwin).parameters.values()][:1] + [*_own][1:])

@@ -13,7 +13,8 @@ from ...compat.torch_internals import BatchNorm
 from ...errors import SeMmError
 from ...registry import MODELS
 from ...utils.console import warn
-from ..attention import Blend, Gain
+from ..attention import LAYERS, Blend, Gain
+from .attention_names import attention_named
 from .sites import Site
 
 #: The short forms, and what they are in ``attention``.
@@ -24,16 +25,18 @@ STARTS = ('default', 'gain', 'blend')
 LISTS = ('fusion_types',)
 
 
-def attention_config(attention: Mapping[str, Any] | None, **short_forms: Any) -> dict[str, Any]:
+def attention_config(attention: Mapping[str, Any] | str | None, **short_forms: Any) -> dict[str, Any]:
     """The config of the attention layers: ``attention``, with the short forms laid over it.
 
     Raises:
-        SeMmError: if ``attention`` is no dictionary with a type.
+        SeMmError: if ``attention`` is no dictionary with a type, and no name of a layer.
 
     Example:
-        >>> attention_config(None, reduction=8)
-        {'type': 'SELayer', 'reduction': 8}
+        >>> attention_config(None, reduction=8), attention_config('eca,k_size=5')
+        ({'type': 'SELayer', 'reduction': 8}, {'type': 'se_mm.ECALayer', 'k_size': 5})
     """
+    if isinstance(attention, str) and MODELS.get(attention) is None:
+        attention = attention_named(attention)
     config = dict(attention) if isinstance(attention, Mapping) else {'type': attention or 'SELayer'}
     if not isinstance(config.get('type'), (str, type)):
         raise SeMmError(f"attention must be a dictionary such as dict(type='SELayer', reduction=16), got {attention!r}")
@@ -43,7 +46,7 @@ def attention_config(attention: Mapping[str, Any] | None, **short_forms: Any) ->
 
 def attention_class(kind: str | type[nn.Module]) -> type[nn.Module]:
     """The class of an attention layer, by its name in a registry; raises an SeMmError if there is none."""
-    cls = MODELS.get(kind) if isinstance(kind, str) else kind
+    cls = (MODELS.get(kind) or LAYERS.get(kind.lower())) if isinstance(kind, str) else kind
     if not (isinstance(cls, type) and issubclass(cls, nn.Module)):
         raise SeMmError(f'attention: no layer is registered as {kind!r}')
     return cls

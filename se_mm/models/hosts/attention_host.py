@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -46,7 +47,8 @@ class AttentionHost(Loadable, QuietInitialisation, Addition):
     network. An attention layer is called ``se`` in its unit (``layer1.0.se``), as in timm.
 
     Args:
-        attention: the layer and its arguments, ``dict(type='SELayer', reduction=16, ...)``. An
+        attention: the layer and its arguments, ``dict(type='SELayer', reduction=16, ...)``, or as the command
+            line names it, ``'eca'``, ``'cbam,reduction=8'``. An
             argument is one value, or a list of one per stage, or of lists of one per block.
         attention_stages: the stages that carry attention, as indices or as one bool per stage. ``None``: all.
         attention_blocks: the units that carry attention in those stages: for each stage of the host the
@@ -80,6 +82,10 @@ class AttentionHost(Loadable, QuietInitialisation, Addition):
 
     adapter: HostAdapter
     is_deployed = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.__signature__ = _signature(cls)
 
     def __init__(
         self,
@@ -320,3 +326,15 @@ def _constant_layer(site: Site) -> tuple[float, dict[str, Tensor]]:
         way_out = f"attention=dict(start='{start}') starts as the identity anywhere"
         raise SeMmError(f'{site.name} has no exact start: {error}; {way_out}') from error
     return constant, layer.state_dict()
+
+
+def _signature(cls: type) -> inspect.Signature:
+    """The arguments of a class, and those that it hands on to its bases, by name alone."""
+    found: dict[str, inspect.Parameter] = {}
+    for base in cls.__mro__[:-1]:
+        given = list(inspect.signature(base.__init__).parameters.values())[1:] if '__init__' in vars(base) else ()
+        named = [p for p in given if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name not in found]
+        found |= {p.name: p if base is cls else p.replace(kind=p.KEYWORD_ONLY) for p in named}
+        if given and not any(p.kind is p.VAR_KEYWORD for p in given):
+            break
+    return inspect.Signature(list(found.values()))

@@ -52,3 +52,13 @@ def test_no_interval_is_narrower_than_the_rounding_of_the_figures():
     assert Paired(first[:2], second[:2], rounding=0.1).interval is None
     wide = (37.0, 39.0, 37.1)
     assert Paired(first, wide, rounding=0.1).interval == Paired(first, wide).interval
+
+
+def test_the_seeds_that_a_difference_takes():
+    """+25.0 and +18.8 have an interval of [-18, +62]: of differences like these the third pair tells."""
+    pairs = Paired((0.0, 0.0), (25.0, 18.8))
+    assert pairs.sign == 0
+    assert pairs.seeds_needed == 3
+    half = [stats.t.ppf(0.975, n - 1) * 4.384 / n**0.5 for n in (2, 3)]
+    assert half[1] < pairs.mean < half[0]
+    assert Paired((0.0, 0.0, 0.0), (25.0, 18.8, 22.0)).seeds_needed is None  # seen already

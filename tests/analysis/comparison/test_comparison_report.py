@@ -86,7 +86,8 @@ PLAIN = (80.0, 81.0, 79.5)
     [
         (PLAIN, (78.0, 79.5, 77.0), 'error/top1', '**More errors**: gain -2.00'),
         (PLAIN, (78.0, 79.5, 77.0), 'error/top1', '| plain | 20.00 | 19.00 | 20.50 |'),
-        (PLAIN, (81.0, 80.5, 80.0), None, '**No difference seen**'),
+        (PLAIN, (81.0, 80.5, 80.0), None, '**Undecided**'),
+        ((0.0,) * 3, (0.0,) * 3, None, '**No result**'),
         ((80.0,), (84.0,), None, '**One pair tells nothing**: +4.00'),
     ],
 )

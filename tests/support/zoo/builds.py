@@ -17,8 +17,8 @@ from timm.layers.coord_attn import CoordAttn
 from timm.layers.global_context import GlobalContext
 from torch import nn
 
-from se_mm.config.attention import attention_named
 from se_mm.config.tree import value_at
+from se_mm.models.hosts.attention_names import attention_named
 from se_mm.swap import plan_swap, write_twin
 from se_mm.swap.building import shapes_only
 from se_mm.swap.changes import apply

@@ -13,9 +13,9 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
-from se_mm.config.attention import attention_named
 from se_mm.config.pretrained import without_pretrained
 from se_mm.models.attention import Attention, Blend
+from se_mm.models.hosts.attention_names import attention_named
 from se_mm.swap import swap_backbone
 
 from . import inputs

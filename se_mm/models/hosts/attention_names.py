@@ -1,4 +1,4 @@
-"""Attention layers as the command line names them."""
+"""Attention layers by their short names, with arguments in text: as the command line and ``attention=`` take them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 from mmengine.config import DictAction
 
-from ..errors import SeMmError
-from ..models.attention import LAYERS
+from ...errors import SeMmError
+from ..attention import LAYERS
 
 
 def parts_named(text: str) -> tuple[str, tuple[str, ...]]:
@@ -24,14 +24,14 @@ def parts_named(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def attention_named(text: str) -> dict[str, Any]:
-    """The config of an attention layer that the command line names.
+    """The config of an attention layer that a text names.
 
     Args:
         text: a short name or a class name in any case, and arguments of the layer:
             ``'eca'``, ``'ECALayer,k_size=[3,5,5,7]'``, ``'se,reduction=8,gate=hard_sigmoid'``.
 
     Returns:
-        What ``attention=`` takes in a config.
+        The layer as a dictionary.
 
     Raises:
         SeMmError: for an unknown name, with those that there are, or an argument without a value.
@@ -45,10 +45,10 @@ def attention_named(text: str) -> dict[str, Any]:
     layer = layers.get(name.strip().removeprefix('se_mm.').lower())
     if layer is None:
         known = ', '.join(f'{short} ({layer.__name__})' for short, layer in LAYERS.items())
-        raise SeMmError(f'--attention {text}: there is no attention layer {name!r}; there are {known}')
+        raise SeMmError(f'attention {text}: there is no attention layer {name!r}; there are {known}')
     for argument in arguments:
         if not argument.partition('=')[2].strip():
-            raise SeMmError(f'--attention {text}: {argument.partition("=")[0].strip()} has no value')
+            raise SeMmError(f'attention {text}: {argument.partition("=")[0].strip()} has no value')
     parser = argparse.ArgumentParser()
     parser.add_argument('arguments', nargs='*', action=DictAction)
     given = parser.parse_args([re.sub(r'\s*=\s*', '=', argument.strip(), count=1) for argument in arguments])
