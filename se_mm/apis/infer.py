@@ -7,9 +7,10 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from ..config.classifiers import use_published
 from ..config.load import load_config
 from ..config.model_argument import named
-from ..config.pretrained import local_checkpoint
+from ..config.pretrained import local_model
 from ..engine.inference import (
     ExportedPredictor,
     Predicted,
@@ -21,6 +22,7 @@ from ..engine.inference import (
 )
 from ..export.runtimes import is_exported
 from ..utils.paths import make_folder
+from ..weights.published import is_published
 
 __all__ = ['Predicted', 'find_images', 'infer', 'load']
 
@@ -31,7 +33,8 @@ def load(
     """A trained detector or classifier that predicts on pictures.
 
     Args:
-        model: a checkpoint, its URL, the folder of its training, or a file that ``tools/export.py`` wrote.
+        model: a checkpoint, its URL, the folder of its training, a published classifier (``timm://NAME``), or a
+            file that ``tools/export.py`` wrote.
         config: of a checkpoint that does not hold its own.
         deployed: whether the norms of the SE backbones are folded first.
         device: of a checkpoint, as ``'cuda:1'``; ``None``: the GPU, or the CPU.
@@ -48,10 +51,12 @@ def load(
         ...
         se_mm.errors.SeMmError: checkpoint work_dirs/no_such/epoch_3.pth does not exist (looked in ...)
     """
-    checkpoint = local_checkpoint(named([str(model)]).weights)
+    checkpoint = local_model(named([str(model)]).weights)
     if is_exported(checkpoint):
         return ExportedPredictor(checkpoint, 0.0)
     cfg = config if isinstance(config, Config) else load_config(config or checkpoint, data_root='')
+    if is_published(checkpoint):
+        use_published(cfg, checkpoint)
     return TrainedModel(cfg, checkpoint, 0.0, deployed, device)
 
 

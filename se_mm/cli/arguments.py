@@ -158,9 +158,7 @@ def config_of(args: argparse.Namespace, checkpoint: str | None = None) -> Config
         SeMmError: as :func:`se_mm.datasets.own_data.config_with_data`, and for values that do not fit.
     """
     from ..config.batches import set_loading, set_size
-    from ..config.classes import use_classes_of
     from ..config.classifiers import use_published
-    from ..config.model_argument import use_trained
     from ..config.options import refuse_twice
     from ..config.pretrained import start_random
     from ..config.schedule import set_length
@@ -189,10 +187,7 @@ def config_of(args: argparse.Namespace, checkpoint: str | None = None) -> Config
     if is_published(checkpoint):
         card = use_published(cfg, checkpoint, getattr(args, 'test_size', False))
     elif checkpoint and args.prefer == 'checkpoint':
-        changed += use_classes_of(cfg, checkpoint, args.classes is not None)
-        if args.config and (of_training := use_trained(cfg, checkpoint)):
-            changed += of_training
-            cfg.merge_from_dict(args.cfg_options or {})
+        changed += _as_trained(cfg, args, checkpoint)
     changed += set_loading(cfg, given['batch_size'], given['workers'])
     changed += set_length(cfg, given['epochs'], given['iters'], pictures_in)
     if args.size is not None:
@@ -206,6 +201,18 @@ def config_of(args: argparse.Namespace, checkpoint: str | None = None) -> Config
     for line in changed:
         say(line)
     return cfg
+
+
+def _as_trained(cfg: Config, args: argparse.Namespace, checkpoint: str) -> list[str]:
+    """Puts what decides on the results of a trained model into a config; what the user should know."""
+    from ..config.classes import use_classes_of
+    from ..config.model_argument import use_trained
+
+    changed = use_classes_of(cfg, checkpoint, args.classes is not None)
+    if args.config and (of_training := use_trained(cfg, checkpoint)):
+        changed += of_training
+        cfg.merge_from_dict(args.cfg_options or {})
+    return changed
 
 
 def _with_attention(cfg: Config, args: argparse.Namespace) -> Config:

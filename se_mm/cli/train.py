@@ -57,7 +57,9 @@ def add_rate_arguments(parser: argparse._ActionsContainer) -> None:
         help='scale the learning rate to the pictures of a step, also one that is given; the rate of a config that '
         'names its base_batch_size is scaled anyhow',
     )
-    scaling.add_argument('--no-scale-lr', action='store_false', dest='auto_scale_lr', help='never scale it')
+    scaling.add_argument(
+        '--no-scale-lr', action='store_const', const='never', dest='auto_scale_lr', help='never scale it'
+    )
 
 
 def switches_of(args: argparse.Namespace) -> dict[str, Any]:
@@ -66,7 +68,7 @@ def switches_of(args: argparse.Namespace) -> dict[str, Any]:
 
     switches = {name: getattr(args, name) for name in SWITCHES}
     given = [key for key in args.cfg_options or {} if key.startswith('auto_scale_lr') or key.endswith('.lr')]
-    return switches | ({'auto_scale_lr': bool(switches['auto_scale_lr'])} if given else {})
+    return switches | ({'auto_scale_lr': switches['auto_scale_lr'] or False} if given else {})
 
 
 def run(args: argparse.Namespace) -> None:

@@ -30,7 +30,7 @@ def apply_training_switches(
     *,
     accumulate: int | None = None,
     amp: bool = False,
-    auto_scale_lr: bool | None = False,
+    auto_scale_lr: bool | str | None = False,
     compile: bool = False,
     deterministic: bool = False,
     ema: float | None = None,
@@ -43,7 +43,7 @@ def apply_training_switches(
     """Applies the switches of ``tools/train.py`` to the config, in place.
 
     ``auto_scale_lr=None``, as on the command line, scales the learning rate where the config says for which batch it is
-    (``auto_scale_lr.base_batch_size``) and ``lr`` is not given.
+    (``auto_scale_lr.base_batch_size``) and ``lr`` is not given; ``'never'`` also turns off the config's own scaling.
 
     Raises:
         SeMmError: if a switch asks for what the config or the machine does not have.
@@ -57,24 +57,12 @@ def apply_training_switches(
         if accumulate < 1:
             raise SeMmError(f'--accumulate is {accumulate}; expected the number of iterations a step, 1 or more')
         cfg.optim_wrapper.accumulative_counts = accumulate
-    if lr is not None:
-        if not (lr > 0 and 'lr' in (cfg.optim_wrapper.get('optimizer') or {})):
-            raise SeMmError(f'--lr is {lr}; expected a number above 0, and a config with one optimizer')
-        cfg.optim_wrapper.optimizer.lr = lr
-    if auto_scale_lr or (auto_scale_lr is None and lr is None):
-        _scale_rate(cfg, asked=bool(auto_scale_lr))
+    _set_rate(cfg, lr, auto_scale_lr)
     if sync_bn:
         if cfg.get('launcher', 'none') == 'none' or not torch.cuda.is_available():
             raise SeMmError('--sync-bn needs several processes with a GPU each: SyncBatchNorm runs on GPUs only')
         cfg.sync_bn = 'torch'
-    cfg.randomness = ConfigDict({'seed': None, **(cfg.get('randomness') or {})})
-    randomness = cfg.randomness  # a config copies what it is given
-    if seed is not None:
-        randomness.seed = seed
-    if deterministic:
-        randomness.deterministic = True
-    if not (randomness.seed is None or (isinstance(randomness.seed, int) and 0 <= randomness.seed < SEEDS)):
-        raise SeMmError(f'the seed is {randomness.seed!r}; expected a whole number from 0 to {SEEDS - 1}')
+    _set_randomness(cfg, seed, deterministic)
     if no_pretrained:
         for line in start_random(cfg):
             say(line)
@@ -88,8 +76,28 @@ def apply_training_switches(
     cfg.custom_hooks = hooks
 
 
-def _scale_rate(cfg: Config, asked: bool) -> None:
-    """Lets mmengine scale the learning rate, where the images of a step are not those that the config counts on."""
+def _set_randomness(cfg: Config, seed: int | None, deterministic: bool) -> None:
+    cfg.randomness = ConfigDict({'seed': None, **(cfg.get('randomness') or {})})
+    randomness = cfg.randomness  # a config copies what it is given
+    if seed is not None:
+        randomness.seed = seed
+    if deterministic:
+        randomness.deterministic = True
+    if not (randomness.seed is None or (isinstance(randomness.seed, int) and 0 <= randomness.seed < SEEDS)):
+        raise SeMmError(f'the seed is {randomness.seed!r}; expected a whole number from 0 to {SEEDS - 1}')
+
+
+def _set_rate(cfg: Config, lr: float | None, scaling: bool | str | None) -> None:
+    """Sets the learning rate, and lets mmengine scale it where the images of a step are not the config's."""
+    if lr is not None:
+        if not (lr > 0 and 'lr' in (cfg.optim_wrapper.get('optimizer') or {})):
+            raise SeMmError(f'--lr is {lr}; expected a number above 0, and a config with one optimizer')
+        cfg.optim_wrapper.optimizer.lr = lr
+    if (scaling == 'never' or (lr is not None and not scaling)) and cfg.get('auto_scale_lr'):
+        cfg.auto_scale_lr.enable = False
+    asked = scaling is True
+    if not asked and (scaling is not None or lr is not None):
+        return
     base = (cfg.get('auto_scale_lr') or {}).get('base_batch_size')
     if not base and asked:
         raise SeMmError('--auto-scale-lr needs `auto_scale_lr = dict(base_batch_size=...)` in the config')

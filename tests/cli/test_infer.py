@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 
+import mmcv
+import numpy as np
 import pytest
 import torch
 from support.commands import output, tool
 
+import se_mm
 from se_mm.apis.infer import infer
 from se_mm.config.load import load_config
 from se_mm.weights.files import read_checkpoint
@@ -41,3 +44,16 @@ def test_paths_are_taken_as_they_are_given(trained, data, tmp_path, monkeypatch)
         f'./{first.name}',
         str(second),
     ]
+
+
+def test_a_checkpoint_predicts_in_python_as_on_the_command_line(trained, data, tmp_path):
+    picture = min((data / 'val').iterdir())
+    output(tool('infer', trained / 'epoch_1.pth', picture, '--out', tmp_path / 'seen.json'))
+    written = json.loads((tmp_path / 'seen.json').read_text())['annotations']
+    model = se_mm.load(trained)  # the folder stands for its best checkpoint; there is one
+    from_file, from_array = model.predict([picture, mmcv.imread(str(picture), channel_order='rgb')])
+    assert len(written) == len(from_file['boxes']) > 0
+    corners = np.array([[x, y, x + w, y + h] for x, y, w, h in (entry['bbox'] for entry in written)])
+    np.testing.assert_allclose(from_file['boxes'], corners, atol=1e-3)
+    assert set(from_file['labels']) <= set(model.classes)
+    np.testing.assert_array_equal(from_file['scores'], from_array['scores'])

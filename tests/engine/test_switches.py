@@ -105,7 +105,10 @@ SCHEDULES = {
     'one step of warm-up': ([dict(type='LinearLR', start_factor=0.001, begin=0, end=1, by_epoch=False)], 1e-5),
     'warm-up': ([dict(type='LinearLR', start_factor=0.001, begin=0, end=5, by_epoch=False)], 0.01),
     'cut off': ([dict(type='LinearLR', start_factor=0.1, begin=0, end=9, by_epoch=False)], 0.008875),
-    'cycle': ([dict(type='OneCycleLR', eta_max=0.05, total_steps=8, by_epoch=False)], 0.05),
+    'cycle': (
+        [dict(type='OneCycleLR', eta_max=0.05, total_steps=8, by_epoch=False)],
+        0.0486,
+    ),  # its peak lies between two steps
     'epochs': ([dict(type='MultiStepLR', milestones=[1], by_epoch=True)], 0.01),
 }
 

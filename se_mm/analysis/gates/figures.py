@@ -108,15 +108,19 @@ def _overview(names: Mapping[str, str], found: Mapping[str, GateStatistics]) -> 
 def _group_means(
     blocks: Mapping[str, tuple[np.ndarray, np.ndarray | None]], groups: Sequence[str], title: str
 ) -> Figure:
-    """A panel for each block: the mean gates of each group, (K, C), and over all, (C,); ``None``: 0."""
+    """A panel for each block: the mean gates of each group, (K, C), in front of those over all, (C,); ``None``: 0.
+
+    Channels are sorted by those over all, else by those of the first group.
+    """
     figure, panels = _panels(len(blocks), title)
     for axes, (name, (means, over_all)) in zip(panels, blocks.items(), strict=False):
+        order = np.argsort(means[0] if over_all is None else over_all)
         for group, values in zip(groups, means, strict=True):
-            axes.plot(values, lw=1, label=group)
-        axes.plot(
-            np.zeros(means.shape[1]) if over_all is None else over_all, lw=1.4, color='black', ls='--', label='all'
-        )
+            axes.plot(values[order], lw=1, label=group, zorder=3)
+        everything = np.zeros(len(order)) if over_all is None else over_all[order]
+        axes.plot(everything, lw=1.4, color='black', ls='--', label='all', zorder=2)
         _finish(axes, name, None if over_all is None else np.vstack([means, over_all]))
+        axes.set_xlabel(f'channel, sorted by {groups[0] if over_all is None else "all"}', fontsize=8)
     figure.legend(*panels[0].get_legend_handles_labels(), loc='outside lower center', ncols=8, fontsize=9)
     return figure
 

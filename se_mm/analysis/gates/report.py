@@ -70,6 +70,7 @@ def write_report(
     print_table(*table)
     chance = (np.count_nonzero(pictures.classes.any(0)) - 1) / max(len(pictures) - 1, 1)
     parts = [
+        _paragraph(_summary(found, names, chance)),
         _paragraph(f'{len(gates)} {kinds} with {channels:,} channels in {study.checkpoint}; {len(pictures)} pictures.'),
         *map(_paragraph, notes),
         '<h2>Blocks</h2>',
@@ -99,6 +100,23 @@ def write_report(
     body = '\n'.join([f'<h1>{title}</h1>', *parts])
     write_atomic(
         out / 'report.html', f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
+    )
+
+
+def _summary(found: Mapping[str, GateStatistics], names: Mapping[str, str], chance: float) -> str:
+    """What was found, in three sentences."""
+    most = max(found, key=lambda name: found[name].spread)
+    shares = {name: entry.class_share for name, entry in found.items() if not math.isnan(entry.class_share)}
+    least = min(found, key=lambda name: found[name].distance)
+    of_classes = 'No gate varies with the picture.'
+    if shares:
+        clear = max(shares, key=shares.__getitem__)
+        share = f'{shares[clear]:.0%} of the variance in {names[clear]}'
+        of_classes = f'Classes explain at most {share}, where {chance:.0%} is chance.'
+    return (
+        f'The gates depend on the picture most in {names[most]}: a standard deviation of {found[most].spread:.3f}. '
+        f'{of_classes} The first that can go is {names[least]}: frozen at its mean it is off by '
+        f'{found[least].distance:.3f}.'
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,10 @@ class ConfusionHook(Hook):
 
 @HOOKS.register_module()
 class SheetHook(Hook):
-    """Collects the first images of a test into one picture.
+    """Collects images of a test into one picture: a detector's first, a classifier's in turn from its classes.
 
-    A detector's show the ground truth on the left of the predictions, a classifier's both as text.
+    A detector's show the ground truth on the left of the predictions, a classifier's both as text; wrong ones are
+    marked.
 
     Args:
         path: the PNG to write.
@@ -58,31 +60,42 @@ class SheetHook(Hook):
         self.path = Path(path)
         self.count = count
         self.score_threshold = score_threshold
-        self.samples: list[Any] = []
+        self.seen: dict[int, list[Any]] = {}  # a detector's under 0
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        self.samples += list(outputs)[: self.count - len(self.samples)]
+        for sample in outputs:
+            label = int(sample.gt_label[0]) if 'gt_label' in sample else 0
+            of_class = self.seen.setdefault(label, [])
+            of_class += [sample] * (len(of_class) < self.count)
 
     @master_only
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        if not all('img_path' in sample for sample in self.samples):
+        labels = sorted(self.seen)
+        chosen = [
+            labels[i] for i in sorted({*np.linspace(0, len(labels) - 1, min(self.count, len(labels)), dtype=int)})
+        ]
+        in_turn = itertools.chain(*itertools.zip_longest(*(self.seen[label] for label in chosen)))
+        samples = [sample.cpu() for sample in in_turn if sample is not None][: self.count]
+        if not all('img_path' in sample for sample in samples):
             runner.logger.warning('--sheet: the pictures have no files, as those of an archive; no sheet is drawn')
             return
         dataset = runner.test_dataloader.dataset
-        infos = _infos(dataset, [sample.img_path for sample in self.samples])
+        infos = _infos(dataset, [sample.img_path for sample in samples])
         load = LoadImageFromFile(unreadable='grey')
         images = [np.ascontiguousarray(load(dict(info))['img'][..., ::-1]) for info in infos]
         aspects = [image.shape[1] / image.shape[0] for image in images]
-        captions = [Path(sample.img_path).name for sample in self.samples]
-        if self.samples and 'pred_instances' in self.samples[0]:
+        captions = [Path(sample.img_path).name for sample in samples]
+        if samples and 'pred_instances' in samples[0]:
             drawer = DetectionDrawer(dataset.metainfo, self.score_threshold)
             truths = [ground_truth(info, image.shape[:2]) for info, image in zip(infos, images, strict=True)]
             captions = [f'{name}: ground truth, and predictions over {self.score_threshold}' for name in captions]
             sheet = compose(
-                [2 * a for a in aspects], captions, lambda i, h: drawer(images[i], self.samples[i], truths[i], h)
+                [2 * a for a in aspects], captions, lambda i, h: drawer(images[i], samples[i], truths[i], h)
             )
         else:
-            samples, classes = [sample.cpu() for sample in self.samples], dataset.metainfo['classes']
+            classes = dataset.metainfo['classes']
+            wrong = ['gt_label' in s and int(s.pred_label[0]) not in s.gt_label.tolist() for s in samples]
+            captions = [f'{"WRONG: " * is_wrong}{name}' for name, is_wrong in zip(captions, wrong, strict=True)]
             sheet = compose(aspects, captions, lambda i, h: draw_classified(images[i], samples[i], classes, h), 1200)
         write_atomic(self.path, cv2.imencode('.png', sheet[..., ::-1])[1].tobytes())
         record_picture(runner.visualizer, self.path)

@@ -75,6 +75,7 @@ class ProgressHook(Hook):
         last = Path(runner.work_dir, 'last_checkpoint')
         file = best or (last.read_text().strip() if last.is_file() else None)
         if file:
+            file = str(Path(file).relative_to(Path.cwd())) if Path(file).is_relative_to(Path.cwd()) else file
             say(f'{"best" if best else "last"} checkpoint: {file}; what can follow:\n{_next_commands(file)}')
 
     def before_test(self, runner: Runner) -> None:
@@ -97,7 +98,7 @@ def summary(runner: Runner) -> str:
     if is_training(runner):
         lines |= {'weights': _weights(runner), 'schedule': _schedule(runner)}
     cuda = torch.cuda.is_available()
-    device = torch.cuda.get_device_name() if cuda else f'CPU, {torch.get_num_threads()} threads'
+    device = torch.cuda.get_device_name() if cuda else f'CPU, threads: {torch.get_num_threads()}'
     processes = get_world_size()
     lines['device'] = f'{device}, {processes} processes' if processes > 1 else device
     lines['written to'] = f'{runner.work_dir} (log: {Path(runner.log_dir, runner.timestamp)}.log)'
@@ -105,7 +106,8 @@ def summary(runner: Runner) -> str:
 
 
 def _next_commands(file: str) -> str:
-    command = 'python tools/{}.py' if sys.argv[0].endswith('.py') else 'se-mm {}'
+    scripts = {'__main__.py': 'python -m se_mm {}', 'train.py': 'python tools/{}.py'}
+    command = scripts.get(Path(sys.argv[0]).name, 'se-mm {}')
     followed = {'test': '--sheet predictions.png', 'infer': 'photos/ --out seen/', 'export': '-o exported/'}
     return '\n'.join(f'  {command.format(name)} {file} {more}' for name, more in followed.items())
 
