@@ -93,15 +93,15 @@ def _add_loading_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--workers', type=int, metavar='N', help='processes that load data (0: none beside this one)')
 
 
-def add_model_argument(parser: argparse.ArgumentParser, *more: str) -> None:
-    """A trained model (:func:`model_named`), and what ``more`` words may follow."""
+def add_model_argument(parser: argparse.ArgumentParser, more: str = '') -> None:
+    """A trained model (:func:`model_named`), and what ``more`` words follow it."""
     parser.add_argument(
         'model',
         nargs='+',
-        metavar=('MODEL', *(more or ('CHECKPOINT',))),
+        metavar='MODEL',
         help='CHECKPOINT that a training wrote, its URL, or the folder of the training; a published classifier '
         '(timm://NAME, mmcls://NAME); or CONFIG CHECKPOINT, to take '
-        f'the data, and what --prefer says, from {CONFIG_HELP}',
+        f'the data, and what --prefer says, from {CONFIG_HELP}{more}',
     )
     parser.add_argument(
         '--prefer',

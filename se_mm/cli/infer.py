@@ -17,7 +17,7 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_model_argument(parser, 'IMAGE')  # picture files, or folders of them
+    add_model_argument(parser, '; then picture files, or folders of them')
     parser.add_argument(
         '--out',
         type=Path,

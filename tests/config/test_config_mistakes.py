@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+import torch
+from mmengine.config import Config
 from support.commands import forget_mmengines_state
 from support.formats import Sample, voc_folder
 from support.small import draw_scenes, scene_config
 
 from se_mm import SeMmError, cli
+from se_mm.config.keys import mistake_in
+from se_mm.config.load import load_config
 from se_mm.config.options import merge_options
+from se_mm.datasets.own_data import config_with_data
 from se_mm.datasets.prepare.detection import prepare_detection
 from se_mm.engine import switches
 from se_mm.engine.runner import build_runner, train
@@ -95,3 +101,26 @@ def test_se_mm_lists_its_commands_and_names_the_closest(capsys):
         cli.se_mm(['tran'])
     assert left.value.code == 2
     assert capsys.readouterr().err.strip() == 'error: se-mm has no command tran; did you mean train?'
+
+
+@pytest.mark.parametrize(
+    ('part', 'given', 'message'),
+    [
+        (torch.nn.Conv2d(256, 8, 1), torch.zeros(1, 64, 4, 4), 'model.neck.in_channels expects 256 .* is given 64'),
+        (torch.nn.Linear(2048, 2), torch.zeros(2, 512), 'model.head.in_channels expects 2048 .* is given 512'),
+    ],
+)
+def test_a_depth_alone_names_the_channels_that_follow_from_it(part, given, message):
+    """What torch says of it is the shape of a weight."""
+    model = dict(neck=dict(in_channels=[256, 512, 1024, 2048]), head=dict(in_channels=2048))
+    with pytest.raises(RuntimeError) as error:
+        part(given)
+    assert re.search(message, str(mistake_in(Config(dict(model=model)), error.value)))
+
+
+def test_a_word_for_a_number_and_a_folder_that_is_not_there():
+    options = {'optim_wrapper.optimizer.lr': 'abc'}
+    with pytest.raises(SeMmError, match='lr=abc: it is 0.01 in the config; expected a number'):
+        load_config(RETINANET, options)
+    with pytest.raises(SeMmError, match='the folder of the data does not exist: /no/such'):
+        config_with_data(RETINANET, data_root='/no/such', classes=[])
