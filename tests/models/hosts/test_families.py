@@ -15,7 +15,7 @@ from se_mm.models.attention import LAYERS
 
 every = pytest.mark.parametrize('name', FAMILIES)
 #: Arguments with which a layer takes maps of any width.
-FITTING = {'fca': dict(components='low1', reduction=4), 'context': dict(ratio=1 / 4)}
+FITTING = {'fca': dict(components='low1', reduction=4), 'context': dict(ratio=1 / 4), 'gc': dict(reduction=2)}
 BACKBONES = [name for name, family in FAMILIES.items() if len(family.channels) == 1]
 
 
