@@ -202,7 +202,7 @@ def test_infer_writes_the_json_that_was_asked_for(classifier, tmp_path):
         ('test', dict(checkpoint='empty file'), 'empty_file.pth is empty .0 bytes.; fetch it again'),
         ('infer', dict(checkpoint='text'), 'text.pth cannot be read'),
         ('test', dict(checkpoint='other weights'), 'there is no network of this kind under'),
-        ('test', dict(checkpoint='a folder'), 'does not exist|is a folder'),
+        ('test', dict(checkpoint='a folder'), 'holds no checkpoint'),
         ('infer', dict(options=['--score', '30']), '--score is 30.0; expected a number from 0 to 1'),
         ('infer', dict(options=['--out', 'CHECKPOINT/seen']), 'is no folder that can be written to'),
         ('infer', dict(images='only folders'), 'holds no picture .*; name its folders instead: '),
