@@ -9,7 +9,7 @@ CONSTRAINTS := constraints/$(STACK).txt
 VENV := .venv$(if $(filter-out onedl,$(STACK)),-$(STACK))
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-DEMO := work_dirs/demo
+DEMO := work_dirs/faster_rcnn_se_r18_shapes/last
 DEMO_CONFIG := configs/demo/faster_rcnn_se_r18_shapes.py
 COMPILED := .venv-mmcv-compiled
 
@@ -34,8 +34,8 @@ $(READY): $(CONSTRAINTS) setup.py
 
 demo: $(READY)
 	$(BIN)/python tools/draw_shapes.py data/shapes
-	$(BIN)/python tools/train.py $(DEMO_CONFIG) --work-dir $(DEMO) --seed 0
-	$(BIN)/python tools/test.py $(DEMO_CONFIG) $$(cat $(DEMO)/last_checkpoint) --work-dir $(DEMO) --sheet $(DEMO)/predictions.png
+	$(BIN)/python tools/train.py $(DEMO_CONFIG) --seed 0
+	$(BIN)/python tools/test.py $$(cat $(DEMO)/last_checkpoint) --sheet $(DEMO)/predictions.png
 	@echo
 	@echo "checkpoint   $$(cat $(DEMO)/last_checkpoint)"
 	@echo "curves       $(CURDIR)/$(DEMO)/curves.png"

@@ -33,5 +33,5 @@ def test_the_quickstart_runs(tmp_path, monkeypatch, capfd):
     assert namespace['difference'] == pytest.approx(0, abs=1e-5)
     assert namespace['cfg'].model.backbone.type == 'se_mm.SEResNet'
     assert len(namespace['seen']) == 2
-    assert (tmp_path / 'work/curves.png').stat().st_size > 5000
+    assert (tmp_path / 'work_dirs/faster_rcnn_se_r18_shapes/run1/curves.png').stat().st_size > 5000
     forget_mmengines_state()
