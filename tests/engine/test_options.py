@@ -54,7 +54,7 @@ def trains_or_says_why(scenes, folder, options) -> str:
         ({'train_dataloader.batch_size': 0}, 'batch_size'),
         ({'train_cfg.val_interval': 0}, 'val_interval is 0'),
         ({'model.backbone.depth': 17}, '17'),
-        ({'model.head.in_channels': 3}, 'shapes cannot be multiplied'),
+        ({'model.head.in_channels': 3}, 'model.head.in_channels expects 3 channels and is given 128'),
         ({'optim_wrapper.optimizer.type': 'Adm'}, 'did you mean Adam'),
         ({'optim_wrapper.optimizer.lr': math.nan}, ''),
         ({'val_dataloader.dataset.pipeline.1.scale': math.nan}, 'cannot convert float NaN'),  # in the first validation
