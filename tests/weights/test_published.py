@@ -216,9 +216,9 @@ def test_a_path_in_any_writing_is_one_file(tmp_path, monkeypatch):
     torch.save(SEResNet(18).state_dict(), file)
     for name in ('~/a b.pth', f'file://{tmp_path}/a%20b.pth', str(file)):
         cfg = Config(dict(model=dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=name)))))
+        assert in_configs.status(cfg) == ([f'model.backbone.init_cfg = {name}: a local file, there'], True)
         in_configs.fetch(cfg)
         assert in_configs.local_checkpoint(name) == str(file)
-        assert in_configs.status(cfg) == ([f'model.backbone.init_cfg = {name}: a local file, there'], True)
         assert str(tmp_path / 'out/a b.pth') in in_configs.bundle(cfg, tmp_path / 'out')[0]
         SEResNet(18).load_pretrained(name)
 
