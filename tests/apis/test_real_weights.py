@@ -67,7 +67,9 @@ def test_real_pictures_have_timms_classes(both, tmp_path):
             wanted = theirs(torch.stack([as_timm(Image.open(file).convert('RGB')) for file in batch]))
         (found, there) = (scores.topk(5).indices for scores in (logits, wanted))
         assert torch.equal(found[:, 0], there[:, 0])
-        assert torch.equal(found.sort(1).values, there.sort(1).values)
+        torch.testing.assert_close(logits, wanted, rtol=1e-4, atol=1e-4)  # the fifth and the sixth may change places
+        labels = torch.tensor([[synsets.index(file.parent.name)] for file in batch])
+        assert torch.equal((found == labels).any(1), (there == labels).any(1))
         hits += sum(synsets[label] == file.parent.name for label, file in zip(found[:, 0], batch, strict=True))
     assert len(files) == 5000
     assert 0.25 < hits / len(files) < 0.4  # of 64 pixels
