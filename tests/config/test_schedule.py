@@ -235,7 +235,7 @@ def test_batches_are_resized_in_proportion_and_padded_to_the_size():
 
 def test_no_workers_and_small_batches():
     cfg = load_config('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py')
-    assert '--auto-scale-lr' in set_loading(cfg, batch_size=1, workers=0)[0]
+    assert set_loading(cfg, batch_size=1, workers=0)[0] == 'batches of 1 in place of 2'
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         assert (cfg[loader].num_workers, cfg[loader].persistent_workers, cfg[loader].batch_size) == (0, False, 1)
 
