@@ -12,6 +12,7 @@ from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from mmengine.dataset import Compose
 from mmengine.registry import TRANSFORMS
 from mmpretrain.models import ClsDataPreprocessor
+from support.helpers import randomize
 from support.small_models import DETECTORS, built, description, detector_config, pictures
 
 from se_mm import SeMmError
@@ -39,7 +40,7 @@ def test_a_detector_finds_what_mmdets_own_postprocessing_finds(name):
     cfg = detector_config(name)
     if name == 'Cascade R-CNN':
         cfg.model.roi_head.bbox_head[1].reg_class_agnostic = False
-    model = built(cfg)
+    model = randomize(built(cfg), seed=1)  # with seed 0 a mask of few pixels has one at the threshold
     form = export_form(model)
     exported = ExportedModel(_NotYetAFile(form))
     comparison = Comparison(LIMITS['fp32'], form.thresholds['score'], form.thresholds['max_per_image'])
