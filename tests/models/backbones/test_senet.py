@@ -24,6 +24,11 @@ THEIRS = {
     'pretrainedmodels senet154': lambda: cadene.SENet(cadene.SEBottleneck, BLOCKS, dropout_p=0.2, **CADENE),
 }
 
+#: Cadene's two packages have one network.
+each_of_theirs = pytest.mark.parametrize(
+    'name', [pytest.param(name, marks=pytest.mark.soak) if 'pretrained' in name else name for name in THEIRS]
+)
+
 
 def on_meta(build, *args, **kwargs):
     with torch.device('meta'):
@@ -46,7 +51,7 @@ def features_of(theirs, x):
     return features
 
 
-@pytest.mark.parametrize('name', THEIRS)
+@each_of_theirs
 @torch.no_grad()
 def test_the_maps_of_other_implementations(name, tmp_path):
     theirs = randomize(THEIRS[name]().double()).eval()
@@ -82,7 +87,7 @@ def test_its_weights_do_not_load_into_another_network():
         adapt(on_meta(SENet, 16, reduce_first=1), dict(weights), '', {})
 
 
-@pytest.mark.parametrize('name', THEIRS)
+@each_of_theirs
 def test_conversion_there_and_back_is_exact(name, tmp_path):
     theirs = THEIRS[name]().state_dict()
     theirs = {key: value for key, value in theirs.items() if 'last_linear' not in key and not key.startswith('fc')}
