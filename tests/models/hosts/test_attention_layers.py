@@ -71,8 +71,6 @@ def test_every_layer_learns_from_there(name):
     torch.manual_seed(2)
     # Of few hidden units none may be active.
     hidden = {} if name in ('context', 'eca', 'ese', 'ge', 'simam') else {'reduction': 2}
-        {} if name in ('context', 'eca', 'ese', 'ge', 'simam') else {'reduction': 2}
-    )  # of few hidden units none may be active
     network, _ = started(name, **hidden)
     network.train()
     before = {key: value.clone() for key, value in network.named_parameters() if '.se.' in key}
