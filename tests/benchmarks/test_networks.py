@@ -14,7 +14,7 @@ from se_mm.benchmarks.measuring import interleaved, kept_bytes
 from se_mm.models.attention import LAYERS
 from se_mm.utils.memory import peak_resident_bytes
 
-QUICK_MODES = ('inference', 'detector-training')
+QUICK_MODES = ('detector-training',)
 
 
 @pytest.mark.parametrize(

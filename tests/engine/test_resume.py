@@ -106,7 +106,10 @@ INTERRUPTION = "dict(type='SignalAt', iteration=7, number={}, group=True)"
         pytest.param(
             ('interval=1, max_keep_ckpts=1', "dict(type='DieWhileSaving', iteration=6)"),
             (KILLED, '', ['iter_5.pth', 'iter_6.pth.*.part'], 5),
-            marks=fault('SIGKILL while a checkpoint is written', 'the one before it is whole and used; same sha256'),
+            marks=[
+                pytest.mark.soak,
+                fault('SIGKILL while a checkpoint is written', 'the one before it is whole and used; same sha256'),
+            ],
         ),
         pytest.param(
             ('interval=100', INTERRUPTION.format(15)),

@@ -19,24 +19,27 @@ def digest(root: Path) -> str:
 
 
 @pytest.fixture(scope='module')
-def roots(tmp_path_factory):
-    folders = [tmp_path_factory.mktemp(name) for name in ('first', 'again', 'other')]
-    for root, seed in zip(folders, (0, 0, 1), strict=True):
-        shapes.draw(root, seed)
-    return folders
+def drawn(tmp_path_factory):
+    root = tmp_path_factory.mktemp('drawn')
+    shapes.draw(root, 0)
+    return root
 
 
-def test_a_seed_draws_one_set(roots):
-    first, again, other = map(digest, roots)
+def test_a_seed_draws_one_set(tmp_path, monkeypatch):
+    monkeypatch.setattr(shapes, 'SPLITS', {'train': 20, 'val': 5})
+    folders = [tmp_path / name for name in ('first', 'again', 'other')]
+    for folder, seed in zip(folders, (0, 0, 1), strict=True):
+        shapes.draw(folder, seed)
+    first, again, other = map(digest, folders)
     assert first == again != other
 
 
-def test_it_takes_less_than_5_mb(roots):
-    assert sum(p.stat().st_size for p in roots[0].rglob('*') if p.is_file()) < 5e6
+def test_it_takes_less_than_5_mb(drawn):
+    assert sum(p.stat().st_size for p in drawn.rglob('*') if p.is_file()) < 5e6
 
 
-def test_pycocotools_reads_it_and_every_class_comes_in_several_sizes_and_overlaps(roots):
-    coco = COCO(str(roots[0] / 'annotations' / 'train.json'))
+def test_pycocotools_reads_it_and_every_class_comes_in_several_sizes_and_overlaps(drawn):
+    coco = COCO(str(drawn / 'annotations' / 'train.json'))
     assert len(coco.getImgIds()) == shapes.SPLITS['train']
     overlapping = 0
     for category in coco.getCatIds():
@@ -64,8 +67,8 @@ def test_the_config_has_the_classes_of_the_set():
         assert cfg[f'{split}_dataloader'].dataset.metainfo.classes == shapes.CLASSES
 
 
-def test_the_annotations_are_the_shapes_that_are_seen(roots):
-    content = json.loads((roots[0] / 'annotations' / 'val.json').read_text())
+def test_the_annotations_are_the_shapes_that_are_seen(drawn):
+    content = json.loads((drawn / 'annotations' / 'val.json').read_text())
     counts = np.bincount([a['image_id'] for a in content['annotations']])[1:]
     assert counts.min() >= 1
     assert counts.max() <= 6

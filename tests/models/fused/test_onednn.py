@@ -22,6 +22,9 @@ NETWORKS = {
     'mmpretrain': lambda: SETwin('mmpretrain.ResNet', depth=50, out_indices=(0, 1, 2, 3)),
 }
 
+#: Those of the suite; the others are for `make soak`.
+QUICK = ('SE-ResNet-18', 'no biases, two stages', 'mmpretrain')
+
 
 def pair(name='SE-ResNet-50'):
     torch.manual_seed(0)
@@ -39,7 +42,9 @@ def assert_alike(ours, theirs, tolerance=1e-5):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize('name', NETWORKS)
+@pytest.mark.parametrize(
+    'name', [name if name in QUICK else pytest.param(name, marks=pytest.mark.soak) for name in NETWORKS]
+)
 def test_any_size_and_batch_gives_the_same(name):
     network, deployed = pair(name)
     assert len(fused_units(deployed)) == (8 if '18' in name else 16)
