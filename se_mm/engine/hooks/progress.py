@@ -138,7 +138,7 @@ def _weights(runner: Runner) -> str:
 
 def _schedule(runner: Runner) -> str:
     batch = getattr(runner.train_dataloader.batch_sampler, 'batch_size', '?')
-    epochs = f'{runner.max_epochs} epochs, ' if _epoch(runner) else ''
+    epochs = f'{runner.max_epochs} epoch{"s" * (runner.max_epochs > 1)}, ' if _epoch(runner) else ''
     text = f'{epochs}{runner.max_iters} iterations of {batch} images'
     optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
     if optimizer is None:
