@@ -17,8 +17,10 @@ from ...registry import TRANSFORMS
 from ..validation.skipped import Skipped, note
 
 UNREADABLE = ('raise', 'another', 'grey')
-GUARDED = ('LoadImageFromFile', 'mmcv.LoadImageFromFile', 'mmdet.LoadImageFromFile', _LoadImageFromFile)
-GUARDED += ('se_mm.LoadImageFromFile',)
+GUARDED = (
+    *(f'{scope}LoadImageFromFile' for scope in ('', 'mmcv.', 'mmdet.', 'se_mm.')),
+    _LoadImageFromFile,
+)
 
 
 class UnreadableImageError(Exception):
