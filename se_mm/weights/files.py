@@ -79,8 +79,10 @@ def _read_torch(path: Path, map_location: Any) -> Any:
 
 def _read_safetensors(path: Path, map_location: Any) -> OrderedDict[str, Tensor]:
     device = str(map_location) if isinstance(map_location, (str, torch.device)) else 'cpu'
-    with safe_open(path, framework='pt', device=device) as file:
-        state_dict = OrderedDict((key, file.get_tensor(key)) for key in file.keys())  # noqa: SIM118
+    is_meta = device == 'meta'  # which the library does not know
+    with safe_open(path, framework='pt', device='cpu' if is_meta else device) as file:
+        tensors = ((key, file.get_tensor(key)) for key in file.keys())  # noqa: SIM118
+        state_dict = OrderedDict((key, tensor.to(device) if is_meta else tensor) for key, tensor in tensors)
         facts = file.metadata() or {}
     if 'style' in facts or 'stem_pool' in facts:
         set_metadata(state_dict, {'': {'se_mm': facts}})

@@ -25,6 +25,7 @@ from torch import nn
 
 from se_mm import SeMmError, SEResNet, SEResNeXt
 from se_mm.compat.checkpoints import log_classes_allowed
+from se_mm.weights.files import read_checkpoint
 from se_mm.weights.loading import adapt
 
 CAFFE = dict(style='caffe', stem_pool='caffe')
@@ -359,3 +360,13 @@ def test_threads_that_read_take_turns(tmp_path):
             inside.wait(0.5)
         left.set()
         other.result()
+
+
+def test_safetensors_are_read_without_values_as_other_files_are(tmp_path):
+    weights = {'conv1.weight': torch.rand(4, 3, 1, 1, dtype=torch.float16)}
+    save_file(weights, tmp_path / 'a.safetensors')
+    torch.save(weights, tmp_path / 'a.pth')
+    read = [read_checkpoint(tmp_path / name, 'meta')['conv1.weight'] for name in ('a.safetensors', 'a.pth')]
+    assert [(value.device.type, value.shape, value.dtype) for value in read] == 2 * [
+        ('meta', (4, 3, 1, 1), torch.float16)
+    ]
